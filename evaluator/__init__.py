@@ -1,0 +1,6 @@
+"""Measures the implementations: gateway, runner, metrics, scorecard, command line, pytest plugin."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout: the folder that holds `tasks/`, `implementations/` and `traces/`."""

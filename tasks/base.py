@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, validate_call
 from pydantic_core import to_jsonable_python
@@ -79,6 +79,11 @@ class Case(Data):
     a right answer in full.
     """
 
+    expectation: ClassVar[frozenset[str]] = frozenset(
+        {"id", "kind", "size", "facts", "must_say", "forbidden", "answer"}
+    )
+    """The fields that a run does not depend on, only its grade (and how the scripted model plays it)."""
+
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     kind: str
     size: Size
@@ -87,6 +92,10 @@ class Case(Data):
     must_say: list[Fact] = []
     forbidden: list[str] = []
     answer: str = Field(min_length=1)
+
+    def inputs(self) -> dict[str, Any]:
+        """The fields that a run depends on: the question and the starting state."""
+        return self.model_dump(exclude=set(self.expectation))
 
     @field_validator("facts", "must_say", mode="before")
     @classmethod
@@ -205,8 +214,8 @@ def of_size(cases: Iterable[CaseT], size: Size) -> list[CaseT]:
 
 
 def normalise(text: str) -> str:
-    """One spelling for comparison: NFKC, lower case, single spaces, no thousands separators."""
-    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("**", "")
+    """One spelling for comparison: NFKC, lower case, one hyphen, single spaces, no thousands separators."""
+    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("\u2010", "-").replace("**", "")
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     return re.sub(r"\s+", " ", text).strip()
 

@@ -1,0 +1,386 @@
+"""The loopback server that all model calls pass through, and that records them.
+
+Each run has a path of its own, `http://127.0.0.1:<port>/<token>/v1`, so that every request is
+attributed to its run without trusting the framework. Requests pass unchanged but for the model's
+name and the key. While a call is under way only bytes and times are kept; they are parsed when
+the run is closed.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import orjson
+import uvicorn
+from numpy.typing import NDArray
+
+from evaluator.tokens import count_completion_tokens, count_prompt_tokens
+from evaluator.trace import ModelCall
+from evaluator.upstreams import JSON_HEADERS, Reply, Session, Upstream, UpstreamError
+from tasks.base import Script
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Refusal = Literal["call_limit", "timeout"]
+
+VERBATIM_INPUTS = 4
+"""Embedding requests with more inputs than this are recorded by digest."""
+
+
+class EmbeddingModel(Protocol):
+    """What the gateway needs of the embedding model."""
+
+    def embed(self, texts: list[str]) -> NDArray[np.float32]:
+        """One vector a text, shape (n, dimensions)."""
+        ...
+
+    def count_tokens(self, texts: list[str]) -> int:
+        """Number of tokens of all texts together."""
+        ...
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call as it happens: bytes and monotonic seconds."""
+
+    operation: Literal["chat", "embeddings"]
+    start: float
+    body: bytes
+    request: dict[str, Any]
+    sent: float = 0.0
+    first_byte: float = 0.0
+    received: float = 0.0
+    end: float = 0.0
+    status: int = 0
+    response: bytes = b""
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class GatewayRun:
+    """A live run: its limits, and the calls recorded so far. `refusal` is set once a limit was hit."""
+
+    token: str
+    max_model_calls: int
+    deadline: float
+    session: Session
+    calls: list[_Call] = field(default_factory=list)
+    chat_calls: int = 0
+    refusal: Refusal | None = None
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def model_calls(self, run_start: float) -> list[ModelCall]:
+        """All calls of a run that was closed, timed from `run_start`."""
+        return [_recorded(call, run_start) for call in self.calls]
+
+
+class Gateway:
+    """An ASGI application and its server. Use as an async context manager.
+
+    `open_run` makes a path live, `close_run` ends it and gives the recorded calls.
+    """
+
+    def __init__(self, upstream: Upstream, embedder: EmbeddingModel | None, model_names: list[str]) -> None:
+        self._upstream = upstream
+        self._embedder = embedder
+        self._model_names = model_names
+        self._runs: dict[str, GatewayRun] = {}
+        self._port = 0
+
+    async def __aenter__(self) -> "Gateway":
+        listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(self, lifespan="off", log_config=None, access_log=False, http="httptools")
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started:
+            await asyncio.sleep(0.005)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for token in list(self._runs):
+            self.close_run(token)
+        self._server.should_exit = True
+        self._server.force_exit = True
+        await self._serving
+        await self._upstream.close()
+
+    def base_url(self, run: GatewayRun) -> str:
+        """The base URL of a live run."""
+        return f"http://127.0.0.1:{self._port}/{run.token}/v1"
+
+    def open_run(self, script: Script, max_model_calls: int, timeout_s: float) -> GatewayRun:
+        """Make a new path live for `timeout_s` seconds and `max_model_calls` chat completions."""
+        run = GatewayRun(
+            token=secrets.token_urlsafe(16),
+            max_model_calls=max_model_calls,
+            deadline=time.monotonic() + timeout_s,
+            session=self._upstream.session(script),
+        )
+        self._runs[run.token] = run
+        return run
+
+    def close_run(self, token: str) -> None:
+        """End a run: its path is gone, and calls under way are cut off and marked so."""
+        run = self._runs.pop(token)
+        for task in run.tasks:
+            task.cancel()
+        now = time.monotonic()
+        for call in run.calls:
+            if not call.end:
+                call.error = call.error or "the run ended before the response did"
+                call.sent, call.first_byte = call.sent or now, call.first_byte or now
+                call.received, call.end = call.received or now, now
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] != "http":
+            return
+        token, _, route = scope["path"].lstrip("/").partition("/")
+        run = self._runs.get(token)
+        if run is None:
+            return await _send_error(send, 404, "not_found", "no live run has this path")
+        match scope["method"], route:
+            case "POST", "v1/chat/completions":
+                handler = self._chat
+            case "POST", "v1/embeddings":
+                handler = self._embeddings
+            case "GET", "v1/models":
+                return await _send_json(send, 200, self._models())
+            case _:
+                return await _send_error(send, 404, "not_found", f"{scope['method']} /{route} is not served here")
+        start = time.monotonic()
+        body = await _read(receive)
+        try:
+            request = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            return await _send_error(send, 400, "invalid_request_error", f"the body is not JSON: {error}")
+        if not isinstance(request, dict):
+            return await _send_error(send, 400, "invalid_request_error", "the body is not a JSON object")
+        if start >= run.deadline:
+            run.refusal = "timeout"
+            return await _send_error(send, 400, "timeout", "this run is out of time")
+        task = asyncio.current_task()
+        assert task is not None
+        run.tasks.add(task)
+        try:
+            await handler(run, start, body, request, send)
+        finally:
+            run.tasks.discard(task)
+
+    async def _chat(self, run: GatewayRun, start: float, body: bytes, request: dict[str, Any], send: Send) -> None:
+        if run.chat_calls >= run.max_model_calls:
+            run.refusal = "call_limit"
+            message = f"this run may make {run.max_model_calls} model calls and has made them"
+            return await _send_error(send, 400, "call_limit", message)
+        run.chat_calls += 1
+        call = _Call("chat", start, body, request)
+        run.calls.append(call)
+        call.sent = time.monotonic()
+        try:
+            reply = await self._upstream.chat(body, request, run.session, run.deadline - call.sent)
+            call.first_byte = time.monotonic()
+            await _deliver(call, reply, send)
+        except TimeoutError:
+            run.refusal = "timeout"
+            call.error = "timeout"
+            if not call.status:
+                call.status = 504
+                await _send_error(send, 504, "timeout", "this run is out of time")
+        except UpstreamError as error:
+            call.error = str(error)
+            if not call.status:
+                call.status = 502
+                await _send_error(send, 502, "upstream_error", str(error))
+        finally:
+            call.end = time.monotonic()
+            call.received = call.received or call.end
+            call.first_byte = call.first_byte or call.received
+
+    async def _embeddings(
+        self, run: GatewayRun, start: float, body: bytes, request: dict[str, Any], send: Send
+    ) -> None:
+        inputs = request.get("input")
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        if self._embedder is None:
+            return await _send_error(send, 404, "not_found", "no embedding model is served here")
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            message = "input must be a text or a list of texts; lists of token numbers are not supported"
+            return await _send_error(send, 400, "invalid_request_error", message)
+        call = _Call("embeddings", start, body, request, sent=time.monotonic(), status=200)
+        run.calls.append(call)
+        vectors = await asyncio.to_thread(self._embedder.embed, texts)
+        tokens = self._embedder.count_tokens(texts)
+        call.first_byte = call.received = time.monotonic()
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        as_base64 = request.get("encoding_format") == "base64"
+        data = [
+            {"object": "embedding", "index": i, "embedding": _base64(vector) if as_base64 else vector.tolist()}
+            for i, vector in enumerate(vectors)
+        ]
+        response = {"object": "list", "model": request.get("model"), "usage": usage}
+        digest = hashlib.sha256(vectors.tobytes()).hexdigest()
+        call.response = orjson.dumps({**response, "data": {"shape": vectors.shape, "sha256": digest}})
+        await _send_json(send, 200, {**response, "data": data})
+        call.end = time.monotonic()
+
+    def _models(self) -> dict[str, Any]:
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "bakeoff"} for name in self._model_names]
+        return {"object": "list", "data": data}
+
+
+class _Server(uvicorn.Server):
+    """A server inside the harness: the harness handles signals, not the server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _read(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
+async def _deliver(call: _Call, reply: Reply, send: Send) -> None:
+    """Hand the reply to the framework as it comes in, and keep a copy."""
+    call.status = reply.status
+    if isinstance(reply.body, bytes):
+        call.response = reply.body
+        call.received = call.first_byte
+        length = (b"content-length", b"%d" % len(reply.body))
+        await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, length]})
+        await send({"type": "http.response.body", "body": reply.body})
+        return
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    pieces: list[bytes] = []
+    try:
+        async for piece in reply.body:
+            if not pieces:
+                call.first_byte = time.monotonic()
+            pieces.append(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    finally:
+        call.received = time.monotonic()
+        call.response = b"".join(pieces)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_json(send: Send, status: int, value: Any) -> None:
+    body = orjson.dumps(value)
+    headers = [*JSON_HEADERS, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_error(send: Send, status: int, kind: str, message: str) -> None:
+    await _send_json(send, status, {"error": {"type": kind, "code": kind, "message": message}})
+
+
+def _recorded(call: _Call, run_start: float) -> ModelCall:
+    request, response = call.request, _parsed(call.response)
+    usage, source = usage_of(response), "upstream"
+    error = call.error or (f"status {call.status}" if call.status >= 400 else None)
+    if usage is None and error is None:
+        usage, source = _counted(request, response), "counted"
+    if (
+        call.operation == "embeddings"
+        and len(request["input"]) > VERBATIM_INPUTS
+        and not isinstance(request["input"], str)
+    ):
+        digest = hashlib.sha256(orjson.dumps(request["input"])).hexdigest()
+        request = {**request, "input": {"count": len(request["input"]), "sha256": digest}}
+    return ModelCall.model_validate(
+        {
+            "gen_ai.operation.name": call.operation,
+            "gen_ai.request.model": str(request.get("model")),
+            "gen_ai.usage.input_tokens": usage and usage.get("prompt_tokens"),
+            "gen_ai.usage.output_tokens": usage and usage.get("completion_tokens"),
+            "gen_ai.usage.cache_read.input_tokens": usage
+            and (usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+            "usage_source": source if usage else None,
+            "stream": bool(request.get("stream")),
+            "status": call.status,
+            "error.type": error,
+            "start_s": _since(run_start, call.start),
+            "sent_s": _since(run_start, call.sent),
+            "first_byte_s": _since(run_start, call.first_byte),
+            "received_s": _since(run_start, call.received),
+            "end_s": _since(run_start, call.end),
+            "request": request,
+            "response": response,
+        }
+    )
+
+
+def _base64(vector: NDArray[np.float32]) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def _since(start: float, moment: float) -> float:
+    return round(moment - start, 6)
+
+
+def _parsed(body: bytes) -> Any:
+    """A JSON body, the chunks of a stream, or the text that it is; never raises."""
+    try:
+        return orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        pass
+    chunks = []
+    for line in body.decode(errors="replace").splitlines():
+        data = line.removeprefix("data:").strip()
+        if line.startswith("data:") and data != "[DONE]":
+            try:
+                chunks.append(orjson.loads(data))
+            except orjson.JSONDecodeError:
+                chunks.append(data)
+    return chunks or body.decode(errors="replace")
+
+
+def usage_of(response: Any) -> dict[str, Any] | None:
+    """The usage that an upstream gave, in a plain body or in the last chunk that has one."""
+    for part in reversed(response) if isinstance(response, list) else [response]:
+        if isinstance(part, dict) and isinstance(part.get("usage"), dict):
+            usage: dict[str, Any] = part["usage"]
+            return usage
+    return None
+
+
+def assembled_message(response: Any) -> dict[str, Any]:
+    """The assistant's message in a plain response, or put together from the chunks of a stream."""
+    if not isinstance(response, list):
+        choices = response.get("choices") if isinstance(response, dict) else None
+        message: dict[str, Any] = (choices[0].get("message") if choices else None) or {}
+        return message
+    text = ""
+    calls: dict[int, dict[str, str]] = {}
+    for chunk in response:
+        for choice in (chunk.get("choices") or []) if isinstance(chunk, dict) else []:
+            delta = choice.get("delta") or {}
+            text += delta.get("content") or ""
+            for part in delta.get("tool_calls") or []:
+                call = calls.setdefault(part.get("index", 0), {"name": "", "arguments": ""})
+                function = part.get("function") or {}
+                call["name"] += function.get("name") or ""
+                call["arguments"] += function.get("arguments") or ""
+    return {"content": text, "tool_calls": [{"function": call} for call in calls.values()]}
+
+
+def _counted(request: dict[str, Any], response: Any) -> dict[str, Any]:
+    return {
+        "prompt_tokens": count_prompt_tokens(request),
+        "completion_tokens": count_completion_tokens(assembled_message(response)),
+    }

@@ -1,0 +1,302 @@
+"""What is measured: a graded run is computed from one trace, each metric from the graded runs of a cell.
+
+Every metric is a row of `METRICS`; adding one is adding a row.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from evaluator.discovery import Task
+from evaluator.statistics import covered_length, pass_rate_interval, percentile
+from evaluator.trace import Ended, Key, ModelCall, RunOutcome, Trace
+from tasks.base import Grade, Outcome, ToolCall
+
+Value = float | int | None
+"""A metric's value; None where nothing was observed that it could be computed from."""
+
+_FAILED_TO_ANSWER: dict[Ended, str] = {
+    "error": "ended with an error",
+    "timeout": "ended by the time-out",
+    "call_limit": "ended by the limit on model calls",
+}
+
+
+@dataclass(frozen=True)
+class WallTimeSplit:
+    """Where the wall time of a run went, in seconds. The four parts add up to the wall time."""
+
+    model_s: float
+    gateway_s: float
+    tool_s: float
+    overhead_s: float
+
+
+@dataclass(frozen=True)
+class GradedRun:
+    """What the metrics need of one run. Times in seconds, memory in MB.
+
+    A token count is None where an answered call came without it. `usage_counted` tells that the
+    gateway counted some of the tokens itself, because the upstream did not.
+    """
+
+    key: Key
+    passed: bool
+    score: float
+    reasons: tuple[str, ...]
+    ended: Ended
+    wall_s: float
+    split: WallTimeSplit
+    model_calls: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    embedding_tokens: int | None
+    usage_counted: bool
+    import_s: float | None
+    peak_memory_mb: float | None
+
+
+@dataclass(frozen=True)
+class CellRuns:
+    """All that a cell's metrics are computed from: at least one run, and the size of the code that ran."""
+
+    runs: tuple[GradedRun, ...]
+    source_lines: int | None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of the scorecard. `better` is the direction to prefer, if there is one."""
+
+    name: str
+    meaning: str
+    unit: str
+    better: Literal["lower", "higher"] | None
+    function: Callable[[CellRuns], Value]
+
+
+# --- from a trace to a graded run ------------------------------------------------------------
+
+
+def grade_run(trace: Trace, task: Task) -> GradedRun:
+    """Grade and measure one run of `task`, against the case as it was asked.
+
+    Raises `pydantic.ValidationError` for a case that is none of this task, and whatever the grader
+    raises for a case that cannot be played.
+    """
+    grade = _grade(trace, task)
+    chats = [call for call in trace.model_calls if call.operation == "chat"]
+    embeddings = [call for call in trace.model_calls if call.operation == "embeddings"]
+    return GradedRun(
+        key=trace.key,
+        passed=grade.passed,
+        score=grade.score,
+        reasons=tuple(grade.reasons),
+        ended=trace.outcome.ended,
+        wall_s=trace.resources.wall_s,
+        split=split_wall_time(trace),
+        model_calls=len(chats),
+        prompt_tokens=_tokens(chats, lambda call: call.input_tokens),
+        completion_tokens=_tokens(chats, lambda call: call.output_tokens),
+        cached_tokens=_tokens(chats, lambda call: call.cached_tokens),
+        embedding_tokens=_tokens(embeddings, lambda call: call.input_tokens),
+        usage_counted=any(call.usage_source == "counted" for call in chats),
+        import_s=trace.resources.import_s,
+        peak_memory_mb=trace.resources.peak_memory_mb,
+    )
+
+
+def _grade(trace: Trace, task: Task) -> Grade:
+    """The grader's verdict; a run that did not end with an answer never passes and scores 0."""
+    calls = sorted(trace.tool_calls, key=lambda call: call.start_s)
+    outcome = Outcome(
+        answer=trace.outcome.answer,
+        tool_calls=[ToolCall(**call.model_dump(exclude={"start_s", "end_s"})) for call in calls],
+        final_state=trace.outcome.final_state,
+    )
+    grade = task.grade(task.case_type.model_validate(trace.case), outcome)
+    if trace.outcome.ended == "answered":
+        return grade
+    return Grade(passed=False, score=0, reasons=[_why_no_answer(trace.outcome), *grade.reasons])
+
+
+def _why_no_answer(outcome: RunOutcome) -> str:
+    words = _FAILED_TO_ANSWER[outcome.ended]
+    return f"{words}: {outcome.error}" if outcome.error else words
+
+
+def _tokens(calls: Iterable[ModelCall], count: Callable[[ModelCall], int | None]) -> int | None:
+    """The sum over calls; None if an answered call lacks the count. A failed call may lack it."""
+    counts = [(count(call), call.error is None and call.status < 400) for call in calls]
+    if any(tokens is None and answered for tokens, answered in counts):
+        return None
+    return sum(tokens or 0 for tokens, _ in counts)
+
+
+def split_wall_time(trace: Trace) -> WallTimeSplit:
+    """Split a run's wall time by unions of intervals, so that what is parallel is not counted twice.
+
+    An instant belongs to the model if any model call (chat or embeddings) is upstream, else to the
+    gateway if any is inside it, else to the tools if any runs, else to overhead. What lies outside
+    the run does not count.
+    """
+    wall_s = trace.resources.wall_s
+
+    def within_run(start_s: float, end_s: float) -> tuple[float, float]:
+        return max(start_s, 0.0), min(end_s, wall_s)
+
+    upstream = [within_run(call.sent_s, call.received_s) for call in trace.model_calls]
+    calls = [*upstream, *(within_run(call.start_s, call.end_s) for call in trace.model_calls)]
+    tools = [within_run(call.start_s, call.end_s) for call in trace.tool_calls]
+    model_s, calls_s, all_s = covered_length(upstream), covered_length(calls), covered_length([*calls, *tools])
+    # The differences cannot be negative but for rounding in the last digit.
+    return WallTimeSplit(
+        model_s=model_s,
+        gateway_s=max(calls_s - model_s, 0.0),
+        tool_s=max(all_s - calls_s, 0.0),
+        overhead_s=max(wall_s - all_s, 0.0),
+    )
+
+
+# --- from graded runs to metrics -------------------------------------------------------------
+
+_Read = Callable[[GradedRun], float | None]
+
+
+def _known(cell: CellRuns, read: _Read) -> list[float]:
+    return [value for run in cell.runs if (value := read(run)) is not None]
+
+
+def _mean(read: _Read) -> Callable[[CellRuns], Value]:
+    return lambda cell: fmean(values) if (values := _known(cell, read)) else None
+
+
+def _percentile(percent: float, read: _Read) -> Callable[[CellRuns], Value]:
+    return lambda cell: percentile(values, percent) if (values := _known(cell, read)) else None
+
+
+def _max(read: _Read) -> Callable[[CellRuns], Value]:
+    return lambda cell: max(_known(cell, read), default=None)
+
+
+def _ended(how: Ended) -> Callable[[CellRuns], Value]:
+    return lambda cell: sum(run.ended == how for run in cell.runs)
+
+
+def _cases(cell: CellRuns) -> int:
+    return len({(run.key.task, run.key.case) for run in cell.runs})
+
+
+def _pass_rate_interval(cell: CellRuns) -> tuple[float, float]:
+    runs = Counter((run.key.task, run.key.case) for run in cell.runs)
+    passed = Counter((run.key.task, run.key.case) for run in cell.runs if run.passed)
+    return pass_rate_interval((passed[case], runs[case]) for case in runs)
+
+
+def _overhead_per_model_call_s(run: GradedRun) -> float | None:
+    return run.split.overhead_s / run.model_calls if run.model_calls else None
+
+
+METRICS = (
+    Metric("cases", "distinct cases", "cases", None, _cases),
+    Metric("runs", "runs, however they ended", "runs", None, lambda cell: len(cell.runs)),
+    Metric("passed", "runs that passed", "runs", "higher", lambda cell: sum(run.passed for run in cell.runs)),
+    Metric("pass_rate", "passed runs / runs", "share", "higher", lambda cell: fmean(run.passed for run in cell.runs)),
+    Metric(
+        "pass_rate_low",
+        "lower end of the pass rate's 95 % interval",
+        "share",
+        "higher",
+        lambda cell: _pass_rate_interval(cell)[0],
+    ),
+    Metric(
+        "pass_rate_high",
+        "upper end of the pass rate's 95 % interval",
+        "share",
+        "higher",
+        lambda cell: _pass_rate_interval(cell)[1],
+    ),
+    Metric("mean_score", "mean share of a run's checks that held", "share", "higher", _mean(lambda run: run.score)),
+    Metric("wall_s_p50", "median wall time of a run", "s", "lower", _percentile(50, lambda run: run.wall_s)),
+    Metric("wall_s_p95", "95th percentile of wall time", "s", "lower", _percentile(95, lambda run: run.wall_s)),
+    Metric(
+        "model_s_p50",
+        "median time with the model at work",
+        "s",
+        "lower",
+        _percentile(50, lambda run: run.split.model_s),
+    ),
+    Metric("tool_s_p50", "median time in tools", "s", "lower", _percentile(50, lambda run: run.split.tool_s)),
+    Metric("gateway_s_p50", "median time in the gateway", "s", None, _percentile(50, lambda run: run.split.gateway_s)),
+    Metric(
+        "overhead_s_p50",
+        "median wall time not spent in model, gateway or tools",
+        "s",
+        "lower",
+        _percentile(50, lambda run: run.split.overhead_s),
+    ),
+    Metric(
+        "overhead_per_model_call_s_p50",
+        "median of a run's overhead / its model calls",
+        "s",
+        "lower",
+        _percentile(50, _overhead_per_model_call_s),
+    ),
+    Metric(
+        "model_calls_mean",
+        "mean chat calls of a run, failed ones too",
+        "calls",
+        "lower",
+        _mean(lambda r: r.model_calls),
+    ),
+    Metric("prompt_tokens_mean", "mean prompt tokens of a run", "tokens", "lower", _mean(lambda r: r.prompt_tokens)),
+    Metric(
+        "completion_tokens_mean",
+        "mean completion tokens of a run",
+        "tokens",
+        "lower",
+        _mean(lambda run: run.completion_tokens),
+    ),
+    Metric(
+        "cached_tokens_mean",
+        "mean prompt tokens of a run that came from the upstream's cache",
+        "tokens",
+        None,
+        _mean(lambda run: run.cached_tokens),
+    ),
+    Metric(
+        "embedding_tokens_mean", "mean tokens embedded in a run", "tokens", "lower", _mean(lambda r: r.embedding_tokens)
+    ),
+    Metric(
+        "source_lines",
+        "lines of the implementation that hold code (not blank, comment or docstring)",
+        "lines",
+        "lower",
+        lambda cell: cell.source_lines,
+    ),
+    Metric(
+        "import_s_p50",
+        "median time to import the implementation and its framework",
+        "s",
+        "lower",
+        _percentile(50, lambda run: run.import_s),
+    ),
+    Metric(
+        "peak_memory_mb_max", "highest peak memory of a worker", "MB", "lower", _max(lambda run: run.peak_memory_mb)
+    ),
+    Metric("errors", "runs that ended with an error", "runs", "lower", _ended("error")),
+    Metric("timeouts", "runs that ended by the time-out", "runs", "lower", _ended("timeout")),
+    Metric("call_limits", "runs that ended by the limit on model calls", "runs", "lower", _ended("call_limit")),
+)
+
+
+def measure(cell: CellRuns) -> dict[str, Value]:
+    """Every metric of a cell by name; floats are rounded to 6 significant digits."""
+    return {metric.name: _rounded(metric.function(cell)) for metric in METRICS}
+
+
+def _rounded(value: Value) -> Value:
+    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -1,0 +1,76 @@
+"""What a `--model` can be, and how it is brought up behind the gateway."""
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from evaluator.upstreams import Endpoint, Upstream
+from evaluator.upstreams.http import HttpUpstream
+from evaluator.upstreams.scripted import ScriptedUpstream, script_digest
+from tasks.base import Script
+
+DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+class ModelError(ValueError):
+    """A model cannot be used as asked. The message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model by name. `endpoint` is set where the user named a server."""
+
+    name: str
+    timeout_s: float
+    jobs: int
+    endpoint: Endpoint | None = None
+
+
+def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelSpec:
+    """The model that the user means. Raises `ModelError`."""
+    if not re.fullmatch(r"[\w.:@-]+(/[\w.:@-]+)*", name) or ".." in name:
+        raise ModelError(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
+    if base_url is None:
+        if name == "scripted":
+            return ModelSpec(name, timeout_s=60, jobs=os.cpu_count() or 1)
+        if name == "local":
+            return ModelSpec(name, timeout_s=300, jobs=1)
+        raise ModelError(
+            f"--model {name!r} is unknown: use 'scripted', 'local', or any name together with --base-url URL"
+        )
+    if name in ("scripted", "local", "replay"):
+        raise ModelError(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
+    if not re.match(r"https?://", base_url):
+        raise ModelError(f"--base-url {base_url!r}: must start with http:// or https://")
+    if key_variable is not None and key_variable not in os.environ:
+        raise ModelError(f"--key-variable {key_variable}: this environment variable is not set")
+    key = os.environ.get(key_variable or DEFAULT_KEY_VARIABLE)
+    return ModelSpec(name, timeout_s=120, jobs=1, endpoint=Endpoint(name, base_url, key))
+
+
+@dataclass(frozen=True)
+class RunningModel:
+    """A model that is up: what answers, and the digest of what a run's replies depend on."""
+
+    upstream: Upstream
+    digest: Callable[[Script], str]
+
+
+@contextlib.asynccontextmanager
+async def running(spec: ModelSpec, report: Callable[[str], None]) -> AsyncIterator[RunningModel]:
+    """Bring the model up, fetching weights if need be; it is down again at the end."""
+    if spec.endpoint is not None:
+        digest = hashlib.sha256(spec.name.encode()).hexdigest()[:16]
+        yield RunningModel(HttpUpstream(spec.endpoint), lambda script: digest)
+    elif spec.name == "scripted":
+        yield RunningModel(ScriptedUpstream(), script_digest)
+    else:
+        # Only here: it loads the inference engine.
+        from evaluator.local_model import LocalServer
+
+        async with LocalServer(report) as server:
+            endpoint = Endpoint(model="local", base_url=server.base_url)
+            yield RunningModel(HttpUpstream(endpoint), lambda script: server.digest)

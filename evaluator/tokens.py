@@ -1,0 +1,52 @@
+"""Counting tokens without a network: for the scripted model, and for upstreams that give no usage."""
+
+from functools import cache
+from typing import Any
+
+import bpe_openai
+import orjson
+
+TOKENIZER = "o200k_base"
+
+
+@cache
+def _encoding() -> Any:
+    return bpe_openai.get_encoding(TOKENIZER)
+
+
+def count_tokens(text: str) -> int:
+    """Number of `o200k_base` tokens of `text`."""
+    return len(_encoding().encode_ordinary(text)) if text else 0
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content, which may be a string, a list of parts, or nothing."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return ""
+
+
+def count_prompt_tokens(request: dict[str, Any]) -> int:
+    """Tokens of the messages' text, their tool calls and the tool schemas.
+
+    The few tokens with which a model's own chat template frames them are not included.
+    """
+    texts: list[str] = []
+    for message in request.get("messages") or []:
+        texts.append(text_of(message.get("content")))
+        for call in message.get("tool_calls") or []:
+            texts.append(call["function"]["name"])
+            texts.append(call["function"].get("arguments") or "")
+    if request.get("tools"):
+        texts.append(orjson.dumps(request["tools"]).decode())
+    return sum(count_tokens(text) for text in texts)
+
+
+def count_completion_tokens(message: dict[str, Any]) -> int:
+    """Tokens of an answer's text and tool calls."""
+    texts = [text_of(message.get("content"))]
+    for call in message.get("tool_calls") or []:
+        texts += [call["function"].get("name") or "", call["function"].get("arguments") or ""]
+    return sum(count_tokens(text) for text in texts)

@@ -1,0 +1,171 @@
+"""The raw record of one run: its schema, and how it is written and read.
+
+Times named `…_s` are seconds since the start of the run, on one monotonic clock that worker and
+gateway share. Field names follow the OpenTelemetry GenAI conventions where one exists.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Ended = Literal["answered", "error", "timeout", "call_limit"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Key(_Record):
+    """What identifies a run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    framework: str
+    task: str
+    case: str
+    trial: int = Field(ge=1)
+
+
+class Setup(_Record):
+    """Everything that a result depends on, and where it was made."""
+
+    framework_version: str
+    harness_version: str
+    implementation_digest: str
+    lock_digest: str
+    task_digest: str
+    model_digest: str
+    git_commit: str | None
+    git_dirty: bool | None
+    python: str
+    platform: str
+    cpu: str
+    cpu_cores: int
+    started_at: str
+    temperature: float
+    max_model_calls: int
+    timeout_s: float
+    jobs: int
+
+
+class ModelCall(_Record):
+    """One request to the model, as the gateway saw it.
+
+    `start_s` is when the request had reached the gateway, `sent_s` when it went upstream,
+    `first_byte_s` and `received_s` when the first and the last byte came back, `end_s` when the
+    last byte had been handed to the framework. `response` is the body as delivered: one object,
+    or the list of chunks of a stream. `usage_source` says who counted the tokens: the `upstream`,
+    or the gateway with a tokenizer (`counted`).
+    """
+
+    operation: Literal["chat", "embeddings"] = Field(alias="gen_ai.operation.name")
+    request_model: str = Field(alias="gen_ai.request.model")
+    stream: bool = False
+    status: int
+    error: str | None = Field(default=None, alias="error.type")
+    input_tokens: int | None = Field(default=None, alias="gen_ai.usage.input_tokens")
+    output_tokens: int | None = Field(default=None, alias="gen_ai.usage.output_tokens")
+    cached_tokens: int | None = Field(default=None, alias="gen_ai.usage.cache_read.input_tokens")
+    usage_source: Literal["upstream", "counted"] | None = None
+    start_s: float
+    sent_s: float
+    first_byte_s: float
+    received_s: float
+    end_s: float
+    request: Any
+    response: Any
+
+
+class TracedToolCall(_Record):
+    """One call of a tool's Python function, as the worker saw it."""
+
+    agent: str | None = Field(default=None, alias="gen_ai.agent.name")
+    name: str = Field(alias="gen_ai.tool.name")
+    arguments: dict[str, Any] = Field(alias="gen_ai.tool.call.arguments")
+    result: Any = Field(default=None, alias="gen_ai.tool.call.result")
+    error: str | None = Field(default=None, alias="error.type")
+    start_s: float
+    end_s: float
+
+
+class RunOutcome(_Record):
+    """How the run ended. `error` is a line in words unless the run `answered`."""
+
+    ended: Ended
+    answer: str
+    error: str | None = None
+    final_state: dict[str, Any] = {}
+
+
+class Resources(_Record):
+    """`wall_s` and `cpu_s` of this run; `import_s` and memory (MB, 10^6 bytes) of its worker."""
+
+    wall_s: float
+    cpu_s: float | None = None
+    import_s: float | None = None
+    memory_after_import_mb: float | None = None
+    peak_memory_mb: float | None = None
+
+
+class Trace(_Record):
+    """The raw record of one run. `case` is the case as it was asked."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    key: Key
+    setup: Setup
+    case: dict[str, Any]
+    model_calls: list[ModelCall]
+    tool_calls: list[TracedToolCall]
+    outcome: RunOutcome
+    resources: Resources
+
+
+@dataclass(frozen=True)
+class DamagedTrace:
+    """A file among the traces that cannot be used, and why."""
+
+    path: Path
+    reason: str
+
+
+def trace_path(root: Path, key: Key) -> Path:
+    """`<root>/<model>/<framework>/<task>/<case>.<trial>.json`."""
+    return root / key.model / key.framework / key.task / f"{key.case}.{key.trial}.json"
+
+
+def write_trace(root: Path, trace: Trace) -> Path:
+    """Write the trace whole or not at all."""
+    path = trace_path(root, trace.key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    temporary.write_bytes(orjson.dumps(trace.model_dump(mode="json", by_alias=True), option=options))
+    temporary.replace(path)
+    return path
+
+
+def read_trace(path: Path) -> Trace | DamagedTrace:
+    """Read one trace; a file that cannot be used comes back with the reason in a line."""
+    try:
+        content = path.read_bytes()
+        return Trace.model_validate(orjson.loads(content))
+    except OSError as error:
+        return DamagedTrace(path, f"cannot be read: {error.strerror}")
+    except orjson.JSONDecodeError as error:
+        return DamagedTrace(path, f"line {error.lineno}: not valid JSON: {error.msg}")
+    except ValidationError as error:
+        first = error.errors()[0]
+        return DamagedTrace(path, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+
+
+def read_traces(root: Path) -> Iterator[Trace | DamagedTrace]:
+    """Every trace below `root`, one at a time, in the order of their paths."""
+    for path in sorted(root.rglob("*.json")):
+        if not path.name.startswith("."):
+            yield read_trace(path)

@@ -1,0 +1,53 @@
+"""What answers behind the gateway: the scripted model, or any OpenAI-compatible server."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tasks.base import Script
+
+
+@dataclass(slots=True)
+class Reply:
+    """An upstream's response: the whole body, or its pieces as they arrive."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes | AsyncIterator[bytes]
+
+
+class UpstreamError(Exception):
+    """The upstream could not be reached or broke off. The message is for people."""
+
+
+class Session:
+    """What an upstream remembers of one run; most remember nothing."""
+
+
+class Upstream(Protocol):
+    """What the gateway forwards chat completions to."""
+
+    def session(self, script: Script) -> Session:
+        """The memory of a run that is about to start."""
+        ...
+
+    async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
+        """Answer one chat completion; `body` is `request` as sent. Raises `UpstreamError`, `TimeoutError`."""
+        ...
+
+    async def close(self) -> None:
+        """Free connections."""
+        ...
+
+
+JSON_HEADERS: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json")]
+STREAM_HEADERS: list[tuple[bytes, bytes]] = [(b"content-type", b"text/event-stream; charset=utf-8")]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An OpenAI-compatible server. `key` never leaves the gateway's process."""
+
+    model: str
+    base_url: str
+    key: str | None = field(default=None, repr=False)

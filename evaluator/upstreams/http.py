@@ -1,0 +1,64 @@
+"""Any OpenAI-compatible server, plain and streamed, passed through byte for byte."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import orjson
+
+from evaluator.upstreams import Endpoint, Reply, Session, UpstreamError
+from tasks.base import Script
+
+_PASSED_ON = ("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
+
+
+class HttpUpstream:
+    """Forwards to one endpoint; changes nothing but the model's name and the key."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._url = endpoint.base_url.rstrip("/") + "/chat/completions"
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if endpoint.key:
+            self._headers["Authorization"] = f"Bearer {endpoint.key}"
+        self._client: aiohttp.ClientSession | None = None
+
+    def session(self, script: Script) -> Session:
+        """A server remembers nothing of a run."""
+        return Session()
+
+    async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
+        """See `Upstream.chat`."""
+        if request.get("model") != self._endpoint.model:
+            body = orjson.dumps({**request, "model": self._endpoint.model})
+        if self._client is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+            self._client = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        timeout = aiohttp.ClientTimeout(total=time_left_s)
+        try:
+            response = await self._client.post(self._url, data=body, headers=self._headers, timeout=timeout)
+            headers = [
+                (name.encode(), response.headers[name].encode()) for name in _PASSED_ON if name in response.headers
+            ]
+            if response.content_type == "text/event-stream":
+                return Reply(response.status, headers, _pieces(response))
+            return Reply(response.status, headers, await response.read())
+        except TimeoutError:
+            raise
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError(f"{self._url} cannot be used: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+
+
+async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for piece in response.content.iter_any():
+            yield piece
+    except (aiohttp.ClientError, OSError) as error:
+        raise UpstreamError(f"the stream broke off: {error}") from error
+    finally:
+        response.close()

@@ -1,0 +1,223 @@
+"""The scripted model: plays each case perfectly, and only from what it was sent.
+
+It makes the next expected tool call if that tool is offered and the call's inputs have been seen;
+where the tool belongs to another agent it hands over through whatever handoff tool the framework
+offers; it gives the expected answer only if every fact of the answer stands in the messages, and
+otherwise says that it does not know. It is deterministic: the same messages get the same reply.
+"""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from evaluator.tokens import count_completion_tokens, count_prompt_tokens, text_of
+from evaluator.upstreams import JSON_HEADERS, STREAM_HEADERS, Reply, Session
+from tasks.base import Script, Step, states, states_fact
+
+MAX_HANDOFFS_FOR_ONE_STEP = 3
+_ID = re.compile(r"(?<![A-Za-z0-9-])[A-Z]+-\d+")
+_HANDOFF = re.compile(r"hand.?(off|over)|transfer|delegate|route|coworker", re.IGNORECASE)
+
+
+def script_digest(script: Script) -> str:
+    """Digest of the script and of the way in which it is played."""
+    content = script.model_dump_json().encode() + Path(__file__).read_bytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+class ScriptedUpstream:
+    """Answers chat completions, plain and streamed, from the script of the run."""
+
+    def session(self, script: Script) -> "ScriptedSession":
+        """What has been played so far in a run that is about to start."""
+        return ScriptedSession(script)
+
+    async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
+        """See `Upstream.chat`."""
+        assert isinstance(session, ScriptedSession)
+        completion = session.complete(request)
+        if not request.get("stream"):
+            return Reply(200, JSON_HEADERS, orjson.dumps(completion))
+        with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
+        return Reply(200, STREAM_HEADERS, _stream(completion, with_usage))
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+class ScriptedSession(Session):
+    """The scripted model in one run."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._steps = [step for turn in script.turns for step in turn]
+        self._turn_of = [number for number, turn in enumerate(script.turns) for _ in turn]
+        self._issued: dict[str, int] = {}
+        self._done: set[int] = set()
+        self._searched = 0
+        self._handoffs: dict[int, int] = {}
+        self._replies: dict[bytes, dict[str, Any]] = {}
+
+    def complete(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The chat completion for `request`."""
+        messages, tools = request.get("messages") or [], request.get("tools") or []
+        content = orjson.dumps([messages, tools], option=orjson.OPT_SORT_KEYS)
+        if content not in self._replies:
+            self._replies[content] = self._reply(
+                messages, {tool["function"]["name"]: tool["function"] for tool in tools}
+            )
+        message = self._replies[content]
+        number = list(self._replies).index(content) + 1
+        prompt_tokens, completion_tokens = count_prompt_tokens(request), count_completion_tokens(message)
+        return {
+            "id": f"chatcmpl-scripted-{number}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": request.get("model"),
+            "choices": [
+                {
+                    "index": 0,
+                    "message": message,
+                    "logprobs": None,
+                    "finish_reason": "tool_calls" if "tool_calls" in message else "stop",
+                }
+            ],
+            "usage": {
+                "prompt_tokens": prompt_tokens,
+                "completion_tokens": completion_tokens,
+                "total_tokens": prompt_tokens + completion_tokens,
+            },
+        }
+
+    def _reply(self, messages: list[dict[str, Any]], tools: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        seen = "\n".join(text_of(message.get("content")) for message in messages)
+        for message in messages:
+            if message.get("role") == "tool" and message.get("tool_call_id") in self._issued:
+                self._done.add(self._issued[message["tool_call_id"]])
+
+        pending = [i for i in range(len(self._steps)) if i not in self._done]
+        if pending:
+            turn = [i for i in pending if self._turn_of[i] == self._turn_of[pending[0]]]
+            offered = [i for i in turn if self._steps[i].tool in tools]
+            if not offered:
+                return self._hand_over(pending[0], messages, tools) or self._what_is_known(seen)
+            unseen = [text for i in offered for text in _inputs(self._steps[i]) if not states(seen, text)]
+            if unseen:
+                return _unknown(unseen[0])
+            return self._calls([(i, self._steps[i].tool, self._steps[i].arguments) for i in offered])
+
+        missing = [fact[0] for fact in self._script.needs if not states_fact(seen, fact)]
+        if missing and self._searched < len(self._script.searches):
+            query = self._script.searches[self._searched]
+            for name, function in tools.items():
+                arguments = _search_arguments(function, query)
+                if arguments is not None:
+                    self._searched += 1
+                    return self._calls([(None, name, arguments)])
+        return _unknown(missing[0]) if missing else _said(self._script.answer)
+
+    def _hand_over(
+        self, step: int, messages: list[dict[str, Any]], tools: dict[str, dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        """A call of the handoff tool that leads to the owner of `step`, or else to anybody."""
+        self._handoffs[step] = self._handoffs.get(step, 0) + 1
+        owner = self._steps[step].agent
+        if owner is None or self._handoffs[step] > MAX_HANDOFFS_FOR_ONE_STEP:
+            return None
+        question = next((text_of(m.get("content")) for m in reversed(messages) if m.get("role") == "user"), "")
+        handoffs = {name: f for name, f in tools.items() if _HANDOFF.search(name)}
+        for name, function in handoffs.items():
+            properties = _properties(function)
+            destination = next((p for p, schema in properties.items() if owner in (schema.get("enum") or [])), None)
+            if destination is None and owner in re.split(r"[^a-z]+", name.lower()):
+                return self._calls([(None, name, _filled(function, question))])
+            if destination is None:
+                named = re.compile(r"agent|member|coworker|recipient|^to", re.IGNORECASE)
+                destination = next((p for p in properties if named.search(p)), None)
+            if destination is not None:
+                return self._calls([(None, name, {**_filled(function, question), destination: owner})])
+        for name, function in handoffs.items():
+            return self._calls([(None, name, _filled(function, question))])
+        return None
+
+    def _what_is_known(self, seen: str) -> dict[str, Any]:
+        """What can be said where the next tool is out of reach: the facts seen so far."""
+        known = [phrase for fact in self._script.needs for phrase in fact if states(seen, phrase)]
+        return _said("So far: " + "; ".join(known)) if known else _unknown(self._script.turns[0][0].tool)
+
+    def _calls(self, calls: list[tuple[int | None, str, dict[str, Any]]]) -> dict[str, Any]:
+        tool_calls: list[dict[str, Any]] = []
+        for step, name, arguments in calls:
+            call_id = f"call_{len(self._replies) + 1}_{len(tool_calls) + 1}"
+            if step is not None:
+                self._issued[call_id] = step
+            function = {"name": name, "arguments": orjson.dumps(arguments).decode()}
+            tool_calls.append({"id": call_id, "type": "function", "function": function})
+        return {"role": "assistant", "content": None, "tool_calls": tool_calls}
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
+
+
+def _unknown(missing: str) -> dict[str, Any]:
+    return _said(f"I don't know: nothing that I was sent states {missing!r}.")
+
+
+def _inputs(step: Step) -> list[str]:
+    """What must have been seen before the call can be made: stated needs, and ids among the arguments."""
+    return [*step.needs, *_ID.findall(orjson.dumps(step.arguments).decode())]
+
+
+def _properties(function: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    properties: dict[str, dict[str, Any]] = (function.get("parameters") or {}).get("properties") or {}
+    return properties
+
+
+def _filled(function: dict[str, Any], text: str) -> dict[str, Any]:
+    """Arguments for the required parameters of a handoff tool: `text` wherever text fits."""
+    required = (function.get("parameters") or {}).get("required") or []
+    values: dict[str, Any] = {"boolean": True, "integer": 1, "number": 1, "array": [], "object": {}}
+    return {name: values.get(_properties(function).get(name, {}).get("type", "string"), text) for name in required}
+
+
+def _search_arguments(function: dict[str, Any], query: str) -> dict[str, Any] | None:
+    """Arguments for a tool that looks like a search: the query goes into its first text parameter."""
+    for name, schema in _properties(function).items():
+        if schema.get("type") == "string" and "enum" not in schema:
+            return {**_filled(function, query), name: query}
+    return None
+
+
+async def _stream(completion: dict[str, Any], with_usage: bool) -> AsyncIterator[bytes]:
+    """The completion as server-sent events: text and arguments in two pieces each."""
+    [choice] = completion["choices"]
+    message = choice["message"]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": message["content"] and ""}]
+    if message["content"]:
+        deltas += [{"content": piece} for piece in _halves(message["content"])]
+    for index, call in enumerate(message.get("tool_calls") or []):
+        first, second = _halves(call["function"]["arguments"])
+        head = {
+            "id": call["id"],
+            "type": "function",
+            "function": {"name": call["function"]["name"], "arguments": first},
+        }
+        deltas.append({"tool_calls": [{"index": index, **head}]})
+        deltas.append({"tool_calls": [{"index": index, "function": {"arguments": second}}]})
+    common = {key: completion[key] for key in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    chunks = [{**common, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    chunks.append({**common, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]})
+    if with_usage:
+        chunks.append({**common, "choices": [], "usage": completion["usage"]})
+    for chunk in chunks:
+        yield b"data: " + orjson.dumps(chunk) + b"\n\n"
+    yield b"data: [DONE]\n\n"
+
+
+def _halves(text: str) -> tuple[str, str]:
+    return text[: len(text) // 2], text[len(text) // 2 :]

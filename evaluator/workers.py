@@ -1,0 +1,188 @@
+"""The process that serves one framework, seen from the harness: started, fed, watched, killed."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from evaluator import ROOT
+from evaluator.discovery import Framework
+from evaluator.environments import python_of
+
+START_TIMEOUT_S = 180.0
+WATCH_INTERVAL_S = 0.5
+LOG_LIMIT_BYTES = 10_000_000
+LINE_LIMIT_BYTES = 64_000_000
+
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SYSTEMROOT")
+
+
+class WorkerError(Exception):
+    """The worker died, was killed, or could not start. The message is for people."""
+
+
+def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
+    """The environment variables of a worker: no keys, every home and cache folder in `scratch`.
+
+    The framework's own switches (telemetry off, and the like) come from its metadata.
+    """
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    folders = {
+        "HOME": "home",
+        "TMPDIR": "tmp",
+        "XDG_CACHE_HOME": "cache",
+        "XDG_CONFIG_HOME": "config",
+        "XDG_DATA_HOME": "data",
+        "XDG_STATE_HOME": "state",
+    }
+    for variable, name in folders.items():
+        (scratch / name).mkdir(exist_ok=True)
+        environment[variable] = str(scratch / name)
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
+        "PYTHONHASHSEED": "0",
+        "DO_NOT_TRACK": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    return environment | framework.env
+
+
+class Worker:
+    """One worker process. `start` before `request`; `stop` always."""
+
+    def __init__(self, framework: Framework, task_names: Sequence[str], log: Path, memory_limit_mb: float) -> None:
+        self.framework = framework
+        self._task_names = list(task_names)
+        self._log = log
+        self._memory_limit_mb = memory_limit_mb
+        self._process: asyncio.subprocess.Process | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._watchers: list[asyncio.Task[None]] = []
+        self._killed_because: str | None = None
+        self.start_error: str | None = None
+        self.import_s = 0.0
+        self.memory_after_import_mb = 0.0
+        self.python = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start the process and wait until the implementations are imported.
+
+        Where that fails, `start_error` says why, and the worker stays dead.
+        """
+        try:
+            await self._start()
+        except WorkerError as error:
+            self.start_error = str(error)
+            await self.stop()
+
+    async def _start(self) -> None:
+        self._killed_because = None
+        self._scratch = tempfile.TemporaryDirectory(prefix="bakeoff-", ignore_cleanup_errors=True)
+        scratch = Path(self._scratch.name)
+        self._process = await asyncio.create_subprocess_exec(
+            str(python_of(self.framework)),
+            *("-m", "evaluator.worker", self.framework.name, *self._task_names),
+            cwd=scratch,
+            env=worker_environment(self.framework, scratch),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=LINE_LIMIT_BYTES,
+            start_new_session=True,
+        )
+        self._watchers = [asyncio.create_task(self._keep_log()), asyncio.create_task(self._watch_memory())]
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                event = await self._event()
+        except TimeoutError:
+            raise WorkerError(f"importing the implementations took more than {START_TIMEOUT_S:.0f} s") from None
+        if event["event"] != "ready":
+            raise WorkerError(f"the implementations cannot be imported: {event.get('error')} (see {self._log})")
+        self.import_s, self.memory_after_import_mb = event["import_s"], event["memory_mb"]
+        self.python = event["python"]
+
+    async def request(self, job: dict[str, Any], on_tool_call: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Have one run made; gives its `done` event. Raises `WorkerError` if the process ends before that."""
+        assert self._process is not None and self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(job).encode() + b"\n")
+            await self._process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the end of its output says why
+        while True:
+            event = await self._event()
+            if event.get("run") != job["run"]:
+                continue
+            if event["event"] == "tool_call":
+                on_tool_call(event)
+            elif event["event"] == "done":
+                return event
+
+    async def stop(self) -> None:
+        """End the process, if it runs, and remove its scratch folder."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+        for watcher in self._watchers:
+            watcher.cancel()
+        self._watchers = []
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
+
+    async def _event(self) -> dict[str, Any]:
+        """The next event. Lines that are none are passed over. Raises `WorkerError` at the end of output."""
+        assert self._process is not None and self._process.stdout is not None
+        while True:
+            try:
+                line = await self._process.stdout.readline()
+            except ValueError:
+                raise WorkerError(f"an event was longer than {LINE_LIMIT_BYTES // 1_000_000} MB") from None
+            if not line:
+                code = await self._process.wait()
+                raise WorkerError(self._killed_because or f"the worker died with exit code {code} (see {self._log})")
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict) and "event" in event:
+                return event
+
+    async def _keep_log(self) -> None:
+        """Copy what the framework prints to the log, up to a limit; the rest is dropped."""
+        assert self._process is not None and self._process.stderr is not None
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            while piece := await self._process.stderr.read(65536):
+                if log.tell() < LOG_LIMIT_BYTES:
+                    log.write(piece)
+                    log.flush()
+
+    async def _watch_memory(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self._process.pid)
+            while True:
+                used_mb = process.memory_info().rss / 1e6
+                if used_mb > self._memory_limit_mb:
+                    self._killed_because = f"the worker used more than {self._memory_limit_mb:.0f} MB of memory"
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(self._process.pid, signal.SIGKILL)
+                    return
+                await asyncio.sleep(WATCH_INTERVAL_S)

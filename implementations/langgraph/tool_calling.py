@@ -1,0 +1,29 @@
+"""Tool calling in LangGraph: LangChain's prebuilt agent graph."""
+
+from langchain.agents import create_agent
+from langchain.agents.middleware import ModelCallLimitMiddleware, ToolErrorMiddleware
+from langchain_openai import ChatOpenAI
+
+from tasks.base import Model
+from tasks.tool_calling.spec import ToolCallingBrief
+
+
+async def run(brief: ToolCallingBrief, model: Model) -> str:
+    llm = ChatOpenAI(
+        model=model.name,
+        base_url=model.base_url,
+        api_key=model.api_key,
+        temperature=model.temperature,
+    )
+    agent = create_agent(
+        llm,
+        brief.tools,
+        system_prompt=brief.instructions,
+        middleware=[
+            # Without it, a tool that raises ends the run and the model never hears of it.
+            ToolErrorMiddleware(lambda error, request: f"Error: {error}"),
+            ModelCallLimitMiddleware(run_limit=model.max_model_calls, exit_behavior="error"),
+        ],
+    )
+    result = await agent.ainvoke({"messages": [{"role": "user", "content": brief.question}]})
+    return result["messages"][-1].text

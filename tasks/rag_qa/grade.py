@@ -1,0 +1,55 @@
+"""Grades an answer with citations: the facts, who is cited for them, and knowing when not to answer."""
+
+from collections.abc import Collection
+
+from tasks.base import Check, Grade, Outcome, fact_checks, states_fact
+from tasks.rag_qa.spec import RagQaCase, citations, document_ids
+
+_ENGLISH = (
+    "don't know, do not know, not sure, unable to answer, cannot answer, can't answer, could not answer, "
+    "not answer, not answered, cannot be answered, not say, doesn't say, don't say, not state, not stated, "
+    "not specify, not specified, not mention, not mentioned, doesn't mention, don't mention, not covered, "
+    "no information, not contain information, not contain any information, not provide information, "
+    "not provide any information, not include information, no mention, no answer, cannot find, can't find, "
+    "could not find, couldn't find, did not find, didn't find"
+)
+_CHINESE = (
+    "不知道, 不清楚, 不了解, 无法回答, 不能回答, 没有回答, 无法确定, 无法得知, 没有提到, 没有提及, 未提到, 未提及, "
+    "没有说明, 未说明, 没有给出, 未给出, 没有提供, 未提供, 没有记载, 没有找到, 未找到, 找不到, 没有相关"
+)
+ABSTENTIONS = [*_ENGLISH.split(", "), *_CHINESE.split(", ")]
+"""Ways to say that the documents do not answer."""
+
+
+def citation_precision(cited: Collection[str], allowed: Collection[str]) -> float:
+    """Share of the cited ids that are allowed; 1 where nothing is cited."""
+    return sum(id in allowed for id in cited) / len(cited) if cited else 1.0
+
+
+def citation_recall(cited: Collection[str], gold: Collection[str]) -> float:
+    """Share of the gold ids that are cited; 1 where there is nothing to cite."""
+    return sum(id in cited for id in gold) / len(gold) if gold else 1.0
+
+
+def abstains(answer: str) -> bool:
+    """Whether `answer` says that it does not know, or that the documents do not."""
+    return states_fact(answer, ABSTENTIONS)
+
+
+def grade(case: RagQaCase, outcome: Outcome) -> Grade:
+    """Grade one outcome: the answer alone counts, not how it was found."""
+    cited = citations(outcome.answer)
+    checks = fact_checks(case, outcome.answer)
+    if case.gold:
+        # "Not mentioned" may be part of a right answer, so it counts only where a fact is missing too.
+        gave_up = abstains(outcome.answer) and not all(states_fact(outcome.answer, fact) for fact in case.facts)
+        checks.append(Check(held=not gave_up, reason="abstains, although the documents answer the question"))
+    else:
+        reason = "does not abstain, although the documents do not answer the question"
+        checks.append(Check(held=abstains(outcome.answer), reason=reason))
+    checks += [Check(held=id in cited, reason=f"does not cite {id}") for id in case.gold]
+    for id in cited:
+        right = id in case.gold or id in case.acceptable
+        reason = "which does not support the answer" if id in document_ids() else "which is not a document"
+        checks.append(Check(held=right, reason=f"cites {id}, {reason}"))
+    return Grade.of(checks)

@@ -1,0 +1,172 @@
+"""Questions over a field guide to LLM tooling, to be answered from retrieved documents with citations.
+
+The brief holds the documents only: indexing and searching them is the framework's part.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from tasks.base import Case, CasesError, Data, Prepared, Script, Wrap, load_cases, unwrapped
+
+CORPUS = Path(__file__).parent / "corpus"
+CASES = Path(__file__).parent / "cases.jsonl"
+
+K = 3
+"""How many documents one search returns."""
+
+SEARCH_TOOL_NAME = "search_guide"
+SEARCH_TOOL_DESCRIPTION = (
+    f"Search the field guide to LLM tooling. Returns the {K} documents that fit the query best, "
+    "each headed by its id in square brackets and its title."
+)
+INSTRUCTIONS = f"""\
+You answer questions from a field guide to LLM tooling.
+- Always search with {SEARCH_TOOL_NAME} first and answer only from what it finds. Search again if something is missing.
+- Cite each document you use by its id in square brackets, as it stands before the title, for example [some-id].
+- Where sources disagree, report what each one says and cite both.
+- Answer in the language of the question.
+- If the documents do not answer the question, say "I don't know" and cite nothing.
+- Keep it short: at most three sentences.
+"""
+
+Kind = Literal["single_fact", "comparison", "conflict", "cross_language", "near_duplicate", "unanswerable"]
+
+
+class Document(Data):
+    """One document of the corpus; `source` is the survey that its facts come from."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str = Field(min_length=1)
+    language: Literal["en", "zh"]
+    source: str = Field(min_length=1)
+    text: str = Field(min_length=1)
+
+    @property
+    def passage(self) -> str:
+        """What a search result must show the model: the id to cite, the title, the text."""
+        return f"[{self.id}] {self.title}\n{self.text}"
+
+
+class RagQaCase(Case):
+    """A question, the documents that a right answer cites, and queries that find them.
+
+    `gold` must be cited, `acceptable` may be; `gold` is empty where the corpus has no answer.
+    """
+
+    kind: Kind
+    gold: list[str]
+    acceptable: list[str] = Field(default=[])
+    searches: list[str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.kind == "unanswerable") == bool(self.gold):
+            raise ValueError("gold must be empty for an unanswerable case, and for no other")
+        if self.gold and not self.facts:
+            raise ValueError("an answerable case needs facts")
+        if unknown := {*self.gold, *self.acceptable} - document_ids():
+            raise ValueError(f"{', '.join(sorted(unknown))} is not a document")
+        if uncited := set(self.gold) - set(citations(self.answer)):
+            raise ValueError(f"the answer does not cite {', '.join(sorted(uncited))}")
+        return self
+
+
+@dataclass(frozen=True)
+class RagQaBrief:
+    """What an implementation receives: build a search tool over `documents`, let an agent answer.
+
+    The tool has the given name and description, takes a query and returns the `k` best documents.
+    `Document.passage` is the text to index and to return, whole: a document is one chunk.
+    """
+
+    instructions: str
+    question: str
+    documents: tuple[Document, ...]
+    k: int
+    search_tool_name: str = SEARCH_TOOL_NAME
+    search_tool_description: str = SEARCH_TOOL_DESCRIPTION
+
+
+CASE_TYPE = RagQaCase
+
+
+def citations(answer: str) -> list[str]:
+    """The ids cited in `answer`, each once, in order: `[vllm]`, `[vllm, sglang]`, `【vllm】`.
+
+    Whatever stands alone in brackets and is spelled like an id counts, even if no document has it.
+    """
+    text = unicodedata.normalize("NFKC", answer).casefold()
+    groups = re.findall(r"[\[【]([^\[\]【】]+)[\]】]", text)
+    parts = [part.strip() for group in groups for part in re.split(r"[,;、]", group)]
+    return list(dict.fromkeys(part for part in parts if re.fullmatch(r"[a-z0-9][a-z0-9-]*", part)))
+
+
+def load_documents(folder: Path = CORPUS) -> list[Document]:
+    """Read the Markdown files of `folder`, sorted by name.
+
+    Raises `CasesError` naming file and line of the first mistake.
+    """
+    return [_parse_document(path) for path in sorted(folder.glob("*.md"))]
+
+
+def _parse_document(path: Path) -> Document:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CasesError(f"{path}: cannot be read: {error}") from None
+    if not lines or lines[0] != "---":
+        raise CasesError(f"{path}:1: must be '---', the start of the front matter")
+    if "---" not in lines[1:]:
+        raise CasesError(f"{path}:{len(lines)}: the front matter has no closing '---'")
+    end = lines.index("---", 1)
+    fields: dict[str, str] = {}
+    line_of = {"text": end + 1}
+    for number, line in enumerate(lines[1:end], start=2):
+        name, colon, value = line.partition(":")
+        if not colon or name in line_of:
+            raise CasesError(f"{path}:{number}: must be 'name: value', each name once, and not {line!r}")
+        fields[name], line_of[name] = value.strip(), number
+    try:
+        document = Document.model_validate({**fields, "text": "\n".join(lines[end + 1 :]).strip()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        raise CasesError(f"{path}:{line_of.get(field, end + 1)}: {field}: {first['msg']}") from None
+    if document.id != path.stem:
+        raise CasesError(f"{path}:{line_of['id']}: id: must be {path.stem!r}, as the file is named")
+    return document
+
+
+@cache
+def corpus() -> tuple[Document, ...]:
+    """The documents of the task, read once for all cases."""
+    return tuple(load_documents())
+
+
+@cache
+def document_ids() -> frozenset[str]:
+    """What may be cited."""
+    return frozenset(document.id for document in corpus())
+
+
+def load() -> list[RagQaCase]:
+    """All cases of the task. Raises `CasesError`."""
+    return load_cases(CASES, RagQaCase)
+
+
+def prepare(case: RagQaCase, wrap: Wrap = unwrapped) -> Prepared:
+    """The brief of one run. `wrap` is not used: the framework brings the only tool itself."""
+    brief = RagQaBrief(instructions=INSTRUCTIONS, question=case.question, documents=corpus(), k=K)
+    return Prepared(brief=brief, final_state=dict)
+
+
+def script(case: RagQaCase) -> Script:
+    """The perfect run: search, and answer once every fact and every document to cite was seen."""
+    needs = [*case.facts, *([f"[{id}]"] for id in case.gold)]
+    return Script(searches=case.searches, needs=needs, answer=case.answer)
