@@ -1,0 +1,227 @@
+"""The command line: `bakeoff run`, `score`, `list`, `bench`."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evaluator import ROOT, discovery, models, runner, scorecard
+from evaluator.discovery import Framework, MetadataError, Task
+from evaluator.environments import ProvisionError, provision
+from evaluator.progress import Progress
+from evaluator.weights import WeightsError
+from tasks.base import SIZES, Case, CasesError, load_cases, of_size
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="The same agent, written in every framework, measured side by side.",
+)
+console = Console()
+
+
+class UsageMistake(ValueError):
+    """The user asked for something that is not there. The message says what there is."""
+
+
+_MISTAKES = (UsageMistake, models.ModelError, CasesError, MetadataError, ProvisionError, WeightsError)
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends with one line and exit code 2, a failure with exit code 1."""
+    try:
+        app()
+    except _MISTAKES as mistake:
+        print(f"bakeoff: {mistake}", file=sys.stderr)
+        sys.exit(2)
+    except (runner.BusyError, models.ModelStartError) as failure:
+        print(f"bakeoff: {failure}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("bakeoff: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+FrameworkOption = Annotated[
+    str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks to run. Default: all.")
+]
+TaskOption = Annotated[str | None, typer.Option("--task", "-t", metavar="TASK,…", help="Tasks to run. Default: all.")]
+TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Where the traces are.")]
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
+    bakeoff run                                   every framework, every task, two cases each, the embedded model
+
+    bakeoff run -m scripted --cases full          all cases against the scripted model: is everything carried through?
+
+    bakeoff run -f langgraph,baseline -t handoff  two frameworks on one task
+
+    bakeoff run -m qwen3 --base-url http://localhost:11434/v1 --cases standard --trials 3"""
+)
+def run(
+    framework: FrameworkOption = None,
+    task: TaskOption = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="MODEL", help="'local', 'scripted', or a name with --base-url.")
+    ] = "local",
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="OpenAI-compatible server that has the model.")
+    ] = None,
+    key_variable: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"Variable that holds its key. Default: {models.DEFAULT_KEY_VARIABLE}."),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions of each run.")] = 1,
+    cases: Annotated[
+        str, typer.Option(metavar="SIZE|FILE", help="quick (2 a task), standard (8), full, or your own cases.jsonl.")
+    ] = "quick",
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Runs at once. Default: 1; for 'scripted' one for each core."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, metavar="S", help="Seconds that a run may take. Default: the model's.")
+    ] = None,
+    max_model_calls: Annotated[int, typer.Option(min=1, metavar="N", help="Model calls that a run may make.")] = 12,
+    traces: Annotated[Path, typer.Option(metavar="DIR", help="Where the traces go.")] = runner.WORK / "traces",
+    rerun: Annotated[bool, typer.Option("--rerun", help="Make runs again that are recorded already.")] = False,
+) -> None:
+    """Run frameworks on tasks against a model, and print the scorecard.
+
+    Interrupted, the same command goes on where it stopped. A run is made again only if its code,
+    lock, task, model or limits have changed.
+    """
+    spec = models.resolve(model, base_url, key_variable)
+    frameworks = _chosen(framework, discovery.frameworks(), "framework")
+    chosen_tasks = _chosen(task, discovery.tasks(), "task")
+    plan = [(a_task, _cases(a_task, cases, len(chosen_tasks))) for a_task in chosen_tasks]
+    settings = runner.Settings(
+        model=spec, timeout_s=timeout or spec.timeout_s, jobs=jobs or spec.jobs, max_model_calls=max_model_calls
+    )
+    all_jobs = runner.matrix(frameworks, plan, trials)
+    with runner.exclusive(traces):
+        uvloop.run(_run(frameworks, all_jobs, settings, traces, rerun))
+    shown = {(job.framework.name, job.task.name) for job in all_jobs}
+    card = scorecard.build(
+        traces / spec.name, keep=lambda key: key.model == spec.name and (key.framework, key.task) in shown
+    )
+    scorecard.print_scorecard(console, card, f"`bakeoff score --traces {_shown(traces)}`")
+
+
+async def _run(
+    frameworks: Sequence[Framework], jobs: Sequence[runner.Job], settings: runner.Settings, traces: Path, rerun: bool
+) -> None:
+    for framework in frameworks:
+        await provision(framework, _say)
+    task_names = list(dict.fromkeys(job.task.name for job in jobs))
+    async with runner.harness(settings, task_names, _say) as harness:
+        missing = [job for job in jobs if rerun or not harness.recorded(job, traces)]
+        done = len(jobs) - len(missing)
+        if done:
+            again = "" if missing else "; --rerun makes them again"
+            _say(f"{done} of {len(jobs)} runs are recorded already in {_shown(traces)}{again}")
+        if missing:
+            with Progress(console, missing, settings.jobs) as progress:
+                await runner.run_all(harness, missing, traces, settings.jobs, progress.started, progress.finished)
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
+    bakeoff score                          rebuild SCORECARD.md from the committed traces
+
+    bakeoff score --traces .bakeoff/traces --out /tmp/mine      a scorecard of your own runs"""
+)
+def score(
+    traces: TracesOption = ROOT / "traces",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the scorecard goes.")] = ROOT,
+) -> None:
+    """Compute scorecard.json and SCORECARD.md from traces. The same traces give the same bytes."""
+    if not traces.is_dir():
+        raise UsageMistake(f"--traces {traces}: there is no such folder")
+    out.mkdir(parents=True, exist_ok=True)
+    card = scorecard.score(traces, out)
+    scorecard.print_scorecard(console, card, _shown(out / scorecard.MARKDOWN_NAME))
+    _say(f"wrote {_shown(out / scorecard.JSON_NAME)} and {_shown(out / scorecard.MARKDOWN_NAME)}")
+
+
+@app.command(name="list", epilog="[bold]Example[/]\n\n    bakeoff list --json")
+def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """List the frameworks with their versions, the tasks with their cases, and the models."""
+    frameworks, tasks = discovery.frameworks().values(), discovery.tasks().values()
+    sizes: dict[str, dict[str, int]] = {
+        task.name: {size: len(of_size(task.load(), size)) for size in SIZES} for task in tasks
+    }
+    if as_json:
+        listed: dict[str, Any] = {
+            "frameworks": [
+                {"name": f.name, "title": f.title, "version": f.version, "homepage": f.homepage} for f in frameworks
+            ],
+            "tasks": [{"name": name, "cases": counts} for name, counts in sizes.items()],
+            "models": ["scripted", "local"],
+        }
+        console.print_json(data=listed)
+        return
+    table = Table("framework", "title", "version", "homepage", title="Frameworks", title_justify="left", box=None)
+    for f in frameworks:
+        table.add_row(f.name, f.title, f.version, f.homepage)
+    console.print(table)
+    table = Table("task", *SIZES, title="\nTasks and their cases", title_justify="left", box=None)
+    for name, counts in sizes.items():
+        table.add_row(name, *(str(counts[size]) for size in SIZES))
+    console.print(table)
+    console.print("\nModels: scripted, local, or any name together with --base-url URL")
+
+
+@app.command(epilog="[bold]Example[/]\n\n    bakeoff bench --seconds 5")
+def bench(
+    seconds: Annotated[float, typer.Option(min=0.5, metavar="S", help="Length of each measurement.")] = 4.0,
+    matrix: Annotated[bool, typer.Option(help="Also time the scripted matrix.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Measure the harness itself: what the gateway adds to a call, and the scripted matrix."""
+    from evaluator import bench as benchmarks
+
+    benchmarks.run(console, seconds, matrix, as_json)
+
+
+def _chosen(names: str | None, there_are: dict[str, T], what: str) -> list[T]:
+    wanted = [name for name in (names or "").split(",") if name]
+    if unknown := [name for name in wanted if name not in there_are]:
+        raise UsageMistake(f"there is no {what} {unknown[0]!r}; there are {', '.join(there_are)}")
+    return [value for name, value in there_are.items() if not wanted or name in wanted]
+
+
+def _cases(task: Task, size_or_file: str, number_of_tasks: int) -> list[Case]:
+    for size in SIZES:
+        if size == size_or_file:
+            return of_size(task.load(), size)
+    path = Path(size_or_file)
+    if not path.is_file():
+        raise UsageMistake(f"--cases {size_or_file!r}: neither {', '.join(SIZES)} nor a file")
+    if number_of_tasks != 1:
+        raise UsageMistake(f"--cases {size_or_file}: name the one task that these cases belong to, with -t TASK")
+    return list(load_cases(path, task.case_type))
+
+
+def _shown(path: Path) -> str:
+    """The path as a person would type it here."""
+    path = path.resolve()
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _say(line: str) -> None:
+    console.print(escape(line), highlight=False, soft_wrap=True)

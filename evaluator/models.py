@@ -19,6 +19,10 @@ class ModelError(ValueError):
     """A model cannot be used as asked. The message says why and what to do."""
 
 
+class ModelStartError(RuntimeError):
+    """The embedded model did not come up. The message says why."""
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """A model by name. `endpoint` is set where the user named a server."""

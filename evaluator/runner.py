@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -106,6 +106,7 @@ class Harness:
         self._gateway = gateway
         self._task_names = list(task_names)
         self._workers: dict[str, Worker] = {}
+        self._digests: dict[tuple[str, str], dict[str, str]] = {}
 
     async def stop(self) -> None:
         """End all workers."""
@@ -146,12 +147,17 @@ class Harness:
 
     def _setup(self, job: Job, python: str) -> Setup:
         commit, dirty = _git()
+        pair = (job.framework.name, job.task.name)
+        if pair not in self._digests:
+            self._digests[pair] = {
+                "implementation_digest": implementation_digest(job.framework, job.task.name),
+                "lock_digest": lock_digest(job.framework),
+                "task_digest": task_digest(job.task),
+            }
         return Setup(
             framework_version=job.framework.version,
             harness_version=version("bakeoff"),
-            implementation_digest=implementation_digest(job.framework, job.task.name),
-            lock_digest=lock_digest(job.framework),
-            task_digest=task_digest(job.task),
+            **self._digests[pair],
             model_digest=self._model.digest(job.task.script(job.case)),
             git_commit=commit,
             git_dirty=dirty,
@@ -300,7 +306,12 @@ def matrix(frameworks: Iterable[Framework], tasks: Iterable[tuple[Task, Sequence
 
 
 async def run_all(
-    made_by: Harness, jobs: Sequence[Job], traces: Path, at_once: int, on_trace: Callable[[Job, Trace], None]
+    made_by: Harness,
+    jobs: Sequence[Job],
+    traces: Path,
+    at_once: int,
+    on_start: Callable[[Job], None] = lambda job: None,
+    on_trace: Callable[[Job, Trace], None] = lambda job, trace: None,
 ) -> None:
     """Make the runs, up to `at_once` at a time and one at a time for each framework, and write the traces."""
     waiting = list(jobs)
@@ -308,6 +319,7 @@ async def run_all(
     under_way: set[asyncio.Task[None]] = set()
 
     async def make(job: Job) -> None:
+        on_start(job)
         trace = await made_by.run(job)
         await asyncio.to_thread(write_trace, traces, trace)
         busy.discard(job.framework.name)
@@ -332,7 +344,7 @@ async def run_all(
 
 
 @contextlib.contextmanager
-def exclusive(traces: Path) -> Any:
+def exclusive(traces: Path) -> Iterator[None]:
     """Keep other runs off these traces meanwhile. Raises `BusyError` where one is there already."""
     traces.mkdir(parents=True, exist_ok=True)
     lock = FileLock(traces / ".lock")

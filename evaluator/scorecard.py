@@ -15,7 +15,6 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +23,7 @@ from evaluator import discovery
 from evaluator.code_size import source_lines
 from evaluator.discovery import IMPLEMENTATIONS, Framework, MetadataError, Task
 from evaluator.metrics import METRICS, CellRuns, GradedRun, Value, grade_run, measure
-from evaluator.trace import DamagedTrace, Key, Trace, read_traces, trace_path
+from evaluator.trace import DamagedTrace, Key, Trace, read_traces
 
 COMMAND = "uv run bakeoff score"
 JSON_NAME = "scorecard.json"
@@ -158,9 +157,13 @@ def score(
 
 
 def build(
-    traces: Path, *, tasks: Mapping[str, Task] | None = None, implementations: Path = IMPLEMENTATIONS
+    traces: Path,
+    *,
+    tasks: Mapping[str, Task] | None = None,
+    implementations: Path = IMPLEMENTATIONS,
+    keep: Callable[[Key], bool] = lambda key: True,
 ) -> Scorecard:
-    """The scorecard of all traces below `traces`, read one at a time.
+    """The scorecard of all traces below `traces` whose key `keep` accepts, read one at a time.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
     already) is named in `damaged` and left out.
@@ -172,10 +175,14 @@ def build(
     damaged: list[Damaged] = []
     keys: set[Key] = set()
     for item in read_traces(traces):
+        if isinstance(item, DamagedTrace):
+            damaged.append(Damaged(item.path.relative_to(traces).as_posix(), item.reason))
+            continue
+        if not keep(item.key):
+            continue
         run = _graded(item, tasks, folders, keys)
-        if isinstance(item, DamagedTrace) or isinstance(run, str):
-            path = item.path if isinstance(item, DamagedTrace) else trace_path(traces, item.key)
-            damaged.append(Damaged(path.relative_to(traces).as_posix(), str(run)))
+        if isinstance(run, str):
+            damaged.append(Damaged(_name(item.key), run))
             continue
         keys.add(run.key)
         cells[run.key.model, run.key.framework, run.key.task].add(item, run)
@@ -186,7 +193,8 @@ def build(
 
     order = list(tasks)
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), discovery.baseline_first(key[1])))
-    frameworks, metadata_notes = _read_frameworks({name: folders[name] for name in folders if _has(cells, name)})
+    with_runs = {name: folder for name, folder in folders.items() if any(name == key[1] for key in cells)}
+    frameworks, metadata_notes = _read_frameworks(with_runs)
     lines = {key: _source_lines(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
     pairs = sorted({(model, framework) for model, framework, _ in cells}, key=_model_baseline_first)
     failures = [run for key in sorted_keys for run in cells[key].runs if not run.passed]
@@ -202,30 +210,31 @@ def build(
         setups={
             model: {name: sorted(values, key=str) for name, values in setups[model].items()} for model in sorted(setups)
         },
-        frameworks=_numbered(frameworks, [name for name in folders if _has(cells, name)]),
+        frameworks=_numbered(frameworks, with_runs),
         notes=(*metadata_notes, *_token_notes(cells), *_changed_since(cells, sorted_keys, frameworks, tasks)),
     )
 
 
-def _graded(
-    item: Trace | DamagedTrace, tasks: Mapping[str, Task], folders: Mapping[str, Path], keys: set[Key]
-) -> GradedRun | str:
+def _graded(trace: Trace, tasks: Mapping[str, Task], folders: Mapping[str, Path], keys: set[Key]) -> GradedRun | str:
     """The graded run, or in words why the trace is left out."""
-    if isinstance(item, DamagedTrace):
-        return item.reason
-    if item.key.task not in tasks:
-        return f"key.task: there is no task {item.key.task!r}"
-    if item.key.framework not in folders:
-        return f"key.framework: there is no framework {item.key.framework!r}"
-    if item.key in keys:
+    if trace.key.task not in tasks:
+        return f"key.task: there is no task {trace.key.task!r}"
+    if trace.key.framework not in folders:
+        return f"key.framework: there is no framework {trace.key.framework!r}"
+    if trace.key in keys:
         return "key: this run was recorded already; the file whose path comes first counts"
     try:
-        return grade_run(item, tasks[item.key.task])
+        return grade_run(trace, tasks[trace.key.task])
     except ValidationError as error:
         first = error.errors()[0]
         return f"case.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     except Exception as error:  # a case of the user's own may make any grader stumble; the rest is still scored
         return f"cannot be graded: {type(error).__name__}: {error}"
+
+
+def _name(key: Key) -> str:
+    """The path of a run's trace below the folder of traces. The key may be anything that a file claims."""
+    return f"{key.model}/{key.framework}/{key.task}/{key.case}.{key.trial}.json"
 
 
 def _cell(model: str, framework: str, task: str | None, seen: Sequence[_Seen], lines: Sequence[int | None]) -> Cell:
@@ -238,10 +247,6 @@ def _cell(model: str, framework: str, task: str | None, seen: Sequence[_Seen], l
         framework_versions=tuple(sorted(set().union(*(one.framework_versions for one in seen)))),
         metrics=measure(CellRuns(runs, sum(known) if len(known) == len(lines) else None)),
     )
-
-
-def _has(cells: Iterable[tuple[str, str, str]], framework: str) -> bool:
-    return any(framework == name for _, name, _ in cells)
 
 
 def _model_baseline_first(pair: tuple[str, str]) -> tuple[str, tuple[bool, str]]:
@@ -491,7 +496,7 @@ def _failure_parts(scorecard: Scorecard, model: str) -> list[str]:
         sum(int(metrics[name] or 0) for metrics in totals) for name in ("runs", "errors", "timeouts", "call_limits")
     )
     if not failures:
-        return [f"All {runs} runs passed."]
+        return [f"{runs} of {runs} runs passed."]
     answered = len(failures) - errors - timeouts - limits
     lines = (
         f"{escape(failure.key.framework)} {escape(failure.key.task)} "
@@ -587,25 +592,20 @@ def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN
     """Print the tables and the failures, for 100 columns; `file` is where the reader finds the rest."""
     for model in scorecard.models:
         for title, cells in [*_by_task(scorecard.cells, model), *_by_task(scorecard.totals, model)]:
-            console.print(_rich_table(console, scorecard, f"{model} · {title}", cells))
+            console.print(_rich_table(scorecard, f"{model} · {title}", cells))
             console.print()
     _print_failures(console, scorecard, file)
     for note in scorecard.notes:
         console.print(Text(f"note: {note}"))
     if scorecard.damaged:
         console.print(Text(f"{len(scorecard.damaged)} traces left out:"))
-        _print_lines(console, [f"  {damaged.path}: {damaged.reason}" for damaged in scorecard.damaged], file)
+        _print_lines(console, [f"{damaged.path}: {damaged.reason}" for damaged in scorecard.damaged], file)
 
 
-def _rich_table(console: Console, scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Table:
+def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Table:
     columns = [column for column in _COLUMNS if column.in_terminal]
-    table = Table(
-        title=Text(title, style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD if console.is_terminal else None,
-        pad_edge=False,
-    )
-    table.add_column("framework", overflow="ellipsis", no_wrap=True)
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("framework")  # the only column that gives way where the console is narrow
     for column in columns:
         table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
     for cell in cells:
@@ -618,11 +618,11 @@ def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
     runs = sum(int(cell.metrics["runs"] or 0) for cell in scorecard.totals)
     console.print(Text(f"{len(scorecard.failures)} of {runs} runs failed"), end=":\n" if scorecard.failures else "\n")
     groups = Counter(
-        (failure.key.model, failure.key.framework, failure.key.task, failure.reasons[0])
+        (failure.key.model, failure.key.framework, failure.key.task, "; ".join(failure.reasons[:1]))
         for failure in scorecard.failures
     )
     lines = [
-        f"  {number} × {model} {framework} {task}: {reason}"
+        f"{number} × {model} {framework} {task}: {reason}"
         for (model, framework, task, reason), number in groups.most_common()
     ]
     _print_lines(console, lines, file)
@@ -630,6 +630,6 @@ def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
 
 def _print_lines(console: Console, lines: Sequence[str], file: str) -> None:
     for line in lines[:_FAILURE_LINES]:
-        console.print(Text(" ".join(["", *line.split()]), no_wrap=True, overflow="ellipsis"))
+        console.print(Text(f" {' '.join(line.split())}", no_wrap=True, overflow="ellipsis"))
     if len(lines) > _FAILURE_LINES:
         console.print(Text(f" … and {len(lines) - _FAILURE_LINES} more: see {file}"))

@@ -5,6 +5,8 @@ from typing import Any
 
 import aiohttp
 import orjson
+from multidict import CIMultiDict
+from yarl import URL
 
 from evaluator.upstreams import Endpoint, Reply, Session, UpstreamError
 from tasks.base import Script
@@ -17,8 +19,8 @@ class HttpUpstream:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._url = endpoint.base_url.rstrip("/") + "/chat/completions"
-        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        self._url = URL(endpoint.base_url.rstrip("/") + "/chat/completions")
+        self._headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity"})
         if endpoint.key:
             self._headers["Authorization"] = f"Bearer {endpoint.key}"
         self._client: aiohttp.ClientSession | None = None
@@ -32,8 +34,11 @@ class HttpUpstream:
         if request.get("model") != self._endpoint.model:
             body = orjson.dumps({**request, "model": self._endpoint.model})
         if self._client is None:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
-            self._client = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+            self._client = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
         timeout = aiohttp.ClientTimeout(total=time_left_s)
         try:
             response = await self._client.post(self._url, data=body, headers=self._headers, timeout=timeout)

@@ -59,6 +59,8 @@ class RagQaCase(Case):
     `gold` must be cited, `acceptable` may be; `gold` is empty where the corpus has no answer.
     """
 
+    expectation = Case.expectation | {"gold", "acceptable", "searches"}
+
     kind: Kind
     gold: list[str]
     acceptable: list[str] = Field(default=[])

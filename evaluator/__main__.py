@@ -1,0 +1,5 @@
+"""`python -m evaluator` is `bakeoff`."""
+
+from evaluator.cli import main
+
+main()

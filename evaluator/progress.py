@@ -1,0 +1,87 @@
+"""Progress of a matrix: a bar with an ETA on a terminal, a line now and then elsewhere."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from evaluator.runner import Job
+from evaluator.trace import Trace
+
+LINE_INTERVAL_S = 15.0
+
+
+def time_left_s(waiting: Counter[str], durations: dict[str, list[float]], at_once: int) -> float | None:
+    """Seconds until the runs of `waiting` (a count for each task) are made; `None` before the first is.
+
+    A run is taken to last as long as the runs of its task so far, or as any run where its task has none.
+    """
+    known = [seconds for made in durations.values() for seconds in made]
+    if not known:
+        return None
+    mean = sum(known) / len(known)
+    of_task = {task: sum(made) / len(made) for task, made in durations.items() if made}
+    return sum(count * of_task.get(task, mean) for task, count in waiting.items()) / at_once
+
+
+class Progress:
+    """Shows the runs as they are made. Use as a context manager."""
+
+    def __init__(self, console: Console, jobs: Sequence[Job], at_once: int) -> None:
+        self._console = console
+        self._total = len(jobs)
+        self._at_once = at_once
+        self._waiting = Counter(job.task.name for job in jobs)
+        self._durations: dict[str, list[float]] = {}
+        self._not_answered = 0
+        self._done = 0
+        self._next_line = 0.0
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=self._total, left="")
+
+    def __enter__(self) -> "Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def started(self, job: Job) -> None:
+        """A run was begun."""
+        self._bar.update(self._task, description=f"{job.framework.name} {job.task.name} {job.case.id}")
+
+    def finished(self, job: Job, trace: Trace) -> None:
+        """A run was made and written."""
+        self._done += 1
+        self._waiting[job.task.name] -= 1
+        self._durations.setdefault(job.task.name, []).append(trace.resources.wall_s)
+        self._not_answered += trace.outcome.ended != "answered"
+        left = time_left_s(self._waiting, self._durations, self._at_once)
+        words = f"about {_duration(left)} left" if left is not None else ""
+        if self._not_answered:
+            words += f", {self._not_answered} without an answer"
+        self._bar.update(self._task, completed=self._done, left=words)
+        if not self._console.is_terminal and (time.monotonic() >= self._next_line or self._done == self._total):
+            self._next_line = time.monotonic() + LINE_INTERVAL_S
+            self._console.print(f"{self._done} of {self._total} runs, {words}", highlight=False)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

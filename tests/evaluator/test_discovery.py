@@ -1,0 +1,145 @@
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evaluator import discovery
+from evaluator.discovery import MetadataError
+
+PYPROJECT = """\
+[project]
+name = "bakeoff-x"
+[tool.bakeoff]
+title = "X"
+homepage = "https://example.org/x"
+package = "x-agents"
+by_hand = ["rag_qa"]
+[tool.bakeoff.env]
+X_TELEMETRY = "off"
+[[tool.bakeoff.deviations]]
+task = "handoff"
+note = "The specialist sees only one sentence."
+"""
+LOCK = """\
+version = 1
+[[package]]
+name = "other"
+version = "9"
+[[package]]
+name = "x-agents"
+version = "1.2.3"
+"""
+
+
+def make_framework(root: Path, name: str, pyproject: str = PYPROJECT, lock: str | None = LOCK) -> Path:
+    folder = root / "implementations" / name
+    folder.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(pyproject)
+    if lock is not None:
+        (folder / "uv.lock").write_text(lock)
+    return folder
+
+
+def test_the_tasks_of_this_project() -> None:
+    found = discovery.tasks()
+    assert list(found) == sorted(found)
+    assert "tool_calling" in found
+    for name, task in found.items():
+        assert task.name == task.folder.name == name
+        assert task.cases.parent == task.folder
+        assert len(discovery.task_digest(task)) == 16
+
+
+def test_the_frameworks_of_this_project() -> None:
+    found = discovery.frameworks()
+    assert next(iter(found)) == "baseline"
+    assert list(found)[1:] == sorted(list(found)[1:])
+    for framework in found.values():
+        assert framework.version
+        named = {*framework.by_hand, *(deviation.task for deviation in framework.deviations)}
+        assert named <= {path.name for path in discovery.TASKS.iterdir()}
+
+
+def test_frameworks_are_found_by_their_folders(tmp_path: Path) -> None:
+    for name in ("zeta", "baseline", "alpha"):
+        make_framework(tmp_path, name)
+    (tmp_path / "implementations" / "no_framework").mkdir()
+    found = discovery.frameworks(tmp_path / "implementations")
+    assert list(found) == ["baseline", "alpha", "zeta"]
+    alpha = found["alpha"]
+    assert (alpha.title, alpha.package, alpha.version, alpha.by_hand) == ("X", "x-agents", "1.2.3", ("rag_qa",))
+    assert alpha.env == {"X_TELEMETRY": "off"}
+    assert [(d.task, d.note) for d in alpha.deviations] == [("handoff", "The specialist sees only one sentence.")]
+
+
+def test_implementations_are_never_imported(tmp_path: Path) -> None:
+    folder = make_framework(tmp_path, "x")
+    (folder / "tool_calling.py").write_text("raise SystemExit('imported')")
+    discovery.frameworks(tmp_path / "implementations")
+    assert not any(name.startswith("implementations") for name in sys.modules)
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "lock", "message"),
+    [
+        (PYPROJECT.replace("title =", "titel ="), LOCK, "pyproject.toml: tool.bakeoff.title: Field required"),
+        (PYPROJECT.replace('task = "handoff"', ""), LOCK, "pyproject.toml: tool.bakeoff.deviations.0.task: Field"),
+        (PYPROJECT.replace("https:", "ftp:"), LOCK, "pyproject.toml: tool.bakeoff.homepage: "),
+        ("[project]", LOCK, "pyproject.toml: tool.bakeoff.title: Field required"),
+        ("[project\n", LOCK, "pyproject.toml: is not valid TOML: .*line 1"),
+        (PYPROJECT, LOCK.replace("x-agents", "y"), "uv.lock: package: 'x-agents' .* is not locked"),
+        (PYPROJECT, None, "uv.lock: cannot be read: No such file"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, pyproject: str, lock: str | None, message: str) -> None:
+    make_framework(tmp_path, "x", pyproject, lock)
+    with pytest.raises(MetadataError, match=f"^implementations/x/{message}") as caught:
+        discovery.frameworks(tmp_path / "implementations")
+    assert "\n" not in str(caught.value)
+
+
+def test_digest_depends_on_names_and_contents_only(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "b").write_text("2")
+    both = [tmp_path / "a", tmp_path / "b"]
+    digest = discovery.digest_of(both, tmp_path)
+    assert len(digest) == 16
+    assert discovery.digest_of(reversed(both), tmp_path) == digest
+    copy = shutil.copytree(tmp_path, tmp_path / "copy")
+    assert discovery.digest_of([copy / "a", copy / "b"], copy) == digest
+    (tmp_path / "b").write_text("3")
+    changed = discovery.digest_of(both, tmp_path)
+    (tmp_path / "b").rename(tmp_path / "c")
+    renamed = discovery.digest_of([tmp_path / "a", tmp_path / "c"], tmp_path)
+    assert len({digest, changed, renamed}) == 3
+
+
+def test_implementation_digest_is_of_one_file(tmp_path: Path) -> None:
+    folder = make_framework(tmp_path, "x")
+    (folder / "tool_calling.py").write_text("1")
+    framework = discovery.read_framework(folder)
+    before = discovery.implementation_digest(framework, "tool_calling"), discovery.lock_digest(framework)
+    (folder / "handoff.py").write_text("2")
+    assert before == (discovery.implementation_digest(framework, "tool_calling"), discovery.lock_digest(framework))
+    (folder / "tool_calling.py").write_text("2")
+    (folder / "uv.lock").write_text(LOCK + "\n")
+    assert before[0] != discovery.implementation_digest(framework, "tool_calling")
+    assert before[1] != discovery.lock_digest(framework)
+
+
+def test_task_digest_leaves_out_cases_and_grader(tmp_path: Path) -> None:
+    shutil.copytree(discovery.TASKS, tmp_path / "tasks", ignore=shutil.ignore_patterns("__pycache__"))
+    task = replace(discovery.tasks()["tool_calling"], folder=tmp_path / "tasks" / "tool_calling")
+    digest = discovery.task_digest(task)
+    assert digest == discovery.task_digest(discovery.tasks()["tool_calling"])
+    for name in ("grade.py", "cases.jsonl", "README.md", ".swp", "__pycache__/spec.pyc"):
+        (task.folder / name).parent.mkdir(exist_ok=True)
+        (task.folder / name).write_text("changed")
+    assert discovery.task_digest(task) == digest
+    digests = {digest}
+    for path in (task.folder / "spec.py", task.folder / "corpus.md", task.folder.parent / "base.py"):
+        path.write_text("changed")
+        digests.add(discovery.task_digest(task))
+    assert len(digests) == 4

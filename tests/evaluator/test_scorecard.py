@@ -1,0 +1,306 @@
+import io
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import key, model_call, trace
+from rich.console import Console
+from test_discovery import PYPROJECT, make_framework
+
+from evaluator import discovery, scorecard
+from evaluator.metrics import METRICS
+from evaluator.trace import Trace, trace_path, write_trace
+
+IMPLEMENTATION = '"""Docstring."""\n\nasync def run(brief, model):\n    return "Hello."\n'
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with two frameworks, `baseline` and `x`."""
+    for name in ("baseline", "x"):
+        folder = make_framework(tmp_path, name, PYPROJECT.replace('task = "handoff"', 'task = "tool_calling"'))
+        (folder / "tool_calling.py").write_text(IMPLEMENTATION)
+    return tmp_path
+
+
+def score(project: Path) -> scorecard.Scorecard:
+    return scorecard.score(project / "traces", project, implementations=project / "implementations")
+
+
+def digests(project: Path, framework: str) -> dict[str, str]:
+    found = discovery.read_framework(project / "implementations" / framework)
+    return {
+        "implementation_digest": discovery.implementation_digest(found, "tool_calling"),
+        "lock_digest": discovery.lock_digest(found),
+        "task_digest": discovery.task_digest(discovery.tasks()["tool_calling"]),
+    }
+
+
+def make_traces(project: Path) -> list[Trace]:
+    made = []
+    for framework in ("x", "baseline"):
+        for case in ("a", "b", "c"):
+            for trial in (1, 2):
+                made.append(trace(key(case, trial, framework=framework), **digests(project, framework)))
+    made.append(trace(key("d", framework="x"), answer="Goodbye.", **digests(project, "x")))
+    made.append(trace(key("e", framework="x"), ended="error", error="ValueError: <b>|no|</b>", **digests(project, "x")))
+    made.append(trace(key("f", framework="x"), ended="timeout", model_calls=[], **digests(project, "x")))
+    made.append(trace(key("a", framework="x", model="ollama/qwen3"), **digests(project, "x")))
+    return made
+
+
+def write_all(project: Path, traces: list[Trace]) -> None:
+    for one in traces:
+        write_trace(project / "traces", one)
+
+
+def written(project: Path) -> tuple[bytes, bytes]:
+    return (project / "scorecard.json").read_bytes(), (project / "SCORECARD.md").read_bytes()
+
+
+def cells_of(project: Path, part: str = "cells") -> dict[tuple[str, str], dict[str, Any]]:
+    content = json.loads((project / "scorecard.json").read_text())
+    return {(cell["model"], cell["framework"]): cell for cell in content[part]}
+
+
+def test_the_same_traces_give_the_same_bytes(project: Path) -> None:
+    traces = make_traces(project)
+    write_all(project, traces)
+    score(project)
+    first = written(project)
+    score(project)
+    assert written(project) == first
+    shutil.rmtree(project / "traces")
+    random.Random(1).shuffle(traces)
+    write_all(project, traces)
+    score(project)
+    assert written(project) == first
+    assert not list(project.glob(".*"))
+
+
+def test_cells_and_totals(project: Path) -> None:
+    write_all(project, make_traces(project))
+    built = score(project)
+    assert [(cell.model, cell.framework) for cell in built.cells] == [
+        ("ollama/qwen3", "x"),
+        ("scripted", "baseline"),
+        ("scripted", "x"),
+    ]
+    cell = cells_of(project)["scripted", "x"]
+    assert (cell["task"], cell["cases"], cell["runs"], cell["passed"]) == ("tool_calling", 6, 9, 6)
+    assert (cell["errors"], cell["timeouts"], cell["source_lines"]) == (1, 1, 2)
+    assert set(cell) == {"framework", "task", "model", "framework_versions", *(metric.name for metric in METRICS)}
+    total = cells_of(project, "totals")["scripted", "x"]
+    assert total == {name: value for name, value in cell.items() if name != "task"}
+    assert built.notes == ()
+
+
+def test_only_the_runs_to_keep(project: Path) -> None:
+    write_all(project, make_traces(project))
+    built = scorecard.build(
+        project / "traces" / "scripted",
+        implementations=project / "implementations",
+        keep=lambda key: key.framework == "x",
+    )
+    assert [(cell.model, cell.framework) for cell in built.cells] == [("scripted", "x")]
+    assert list(built.frameworks) == ["x"]
+    assert built.damaged == ()
+
+
+def test_failures_have_reasons(project: Path) -> None:
+    write_all(project, make_traces(project))
+    score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    reasons = {(failure["case"], failure["trial"]): failure["reasons"] for failure in content["failures"]}
+    assert set(reasons) == {("d", 1), ("e", 1), ("f", 1)}
+    assert reasons["e", 1][0] == "ended with an error: ValueError: <b>|no|</b>"
+    assert reasons["f", 1][0] == "ended by the time-out"
+
+
+def test_damaged_traces_are_named_and_the_rest_is_scored(project: Path) -> None:
+    good = make_traces(project)
+    write_all(project, good)
+    before = score(project)
+    root = project / "traces"
+    whole = trace_path(root, good[0].key).read_text()
+    folder = root / "scripted" / "x" / "tool_calling"
+    unknown_task = good[0].model_copy(update={"key": good[0].key.model_copy(update={"task": "../no_task"})})
+    (folder / "z1.1.json").write_text(whole[: len(whole) // 2])
+    (folder / "z2.1.json").write_text(whole.replace('"wall_s": 1.0', '"wall_s": "long"'))
+    (folder / "z3.1.json").write_text(whole.replace('"trial": 1', '"trial": 9').replace("no_call", "no_kind"))
+    (folder / "z4.1.json").write_text(whole)
+    (folder / "z5.1.json").write_text(unknown_task.model_dump_json(by_alias=True))
+    write_trace(root, trace(key("a", framework="gone")))
+    after = score(project)
+    reasons = [damaged.reason for damaged in after.damaged]
+    assert len(reasons) == 6
+    for damaged in after.damaged:
+        assert not Path(damaged.path).is_absolute()
+    assert any(re.match(r"line \d+: not valid JSON", reason) for reason in reasons)
+    assert any(reason.startswith("resources.wall_s: ") for reason in reasons)
+    assert any(reason.startswith("case.kind: ") for reason in reasons)
+    assert any("recorded already" in reason for reason in reasons)
+    assert "key.task: there is no task '../no_task'" in reasons
+    assert "key.framework: there is no framework 'gone'" in reasons
+    assert after.cells == before.cells
+    assert "6 files are not scored" in (project / "SCORECARD.md").read_text()
+
+
+def test_a_case_that_the_grader_cannot_play(project: Path) -> None:
+    step = {"tool": "get_order", "arguments": {"order_id": "no such order"}}
+    case = {**trace().case, "kind": "one_call", "turns": [[step]]}
+    bad = trace(**digests(project, "x")).model_copy(update={"case": case})
+    write_all(project, [bad, trace(key("b"), **digests(project, "baseline"))])
+    built = score(project)
+    assert [damaged.path for damaged in built.damaged] == ["scripted/baseline/tool_calling/greeting.1.json"]
+    assert built.damaged[0].reason.startswith("cannot be graded: ")
+    assert len(built.cells) == 1
+
+
+def test_what_has_changed_since_the_runs(project: Path) -> None:
+    write_all(project, make_traces(project))
+    (project / "implementations" / "x" / "tool_calling.py").write_text("changed = True\n")
+    (project / "implementations" / "baseline" / "uv.lock").open("a").write("\n")
+    built = score(project)
+    assert cells_of(project)["scripted", "x"]["source_lines"] is None
+    assert cells_of(project)["scripted", "baseline"]["source_lines"] == 2
+    assert built.notes == (
+        "the implementation has changed since these runs: ollama/qwen3/x/tool_calling, scripted/x/tool_calling",
+        "the lock has changed since these runs: scripted/baseline/tool_calling",
+    )
+
+
+def test_broken_metadata_costs_only_the_metadata(project: Path) -> None:
+    write_all(project, make_traces(project))
+    (project / "implementations" / "x" / "pyproject.toml").write_text("[tool.bakeoff]\n")
+    built = score(project)
+    assert built.frameworks["x"].title == "x"
+    assert built.notes[0] == "implementations/x/pyproject.toml: tool.bakeoff.title: Field required"
+    assert cells_of(project)["scripted", "x"]["passed"] == 6
+
+
+def test_notes_about_tokens(project: Path) -> None:
+    counted = [model_call(0, 0, 1, 1, usage_source="counted")]
+    unknown = [model_call(0, 0, 1, 1, input_tokens=None, usage_source=None)]
+    write_all(
+        project,
+        [
+            trace(key("a"), model_calls=counted, **digests(project, "baseline")),
+            trace(key("b"), model_calls=unknown, **digests(project, "baseline")),
+        ],
+    )
+    notes = score(project).notes
+    assert len(notes) == 2
+    assert notes[0].startswith("scripted: in 1 of 2 runs the gateway counted")
+    assert notes[1].startswith("scripted: 1 of 2 runs have no token count")
+
+
+def test_markdown(project: Path) -> None:
+    write_all(project, make_traces(project))
+    score(project)
+    text = (project / "SCORECARD.md").read_text()
+    assert text.startswith("<!-- generated by `uv run bakeoff score`")
+    assert "| X 1.0 <sup>2</sup> | 6 | 6/9 | 67% [" in text
+    assert "3 of 9 runs" not in text  # the baseline's runs are counted, too
+    assert "3 of 15 runs failed: 1 with a wrong answer or wrong actions, 1 with an error, 1 by the time-out" in text
+    assert "x tool\\_calling e.1: ended with an error: ValueError: &lt;b&gt;\\|no\\|&lt;/b&gt;" in text
+    assert "1. X, tool\\_calling: The specialist" in text
+    assert "## Model ollama/qwen3" in text and "1 of 1 runs passed." in text
+    assert "| CPU | A CPU |" in text and "| dates | 2025-01-02 |" in text
+    assert str(project) not in text
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("| ") and "\\|" not in line}
+    assert len(widths) == 2  # tables of cells, and of the set-up
+
+
+def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
+    write_all(project, [trace(key(model="local"), **digests(project, "baseline"))])
+    score(project)
+    text = (project / "SCORECARD.md").read_text()
+    assert "1.5 billion" in text
+    assert "deterministic model" not in text
+
+
+def test_no_traces(project: Path) -> None:
+    built = score(project)
+    assert built.cells == ()
+    assert "There are no traces to score." in (project / "SCORECARD.md").read_text()
+
+
+def test_readme(project: Path) -> None:
+    write_all(project, make_traces(project))
+    readme = project / "README.md"
+    readme.write_text("# Mine\n")
+    score(project)
+    assert readme.read_text() == "# Mine\n"
+    readme.write_text("# Mine\n<!-- scorecard:begin -->\nold\n<!-- scorecard:end -->\nmine\n")
+    score(project)
+    text = readme.read_text()
+    assert text.startswith("# Mine\n<!-- scorecard:begin -->\n<!-- generated by ")
+    assert text.endswith("<!-- scorecard:end -->\nmine\n")
+    assert "old" not in text
+    assert "| X | 6/9 | " in text
+    score(project)
+    assert readme.read_text() == text
+    readme.write_text("<!-- scorecard:begin -->")
+    with pytest.raises(ValueError, match=r"README\.md: needs the markers"):
+        score(project)
+
+
+def printed(built: scorecard.Scorecard, width: int = 100, **options: Any) -> str:
+    console = Console(file=io.StringIO(), width=width, **options)
+    scorecard.print_scorecard(console, built)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def test_terminal(project: Path) -> None:
+    write_all(project, make_traces(project))
+    built = score(project)
+    text = printed(built)
+    assert "6/9" in text and "67% [" in text and "…" not in text
+    assert "67% [" in printed(built, width=80) and "…" not in printed(built, width=80)
+    assert "3 of 16 runs failed:" in text
+    assert "1 × scripted x tool_calling: ended by the time-out" in text
+    assert "\x1b" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
+    assert "\x1b[" in printed(built, force_terminal=True)
+
+
+def test_terminal_shows_a_dozen_kinds_of_failure(project: Path) -> None:
+    for number in range(20):
+        run = key(f"case-{number}", framework="x")
+        write_trace(project / "traces", trace(run, ended="error", error=f"[bold]{number}", **digests(project, "x")))
+    text = printed(score(project))
+    assert text.count("ended with an error: [bold]") == 12
+    assert "… and 8 more: see SCORECARD.md" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (0.00123, "1.2 ms"),
+        (0.00996, "10 ms"),
+        (0.25, "250 ms"),
+        (0.9996, "1.00 s"),
+        (9.999, "10.0 s"),
+        (75.25, "75.2 s"),
+    ],
+)
+def test_seconds(value: float | None, shown: str) -> None:
+    assert scorecard.seconds(value) == shown
+
+
+@pytest.mark.parametrize(("value", "shown"), [(None, "–"), (3, "3"), (2.25, "2.2"), (99.96, "100"), (1234.5, "1,234")])
+def test_count(value: float | None, shown: str) -> None:
+    assert scorecard.count(value) == shown
+
+
+def test_escape() -> None:
+    assert scorecard.escape("a\n b") == "a b"
+    assert scorecard.escape("x" * 400) == "x" * 299 + "…"
+    assert scorecard.escape("<script>[a](b)|`") == "&lt;script&gt;\\[a\\](b)\\|\\`"
