@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from evaluator import ROOT, discovery, models, runner, scorecard
-from evaluator.discovery import Framework, MetadataError, Task
+from evaluator.discovery import Framework, MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
+from evaluator.local_model import LocalModelError
 from evaluator.progress import Progress
 from evaluator.weights import WeightsError
 from tasks.base import SIZES, Case, CasesError, load_cases, of_size
@@ -28,14 +29,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The same agent, written in every framework, measured side by side.",
 )
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 100)
 
 
 class UsageMistake(ValueError):
     """The user asked for something that is not there. The message says what there is."""
 
 
-_MISTAKES = (UsageMistake, models.ModelError, CasesError, MetadataError, ProvisionError, WeightsError)
+class Stopped(Exception):
+    """The user pressed Ctrl-C. (Typer would make `KeyboardInterrupt` into its own message.)"""
+
+
+_MISTAKES = (
+    *(UsageMistake, models.ModelError, CasesError, MetadataError, ProvisionError, WeightsError),
+    runner.TracesError,
+)
 
 
 def main() -> None:
@@ -45,10 +53,10 @@ def main() -> None:
     except _MISTAKES as mistake:
         print(f"bakeoff: {mistake}", file=sys.stderr)
         sys.exit(2)
-    except (runner.BusyError, models.ModelStartError) as failure:
+    except (runner.BusyError, LocalModelError) as failure:
         print(f"bakeoff: {failure}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except Stopped:
         print("bakeoff: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
 
@@ -111,9 +119,15 @@ def run(
     settings = runner.Settings(
         model=spec, timeout_s=timeout or spec.timeout_s, jobs=jobs or spec.jobs, max_model_calls=max_model_calls
     )
+    for path in (implementation_path(f.folder, a_task.name) for f in frameworks for a_task in chosen_tasks):
+        if not path.is_file():
+            raise UsageMistake(f"{_shown(path)}: there is no such file; choose frameworks with -f and tasks with -t")
     all_jobs = runner.matrix(frameworks, plan, trials)
     with runner.exclusive(traces):
-        uvloop.run(_run(frameworks, all_jobs, settings, traces, rerun))
+        try:
+            uvloop.run(_run(frameworks, all_jobs, settings, traces, rerun))
+        except KeyboardInterrupt:
+            raise Stopped from None
     shown = {(job.framework.name, job.task.name) for job in all_jobs}
     card = scorecard.build(
         traces / spec.name, keep=lambda key: key.model == spec.name and (key.framework, key.task) in shown
@@ -127,7 +141,7 @@ async def _run(
     for framework in frameworks:
         await provision(framework, _say)
     task_names = list(dict.fromkeys(job.task.name for job in jobs))
-    async with runner.harness(settings, task_names, _say) as harness:
+    async with runner.harness(settings, task_names, console) as harness:
         missing = [job for job in jobs if rerun or not harness.recorded(job, traces)]
         done = len(jobs) - len(missing)
         if done:

@@ -32,7 +32,7 @@ def python_of(framework: Framework) -> Path:
 def is_current(framework: Framework) -> bool:
     """Whether the environment was made from today's lock by this Python version."""
     stamp = framework.folder / ".venv" / _STAMP
-    return python_of(framework).exists() and stamp.exists() and stamp.read_text() == _wanted(framework)
+    return python_of(framework).exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == _wanted(framework)
 
 
 def _wanted(framework: Framework) -> str:
@@ -49,23 +49,29 @@ async def provision(framework: Framework, report: Callable[[str], None]) -> None
     if is_current(framework):
         return
     report(f"{framework.title}: installing {framework.package} {framework.version} and what it needs")
+    stamp = framework.folder / ".venv" / _STAMP
+    stamp.unlink(missing_ok=True)  # killed half-way, what is left does not pass for current
     environment = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "UV_PROJECT")}
     # Compiled once here, so that no import is timed while it compiles.
     environment |= {"UV_COMPILE_BYTECODE": "1", "UV_PROJECT_ENVIRONMENT": str(framework.folder / ".venv")}
-    process = await asyncio.create_subprocess_exec(
-        find_uv(),
-        *("sync", "--locked", "--no-dev", "--no-progress", "--python", f"{sys.version_info[0]}.{sys.version_info[1]}"),
-        *("--project", str(framework.folder)),
-        cwd=framework.folder,
-        env=environment,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    uv = find_uv()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(uv, "sync", "--locked", "--no-dev", "--no-progress", "--project", str(framework.folder)),
+            *("--python", f"{sys.version_info[0]}.{sys.version_info[1]}"),
+            cwd=framework.folder,
+            env=environment,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        raise ProvisionError(f"uv cannot be started as {uv!r}: {error.strerror}") from None
     _, errors = await process.communicate()
     if process.returncode:
         said = errors.decode(errors="replace").strip().splitlines()
-        hint = f"; run `uv lock --project {framework.folder}`" if any("--locked" in line for line in said) else ""
-        reason = said[-1] if said else f"exit code {process.returncode}"
+        hint = f" Run `uv lock --project {framework.folder}`" if any("--locked" in line for line in said) else ""
+        first_error = next((line.removeprefix("error: ") for line in said if line.startswith("error: ")), None)
+        reason = first_error or (said[-1] if said else f"exit code {process.returncode}")
         raise ProvisionError(f"{framework.folder}: uv sync failed: {reason}{hint}")
-    (framework.folder / ".venv" / _STAMP).write_text(_wanted(framework))
+    stamp.write_text(_wanted(framework), encoding="utf-8")
     report(f"{framework.title}: ready")

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import logging
 import secrets
 import socket
 import time
@@ -30,6 +31,8 @@ from tasks.base import Script
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Refusal = Literal["call_limit", "timeout"]
+
+_LOG = logging.getLogger(__name__)
 
 VERBATIM_INPUTS = 4
 """Embedding requests with more inputs than this are recorded by digest."""
@@ -157,21 +160,24 @@ class Gateway:
             case _:
                 return await _send_error(send, 404, "not_found", f"{scope['method']} /{route} is not served here")
         start = time.monotonic()
-        body = await _read(receive)
-        try:
-            request = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            return await _send_error(send, 400, "invalid_request_error", f"the body is not JSON: {error}")
-        if not isinstance(request, dict):
-            return await _send_error(send, 400, "invalid_request_error", "the body is not a JSON object")
-        if start >= run.deadline:
-            run.refusal = "timeout"
-            return await _send_error(send, 400, "timeout", "this run is out of time")
         task = asyncio.current_task()
         assert task is not None
         run.tasks.add(task)
         try:
+            body = await _read(receive)
+            try:
+                request = orjson.loads(body)
+            except orjson.JSONDecodeError as error:
+                return await _send_error(send, 400, "invalid_request_error", f"the body is not JSON: {error}")
+            if not isinstance(request, dict):
+                return await _send_error(send, 400, "invalid_request_error", "the body is not a JSON object")
+            if start >= run.deadline:
+                run.refusal = "timeout"
+                return await _send_error(send, 400, "timeout", "this run is out of time")
             await handler(run, start, body, request, send)
+        except asyncio.CancelledError:
+            if token in self._runs:
+                raise
         finally:
             run.tasks.discard(task)
 
@@ -199,6 +205,12 @@ class Gateway:
             if not call.status:
                 call.status = 502
                 await _send_error(send, 502, "upstream_error", str(error))
+        except Exception as error:
+            _LOG.exception("the gateway failed")
+            call.error = f"the gateway failed: {error!r}"
+            if not call.status:
+                call.status = 500
+                await _send_error(send, 500, "gateway_error", call.error)
         finally:
             call.end = time.monotonic()
             call.received = call.received or call.end
@@ -214,10 +226,17 @@ class Gateway:
         if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
             message = "input must be a text or a list of texts; lists of token numbers are not supported"
             return await _send_error(send, 400, "invalid_request_error", message)
-        call = _Call("embeddings", start, body, sent=time.monotonic(), status=200)
+        call = _Call("embeddings", start, body, sent=time.monotonic())
         run.calls.append(call)
-        vectors = await asyncio.to_thread(self._embedder.embed, texts)
-        tokens = self._embedder.count_tokens(texts)
+        try:
+            vectors = await asyncio.to_thread(self._embedder.embed, texts)
+            tokens = self._embedder.count_tokens(texts)
+        except Exception as error:
+            _LOG.exception("the gateway failed")
+            call.status, call.error = 500, f"the gateway failed: {error!r}"
+            call.first_byte = call.received = call.end = time.monotonic()
+            return await _send_error(send, 500, "gateway_error", call.error)
+        call.status = 200
         call.first_byte = call.received = time.monotonic()
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         as_base64 = request.get("encoding_format") == "base64"
@@ -245,6 +264,7 @@ def server_config(application: Any) -> uvicorn.Config:
         interface="asgi3",
         lifespan="off",
         log_config=None,
+        log_level="critical",  # a stream that breaks off is recorded in the trace, not on the user's terminal
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -305,15 +325,15 @@ async def _send_error(send: Send, status: int, kind: str, message: str) -> None:
 
 
 def _recorded(call: _Call, run_start: float) -> ModelCall:
-    request, response = orjson.loads(call.body), _parsed(call.response)
+    request, response = _request(call.body), _parsed(call.response)
     usage, source = usage_of(response), "upstream"
     error = call.error or (f"status {call.status}" if call.status >= 400 else None)
     if usage is None and error is None:
         usage, source = _counted(request, response), "counted"
     if (
         call.operation == "embeddings"
+        and isinstance(request.get("input"), list)
         and len(request["input"]) > VERBATIM_INPUTS
-        and not isinstance(request["input"], str)
     ):
         digest = hashlib.sha256(orjson.dumps(request["input"])).hexdigest()
         request = {**request, "input": {"count": len(request["input"]), "sha256": digest}}
@@ -321,10 +341,9 @@ def _recorded(call: _Call, run_start: float) -> ModelCall:
         {
             "gen_ai.operation.name": call.operation,
             "gen_ai.request.model": str(request.get("model")),
-            "gen_ai.usage.input_tokens": usage and usage.get("prompt_tokens"),
-            "gen_ai.usage.output_tokens": usage and usage.get("completion_tokens"),
-            "gen_ai.usage.cache_read.input_tokens": usage
-            and (usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+            "gen_ai.usage.input_tokens": _tokens(usage, "prompt_tokens"),
+            "gen_ai.usage.output_tokens": _tokens(usage, "completion_tokens"),
+            "gen_ai.usage.cache_read.input_tokens": _tokens(usage, "prompt_tokens_details", "cached_tokens"),
             "usage_source": source if usage else None,
             "stream": call.stream,
             "status": call.status,
@@ -348,42 +367,68 @@ def _since(start: float, moment: float) -> float:
     return round(moment - start, 6)
 
 
+def _request(body: bytes) -> dict[str, Any]:
+    """The request as sent, or its text where it is nested too deep to be written into a trace."""
+    request: dict[str, Any] = orjson.loads(body)
+    return request if _can_be_written(request) else {"nested_too_deep": body.decode(errors="replace")}
+
+
 def _parsed(body: bytes) -> Any:
     """A JSON body, the chunks of a stream, or the text that it is; never raises."""
     try:
-        return orjson.loads(body) if body else None
+        response = orjson.loads(body) if body else None
+        return response if _can_be_written(response) else body.decode(errors="replace")
     except orjson.JSONDecodeError:
         pass
     chunks = []
-    for line in body.decode(errors="replace").splitlines():
+    for line in body.decode(errors="replace").split("\n"):  # no other character ends a line of JSON text
         data = line.removeprefix("data:").strip()
         if line.startswith("data:") and data != "[DONE]":
             try:
-                chunks.append(orjson.loads(data))
+                chunk = orjson.loads(data)
+                chunks.append(chunk if _can_be_written(chunk) else data)
             except orjson.JSONDecodeError:
                 chunks.append(data)
     return chunks or body.decode(errors="replace")
 
 
+def _can_be_written(value: Any) -> bool:
+    """Whether the writer of traces, which has a limit, can nest `value` a few levels down."""
+    try:
+        orjson.dumps([[[[[[[[value]]]]]]]])
+    except TypeError:
+        return False
+    return True
+
+
 def usage_of(response: Any) -> dict[str, Any] | None:
     """The usage that an upstream gave, in a plain body or in the last chunk that has one."""
     for part in reversed(response) if isinstance(response, list) else [response]:
-        if isinstance(part, dict) and isinstance(part.get("usage"), dict):
-            usage: dict[str, Any] = part["usage"]
+        usage = part.get("usage") if isinstance(part, dict) else None
+        if isinstance(usage, dict) and _tokens(usage, "prompt_tokens") is not None:
             return usage
     return None
 
 
+def _tokens(usage: Any, *path: str) -> int | None:
+    """The number at `path` in `usage`, if there is one."""
+    for name in path:
+        usage = usage.get(name) if isinstance(usage, dict) else None
+    return usage if isinstance(usage, int) and not isinstance(usage, bool) else None
+
+
 def assembled_message(response: Any) -> dict[str, Any]:
-    """The assistant's message in a plain response, or put together from the chunks of a stream."""
+    """The assistant's message in a plain response, or put together from the chunks of a stream.
+
+    Raises `AttributeError`, `LookupError` or `TypeError` where the response is none of these.
+    """
     if not isinstance(response, list):
-        choices = response.get("choices") if isinstance(response, dict) else None
-        message: dict[str, Any] = (choices[0].get("message") if choices else None) or {}
+        message: dict[str, Any] = (response["choices"][0].get("message") if response.get("choices") else None) or {}
         return message
     text = ""
     calls: dict[int, dict[str, str]] = {}
     for chunk in response:
-        for choice in (chunk.get("choices") or []) if isinstance(chunk, dict) else []:
+        for choice in chunk.get("choices") or []:
             delta = choice.get("delta") or {}
             text += delta.get("content") or ""
             for part in delta.get("tool_calls") or []:
@@ -394,8 +439,12 @@ def assembled_message(response: Any) -> dict[str, Any]:
     return {"content": text, "tool_calls": [{"function": call} for call in calls.values()]}
 
 
-def _counted(request: dict[str, Any], response: Any) -> dict[str, Any]:
-    return {
-        "prompt_tokens": count_prompt_tokens(request),
-        "completion_tokens": count_completion_tokens(assembled_message(response)),
-    }
+def _counted(request: dict[str, Any], response: Any) -> dict[str, Any] | None:
+    """The tokens of a call whose upstream gave no usage; none where it was no chat completion."""
+    try:
+        return {
+            "prompt_tokens": count_prompt_tokens(request),
+            "completion_tokens": count_completion_tokens(assembled_message(response)),
+        }
+    except (AttributeError, LookupError, TypeError):
+        return None

@@ -4,23 +4,21 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from rich.console import Console
+
+from evaluator import local_model
 from evaluator.upstreams import Endpoint, Upstream
 from evaluator.upstreams.http import HttpUpstream
-from evaluator.upstreams.scripted import ScriptedUpstream, script_digest
-from tasks.base import Script
+from evaluator.upstreams.scripted import ScriptedUpstream, scripted_digest
 
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 
 
 class ModelError(ValueError):
     """A model cannot be used as asked. The message says why and what to do."""
-
-
-class ModelStartError(RuntimeError):
-    """The embedded model did not come up. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +55,24 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
 
 @dataclass(frozen=True)
 class RunningModel:
-    """A model that is up: what answers, and the digest of what a run's replies depend on."""
+    """A model that is up: what answers, and its digest. `knows_cases` if replies depend on what is expected."""
 
     upstream: Upstream
-    digest: Callable[[Script], str]
+    digest: str
+    knows_cases: bool = False
 
 
 @contextlib.asynccontextmanager
-async def running(spec: ModelSpec, report: Callable[[str], None]) -> AsyncIterator[RunningModel]:
+async def running(spec: ModelSpec, console: Console) -> AsyncIterator[RunningModel]:
     """Bring the model up, fetching weights if need be; it is down again at the end."""
     if spec.endpoint is not None:
         digest = hashlib.sha256(spec.name.encode()).hexdigest()[:16]
-        yield RunningModel(HttpUpstream(spec.endpoint), lambda script: digest)
+        yield RunningModel(HttpUpstream(spec.endpoint), digest)
     elif spec.name == "scripted":
-        yield RunningModel(ScriptedUpstream(), script_digest)
+        yield RunningModel(ScriptedUpstream(), scripted_digest(), knows_cases=True)
     else:
-        # Only here: it loads the inference engine.
-        from evaluator.local_model import LocalServer
-
-        async with LocalServer(report) as server:
-            endpoint = Endpoint(model="local", base_url=server.base_url)
-            yield RunningModel(HttpUpstream(endpoint), lambda script: server.digest)
+        local = local_model.local_model(console)
+        server = local_model.LocalServer(local, console=console)
+        async with server:
+            digest = local_model.model_digest(local, server.settings)[:16]
+            yield RunningModel(HttpUpstream(Endpoint(local_model.NAME, server.base_url)), digest)

@@ -34,7 +34,8 @@ class Progress:
     def __init__(self, console: Console, jobs: Sequence[Job], at_once: int) -> None:
         self._console = console
         self._total = len(jobs)
-        self._at_once = at_once
+        # One at a time for each framework, so that more at once do not help.
+        self._at_once = min(at_once, len({job.framework.name for job in jobs}))
         self._waiting = Counter(job.task.name for job in jobs)
         self._durations: dict[str, list[float]] = {}
         self._not_answered = 0

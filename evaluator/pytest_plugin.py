@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from rich.console import Console
 
 from evaluator import discovery, models, runner
 from evaluator.environments import provision
@@ -51,6 +52,16 @@ def pytest_configure(config: pytest.Config) -> None:
     for task in discovery.tasks():
         config.addinivalue_line("markers", f"{task}: runs of the task {task}")
     config.addinivalue_line("markers", "live: needs a real model")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a real model unless that was asked for."""
+    if config.option.model != "scripted" or "live" in config.option.markexpr:
+        return
+    live = [item for item in items if item.get_closest_marker("live")]
+    if live:
+        config.hook.pytest_deselected(items=live)
+        items[:] = [item for item in items if not item.get_closest_marker("live")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -101,7 +112,7 @@ def make_run(request: pytest.FixtureRequest) -> Iterator[Callable[[runner.Job], 
     opened = contextlib.AsyncExitStack()
 
     async def up() -> runner.Harness:
-        return await opened.enter_async_context(runner.harness(settings, list(discovery.tasks()), say))
+        return await opened.enter_async_context(runner.harness(settings, list(discovery.tasks()), Console(stderr=True)))
 
     async def make(job: runner.Job) -> TestedRun:
         await provision(job.framework, say)

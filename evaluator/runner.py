@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
+from rich.console import Console
 
 from evaluator import ROOT
 from evaluator.discovery import Framework, Task, implementation_digest, lock_digest, task_digest
@@ -44,11 +46,13 @@ WORK = ROOT / ".bakeoff"
 GRACE_S = 5.0
 """How long after its time limit a run may still report that it has ended."""
 
-Report = Callable[[str], None]
-
 
 class BusyError(RuntimeError):
     """Another process is writing to the same traces."""
+
+
+class TracesError(ValueError):
+    """Traces cannot be written where the user wants them. The message says where and why."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Harness:
         Where only the expectation of the case has changed since, the trace takes the new one.
         """
         trace = read_trace(trace_path(traces, self.key(job)))
-        if not isinstance(trace, Trace):
+        if not isinstance(trace, Trace) or trace.key != self.key(job):
             return False
         setup = self._setup(job, trace.setup.python)
         depends_on = {
@@ -138,10 +142,16 @@ class Harness:
         }
         if setup.model_dump(include=depends_on) != trace.setup.model_dump(include=depends_on):
             return False
-        if type(job.case).model_validate(trace.case).inputs() != job.case.inputs():
+        try:
+            asked = type(job.case).model_validate(trace.case)
+        except ValidationError:
+            return False
+        if asked.inputs() != job.case.inputs():
             return False
         case = _case_as_data(job.case)
         if trace.case != case:
+            if self._model.knows_cases:
+                return False
             write_trace(traces, trace.model_copy(update={"case": case}))
         return True
 
@@ -158,7 +168,7 @@ class Harness:
             framework_version=job.framework.version,
             harness_version=version("bakeoff"),
             **self._digests[pair],
-            model_digest=self._model.digest(job.task.script(job.case)),
+            model_digest=self._model.digest,
             git_commit=commit,
             git_dirty=dirty,
             python=python,
@@ -185,7 +195,7 @@ class Harness:
         finally:
             self._gateway.close_run(live.token)
         start, end = done.get("start", asked), done.get("end", time.monotonic())
-        ended = _ended(live, done)
+        ended = _ended(live, done, end - start, self._settings.timeout_s)
         return Trace(
             key=self.key(job),
             setup=setup,
@@ -248,11 +258,11 @@ class Harness:
             return {"error": str(error)}
 
 
-def _ended(live: GatewayRun, done: dict[str, Any]) -> Ended:
-    """How the run ended. The gateway's limits count whatever the framework made of them."""
+def _ended(live: GatewayRun, done: dict[str, Any], wall_s: float, timeout_s: float) -> Ended:
+    """How the run ended. The limits count whatever the framework made of them."""
     if live.refusal is not None:
         return live.refusal
-    if done["error"] == "timeout":
+    if done["error"] == "timeout" or wall_s > timeout_s:
         return "timeout"
     if done["error"] is None:
         return "answered"
@@ -278,11 +288,11 @@ def _case_as_data(case: Case) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def harness(settings: Settings, task_names: Sequence[str], report: Report) -> AsyncIterator[Harness]:
+async def harness(settings: Settings, task_names: Sequence[str], console: Console) -> AsyncIterator[Harness]:
     """Bring up the model and the gateway; whatever happens, nothing of it outlives this."""
-    embedder = await asyncio.to_thread(Embedder) if "rag_qa" in task_names else None
+    embedder = await asyncio.to_thread(Embedder, console) if "rag_qa" in task_names else None
     async with (
-        running(settings.model, report) as model,
+        running(settings.model, console) as model,
         Gateway(model.upstream, embedder, [settings.model.name, EMBEDDING_NAME]) as gateway,
     ):
         made = Harness(settings, model, gateway, task_names)
@@ -345,11 +355,16 @@ async def run_all(
 
 @contextlib.contextmanager
 def exclusive(traces: Path) -> Iterator[None]:
-    """Keep other runs off these traces meanwhile. Raises `BusyError` where one is there already."""
-    traces.mkdir(parents=True, exist_ok=True)
+    """Keep other runs off these traces meanwhile.
+
+    Raises `BusyError` where one is there already, `TracesError` where nothing can be written.
+    """
     lock = FileLock(traces / ".lock")
     try:
+        traces.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
+    except OSError as error:
+        raise TracesError(f"--traces {traces}: cannot be written: {error.strerror}") from None
     except Timeout:
         raise BusyError(f"{traces}: another `bakeoff run` is writing there; wait for it, or give --traces") from None
     try:

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+_DEEPEST = 100
+
 Ended = Literal["answered", "error", "timeout", "call_limit"]
 
 
@@ -145,9 +147,29 @@ def write_trace(root: Path, trace: Trace) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    temporary.write_bytes(orjson.dumps(trace.model_dump(mode="json", by_alias=True), option=options))
+    data = trace.model_dump(by_alias=True)
+    try:
+        content = orjson.dumps(data, option=options)
+    except TypeError:
+        content = orjson.dumps(_recordable(data), option=options)
+    temporary.write_bytes(content)
     temporary.replace(path)
     return path
+
+
+def _recordable(value: Any, depth: int = 0) -> Any:
+    """JSON data without what a JSON file cannot have: lone surrogates, huge integers, deep nesting."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return hex(value)
+    if isinstance(value, dict | list) and depth >= _DEEPEST:
+        return "nested too deeply to be recorded"
+    if isinstance(value, dict):
+        return {_recordable(str(name)): _recordable(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_recordable(item, depth + 1) for item in value]
+    return value
 
 
 def read_trace(path: Path) -> Trace | DamagedTrace:

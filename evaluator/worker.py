@@ -1,9 +1,9 @@
 """Runs implementations inside a framework's own environment. Needs the standard library and pydantic.
 
-One process serves one framework. It reads one job a line from standard input and writes one event
-a line to the descriptor that standard output was at the start; whatever the framework prints goes
-to the log instead. Events: `ready`, then for each job any number of `tool_call` and one `done`.
-Moments are readings of the monotonic clock that worker and gateway share.
+One process serves one framework. It reads one job a line from what standard input was at the
+start, and writes one event a line to what standard output was. The framework finds standard input
+empty, and what it prints goes to the log. Events: `ready`, then for each job any number of
+`tool_call` and one `done`. Moments are readings of the monotonic clock that worker and gateway share.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic_core import to_jsonable_python
 
@@ -41,6 +41,15 @@ class Channel:
             self._stream.flush()
 
 
+def _jobs() -> TextIO:
+    """The lines that come in, out of the framework's reach: `input()` would take a job away."""
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return lines
+
+
 def recording(record: Callable[[dict[str, Any]], None]) -> Callable[[Tool, str | None], Tool]:
     """A `Wrap` that reports each call of a tool; the tools of one run are called one at a time."""
     lock = threading.Lock()
@@ -48,12 +57,13 @@ def recording(record: Callable[[dict[str, Any]], None]) -> Callable[[Tool, str |
     def wrap(tool: Tool, agent: str | None) -> Tool:
         @functools.wraps(tool)
         def recorded(*args: Any, **kwargs: Any) -> Any:
-            start, result, error = time.monotonic(), None, None
+            result, error = None, None
             with lock:
+                start = time.monotonic()
                 try:
                     result = tool(*args, **kwargs)
                     return result
-                except Exception as raised:
+                except BaseException as raised:
                     error = f"{type(raised).__name__}: {raised}"
                     raise
                 finally:
@@ -62,7 +72,7 @@ def recording(record: Callable[[dict[str, Any]], None]) -> Callable[[Tool, str |
                             "agent": agent,
                             "name": tool.__name__,
                             "arguments": _arguments(tool, args, kwargs),
-                            "result": to_jsonable_python(result, fallback=repr),
+                            "result": _recordable(result),
                             "error": error,
                             "start": start,
                             "end": time.monotonic(),
@@ -77,10 +87,19 @@ def recording(record: Callable[[dict[str, Any]], None]) -> Callable[[Tool, str |
 def _arguments(tool: Tool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     try:
         return bound_arguments(tool, args, kwargs)
-    except TypeError:
-        arguments = {**{str(position): value for position, value in enumerate(args)}, **kwargs}
-        jsonable: dict[str, Any] = to_jsonable_python(arguments, fallback=repr)
+    except (TypeError, ValueError):  # they do not fit the signature, or are no JSON values
+        named = {**{str(position): value for position, value in enumerate(args)}, **kwargs}
+        return {name: _recordable(value) for name, value in named.items()}
+
+
+def _recordable(value: Any) -> Any:
+    """The value as JSON has it; of what JSON cannot have, the type."""
+    try:
+        jsonable = to_jsonable_python(value, fallback=repr)
+        json.dumps(jsonable)
         return jsonable
+    except Exception:
+        return f"<{type(value).__name__} that is no JSON value>"
 
 
 def _peak_memory_mb() -> float:
@@ -89,7 +108,7 @@ def _peak_memory_mb() -> float:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
-async def _run(job: dict[str, Any], implementation: Any, channel: Channel) -> None:
+async def _run(job: dict[str, Any], implementation: Any, channel: Channel, serving: asyncio.Task[None]) -> None:
     spec = importlib.import_module(f"tasks.{job['task']}.spec")
     case = spec.CASE_TYPE.model_validate(job["case"])
     model = Model.model_validate(job["model"])
@@ -104,8 +123,8 @@ async def _run(job: dict[str, Any], implementation: Any, channel: Channel) -> No
         answer = await implementation.run(prepared.brief, model)
         if not isinstance(answer, str):
             error, answer = f"the answer is not a text but {type(answer).__name__}", ""
-    except BaseException as raised:
-        if isinstance(raised, KeyboardInterrupt | SystemExit | GeneratorExit):
+    except BaseException as raised:  # SystemExit too: it is this run that ends, not the worker
+        if serving.cancelling():  # it is the worker that ends
             raise
         traceback.print_exc()
         error = f"{type(raised).__name__}: {raised}"
@@ -119,23 +138,28 @@ async def _run(job: dict[str, Any], implementation: Any, channel: Channel) -> No
         end=end,
         cpu_s=round(time.process_time() - cpu, 6),
         peak_memory_mb=_peak_memory_mb(),
-        final_state=to_jsonable_python(prepared.final_state(), fallback=repr),
+        final_state=_recordable(prepared.final_state()),
     )
 
 
-async def _serve(folder: str, task_names: list[str], channel: Channel) -> None:
-    import_s, implementations = {}, {}
+async def _serve(folder: str, task_names: list[str], jobs: TextIO, channel: Channel) -> None:
+    implementations, broken = {}, {}
+    start = time.monotonic()
     for name in task_names:
-        start = time.monotonic()
-        implementations[name] = importlib.import_module(f"implementations.{folder}.{name}")
-        import_s[name] = round(time.monotonic() - start, 6)
-    channel.send("ready", import_s=sum(import_s.values()), memory_mb=_peak_memory_mb(), python=sys.version.split()[0])
+        try:
+            implementations[name] = importlib.import_module(f"implementations.{folder}.{name}")
+        except BaseException as error:  # the other tasks can be run all the same
+            traceback.print_exc()
+            broken[name] = f"the implementation cannot be imported: {type(error).__name__}: {error}"
+    import_s = round(time.monotonic() - start, 6)
+    channel.send("ready", import_s=import_s, memory_mb=_peak_memory_mb(), python=sys.version.split()[0])
 
-    loop = asyncio.get_running_loop()
+    loop, serving = asyncio.get_running_loop(), asyncio.current_task()
+    assert serving is not None
     lines: asyncio.Queue[str] = asyncio.Queue()
 
     def read() -> None:
-        for line in sys.stdin:
+        for line in jobs:
             loop.call_soon_threadsafe(lines.put_nowait, line)
         os._exit(0)  # the harness is gone: nobody is left to report to
 
@@ -143,7 +167,10 @@ async def _serve(folder: str, task_names: list[str], channel: Channel) -> None:
     running: set[asyncio.Task[None]] = set()
     while True:
         job = json.loads(await lines.get())
-        task = asyncio.create_task(_run(job, implementations[job["task"]], channel))
+        if job["task"] in broken:
+            channel.send("done", run=job["run"], error=broken[job["task"]])
+            continue
+        task = asyncio.create_task(_run(job, implementations[job["task"]], channel, serving))
         running.add(task)
         task.add_done_callback(running.discard)
 
@@ -151,9 +178,9 @@ async def _serve(folder: str, task_names: list[str], channel: Channel) -> None:
 def main() -> None:
     """`python -m evaluator.worker FRAMEWORK TASK…` (started by the runner)."""
     folder, *task_names = sys.argv[1:]
-    channel = Channel()
+    jobs, channel = _jobs(), Channel()
     try:
-        asyncio.run(_serve(folder, task_names, channel))
+        asyncio.run(_serve(folder, task_names, jobs, channel))
     except Exception as error:
         traceback.print_exc()
         with contextlib.suppress(OSError):

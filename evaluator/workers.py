@@ -19,6 +19,7 @@ from evaluator.environments import python_of
 START_TIMEOUT_S = 180.0
 WATCH_INTERVAL_S = 0.5
 LOG_LIMIT_BYTES = 10_000_000
+LOG_GRACE_S = 1.0
 LINE_LIMIT_BYTES = 64_000_000
 
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SYSTEMROOT")
@@ -45,8 +46,9 @@ def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
     for variable, name in folders.items():
         (scratch / name).mkdir(exist_ok=True)
         environment[variable] = str(scratch / name)
+    implementations = framework.folder.parent
     environment |= {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(implementations.parent), str(ROOT)])),
         "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
@@ -67,8 +69,10 @@ class Worker:
         self._memory_limit_mb = memory_limit_mb
         self._process: asyncio.subprocess.Process | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
-        self._watchers: list[asyncio.Task[None]] = []
+        self._logging: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._killed_because: str | None = None
+        self._log_started = False
         self.start_error: str | None = None
         self.import_s = 0.0
         self.memory_after_import_mb = 0.0
@@ -91,21 +95,26 @@ class Worker:
             await self.stop()
 
     async def _start(self) -> None:
+        await self.stop()  # what is left of a process that died by itself
         self._killed_because = None
         self._scratch = tempfile.TemporaryDirectory(prefix="bakeoff-", ignore_cleanup_errors=True)
         scratch = Path(self._scratch.name)
-        self._process = await asyncio.create_subprocess_exec(
-            str(python_of(self.framework)),
-            *("-m", "evaluator.worker", self.framework.name, *self._task_names),
-            cwd=scratch,
-            env=worker_environment(self.framework, scratch),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=LINE_LIMIT_BYTES,
-            start_new_session=True,
-        )
-        self._watchers = [asyncio.create_task(self._keep_log()), asyncio.create_task(self._watch_memory())]
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                str(python_of(self.framework)),
+                *("-m", "evaluator.worker", self.framework.name, *self._task_names),
+                cwd=scratch,
+                env=worker_environment(self.framework, scratch),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=LINE_LIMIT_BYTES,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerError(f"{python_of(self.framework)} cannot be started: {error.strerror}") from None
+        self._logging = asyncio.create_task(self._keep_log())
+        self._watching = asyncio.create_task(self._watch_memory())
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 event = await self._event()
@@ -134,14 +143,19 @@ class Worker:
                 return event
 
     async def stop(self) -> None:
-        """End the process, if it runs, and remove its scratch folder."""
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
+        """End the process and all that it started, and remove its scratch folder."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
-        for watcher in self._watchers:
-            watcher.cancel()
-        self._watchers = []
+            self._process = None
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+        if self._logging is not None:
+            await asyncio.wait([self._logging], timeout=LOG_GRACE_S)  # for its last words
+            self._logging.cancel()
+            self._logging = None
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
@@ -155,8 +169,8 @@ class Worker:
             except ValueError:
                 raise WorkerError(f"an event was longer than {LINE_LIMIT_BYTES // 1_000_000} MB") from None
             if not line:
-                code = await self._process.wait()
-                raise WorkerError(self._killed_because or f"the worker died with exit code {code} (see {self._log})")
+                how = _how_it_ended(await self._process.wait())
+                raise WorkerError(self._killed_because or f"the worker {how} (see {self._log})")
             try:
                 event = json.loads(line)
             except ValueError:
@@ -168,10 +182,11 @@ class Worker:
         """Copy what the framework prints to the log, up to a limit; the rest is dropped."""
         assert self._process is not None and self._process.stderr is not None
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
+        with self._log.open("ab" if self._log_started else "wb") as log:
+            self._log_started = True
             while piece := await self._process.stderr.read(65536):
-                if log.tell() < LOG_LIMIT_BYTES:
-                    log.write(piece)
+                if room := max(0, LOG_LIMIT_BYTES - log.tell()):
+                    log.write(piece[:room])
                     log.flush()
 
     async def _watch_memory(self) -> None:
@@ -186,3 +201,12 @@ class Worker:
                         os.killpg(self._process.pid, signal.SIGKILL)
                     return
                 await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+def _how_it_ended(code: int) -> str:
+    """An exit code in words."""
+    if code >= 0:
+        return f"ended by itself with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"was killed by signal {-code}"

@@ -1,5 +1,6 @@
 """Any OpenAI-compatible server, plain and streamed, passed through byte for byte."""
 
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -32,26 +33,34 @@ class HttpUpstream:
     async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
         """See `Upstream.chat`."""
         if request.get("model") != self._endpoint.model:
-            body = orjson.dumps({**request, "model": self._endpoint.model})
+            try:
+                body = orjson.dumps({**request, "model": self._endpoint.model})
+            except TypeError as error:
+                raise UpstreamError(f"the request cannot be passed on: {error}") from error
         if self._client is None:
             self._client = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
-        timeout = aiohttp.ClientTimeout(total=time_left_s)
+        timeout = aiohttp.ClientTimeout(total=max(time_left_s, 0.001))  # to aiohttp, 0 is no limit at all
         try:
             response = await self._client.post(self._url, data=body, headers=self._headers, timeout=timeout)
             headers = [
-                (name.encode(), response.headers[name].encode()) for name in _PASSED_ON if name in response.headers
+                (name.encode(), response.headers[name].encode(errors="surrogateescape"))
+                for name in _PASSED_ON
+                if name in response.headers
             ]
             if response.content_type == "text/event-stream":
                 return Reply(response.status, headers, _pieces(response))
-            return Reply(response.status, headers, await response.read())
+            content = await response.read()
+            if response.status >= 400 and self._endpoint.key:
+                content = content.replace(self._endpoint.key.encode(), b"***")  # some servers show a wrong key
+            return Reply(response.status, headers, content)
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError(f"{self._url} cannot be used: {error}") from error
+            raise UpstreamError(f"the model's server cannot be used: {_reason(error)}") from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -63,7 +72,20 @@ async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     try:
         async for piece in response.content.iter_any():
             yield piece
+    except TimeoutError:  # an OSError too, but the run's own limit
+        raise
     except (aiohttp.ClientError, OSError) as error:
-        raise UpstreamError(f"the stream broke off: {error}") from error
+        raise UpstreamError(f"the model's server broke off the stream: {_reason(error)}") from error
     finally:
         response.close()
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the server's address: that is the user's own and stands in no trace."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name cannot be resolved"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        return str(error)
+    return type(error).__name__

@@ -10,9 +10,11 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import orjson
+from pydantic import BaseModel, ValidationError
 
 from evaluator.tokens import count_completion_tokens, count_prompt_tokens, text_of
 from evaluator.upstreams import JSON_HEADERS, STREAM_HEADERS, Reply, Session
@@ -23,10 +25,9 @@ _ID = re.compile(r"(?<![A-Za-z0-9-])[A-Z]+-\d+")
 _HANDOFF = re.compile(r"hand.?(off|over)|transfer|delegate|route|coworker", re.IGNORECASE)
 
 
-def script_digest(script: Script) -> str:
-    """Digest of the script and of the way in which it is played."""
-    content = script.model_dump_json().encode() + Path(__file__).read_bytes()
-    return hashlib.sha256(content).hexdigest()[:16]
+def scripted_digest() -> str:
+    """Digest of the way in which scripts are played."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
 
 
 class ScriptedUpstream:
@@ -39,11 +40,18 @@ class ScriptedUpstream:
     async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
         """See `Upstream.chat`."""
         assert isinstance(session, ScriptedSession)
-        completion = session.complete(request)
-        if not request.get("stream"):
-            return Reply(200, JSON_HEADERS, orjson.dumps(completion))
-        with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
-        return Reply(200, STREAM_HEADERS, _stream(completion, with_usage))
+        try:
+            completion = session.complete(request)
+            if not request.get("stream"):
+                return Reply(200, JSON_HEADERS, orjson.dumps(completion))
+            with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
+            return Reply(200, STREAM_HEADERS, _stream(completion, with_usage))
+        except (AttributeError, LookupError, TypeError, ValueError):
+            complaint = _complaint(request)
+            if complaint is None:
+                raise
+            error = {"type": "invalid_request_error", "code": "invalid_request_error", "message": complaint}
+            return Reply(400, JSON_HEADERS, orjson.dumps({"error": error}))
 
     async def close(self) -> None:
         """Nothing to free."""
@@ -104,50 +112,64 @@ class ScriptedSession(Session):
             turn = [i for i in pending if self._turn_of[i] == self._turn_of[pending[0]]]
             offered = [i for i in turn if self._steps[i].tool in tools]
             if not offered:
-                return self._hand_over(pending[0], messages, tools) or self._what_is_known(seen)
+                unknown = f"what {self._steps[pending[0]].tool} would give"
+                return self._hand_over(pending[0], messages, tools, seen) or self._unknown(unknown, seen)
             unseen = [text for i in offered for text in _inputs(self._steps[i]) if not states(seen, text)]
             if unseen:
-                return _unknown(unseen[0])
+                return self._unknown(f"what to call {self._steps[offered[0]].tool} with", seen)
             return self._calls([(i, self._steps[i].tool, self._steps[i].arguments) for i in offered])
 
-        missing = [fact[0] for fact in self._script.needs if not states_fact(seen, fact)]
-        if missing and self._searched < len(self._script.searches):
+        missing = [i for i, fact in enumerate(self._script.needs) if not states_fact(seen, fact)]
+        if (missing or not self._searched) and self._searched < len(self._script.searches):
             query = self._script.searches[self._searched]
-            for name, function in tools.items():
+            for name, function in sorted(tools.items(), key=lambda tool: "search" not in tool[0].lower()):
                 arguments = _search_arguments(function, query)
                 if arguments is not None:
                     self._searched += 1
                     return self._calls([(None, name, arguments)])
-        return _unknown(missing[0]) if missing else _said(self._script.answer)
+        # The letter and not the fact: a framework may hand these words to another agent.
+        return (
+            self._unknown(f"fact {ascii_uppercase[missing[0] % 26]}", seen) if missing else _said(self._script.answer)
+        )
 
     def _hand_over(
-        self, step: int, messages: list[dict[str, Any]], tools: dict[str, dict[str, Any]]
+        self, step: int, messages: list[dict[str, Any]], tools: dict[str, dict[str, Any]], seen: str
     ) -> dict[str, Any] | None:
         """A call of the handoff tool that leads to the owner of `step`, or else to anybody."""
         self._handoffs[step] = self._handoffs.get(step, 0) + 1
         owner = self._steps[step].agent
         if owner is None or self._handoffs[step] > MAX_HANDOFFS_FOR_ONE_STEP:
             return None
-        question = next((text_of(m.get("content")) for m in reversed(messages) if m.get("role") == "user"), "")
+        task = next((text_of(m.get("content")) for m in reversed(messages) if m.get("role") == "user"), "")
+        known = [phrase for phrase in self._known(seen) if not states(task, phrase)]
+        if known:
+            task += f"\nKnown so far: {'; '.join(known)}"
         handoffs = {name: f for name, f in tools.items() if _HANDOFF.search(name)}
         for name, function in handoffs.items():
             properties = _properties(function)
             destination = next((p for p, schema in properties.items() if owner in (schema.get("enum") or [])), None)
             if destination is None and owner in re.split(r"[^a-z]+", name.lower()):
-                return self._calls([(None, name, _filled(function, question))])
+                return self._calls([(None, name, _filled(function, task))])
             if destination is None:
-                named = re.compile(r"agent|member|coworker|recipient|^to", re.IGNORECASE)
+                named = re.compile(r"agent|member|coworker|recipient|^to(?![a-z])", re.IGNORECASE)
                 destination = next((p for p in properties if named.search(p)), None)
             if destination is not None:
-                return self._calls([(None, name, {**_filled(function, question), destination: owner})])
+                return self._calls([(None, name, {**_filled(function, task), destination: owner})])
         for name, function in handoffs.items():
-            return self._calls([(None, name, _filled(function, question))])
+            return self._calls([(None, name, _filled(function, task))])
         return None
 
-    def _what_is_known(self, seen: str) -> dict[str, Any]:
-        """What can be said where the next tool is out of reach: the facts seen so far."""
-        known = [phrase for fact in self._script.needs for phrase in fact if states(seen, phrase)]
-        return _said("So far: " + "; ".join(known)) if known else _unknown(self._script.turns[0][0].tool)
+    def _known(self, seen: str) -> list[str]:
+        """What was seen of the facts of the answer and of what the calls still to be made need."""
+        facts = [phrase for fact in self._script.needs for phrase in fact if states(seen, phrase)]
+        ahead = [text for i, step in enumerate(self._steps) if i not in self._done for text in _inputs(step)]
+        return list(dict.fromkeys([*facts, *(text for text in ahead if states(seen, text))]))
+
+    def _unknown(self, what: str, seen: str) -> dict[str, Any]:
+        """Says that it does not know, and what it does know, which another agent may need."""
+        known = self._known(seen)
+        so_far = f" So far: {'; '.join(known)}" if known else ""
+        return _said(f"I don't know {what}: nothing that I was sent states it.{so_far}")
 
     def _calls(self, calls: list[tuple[int | None, str, dict[str, Any]]]) -> dict[str, Any]:
         tool_calls: list[dict[str, Any]] = []
@@ -164,31 +186,34 @@ def _said(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": text}
 
 
-def _unknown(missing: str) -> dict[str, Any]:
-    return _said(f"I don't know: nothing that I was sent states {missing!r}.")
-
-
 def _inputs(step: Step) -> list[str]:
     """What must have been seen before the call can be made: stated needs, and ids among the arguments."""
     return [*step.needs, *_ID.findall(orjson.dumps(step.arguments).decode())]
 
 
 def _properties(function: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    properties: dict[str, dict[str, Any]] = (function.get("parameters") or {}).get("properties") or {}
-    return properties
+    properties = (function.get("parameters") or {}).get("properties") or {}
+    return {name: schema if isinstance(schema, dict) else {} for name, schema in properties.items()}
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """The type of a parameter; of several, as in text or null, the first that is not null."""
+    types = schema.get("type") or [part.get("type") for part in schema.get("anyOf") or []] or "string"
+    return types if isinstance(types, str) else next((name for name in types if name != "null"), "string")
 
 
 def _filled(function: dict[str, Any], text: str) -> dict[str, Any]:
     """Arguments for the required parameters of a handoff tool: `text` wherever text fits."""
     required = (function.get("parameters") or {}).get("required") or []
     values: dict[str, Any] = {"boolean": True, "integer": 1, "number": 1, "array": [], "object": {}}
-    return {name: values.get(_properties(function).get(name, {}).get("type", "string"), text) for name in required}
+    properties = _properties(function)
+    return {name: values.get(_type(properties.get(name, {})), text) for name in required}
 
 
 def _search_arguments(function: dict[str, Any], query: str) -> dict[str, Any] | None:
     """Arguments for a tool that looks like a search: the query goes into its first text parameter."""
     for name, schema in _properties(function).items():
-        if schema.get("type") == "string" and "enum" not in schema:
+        if _type(schema) == "string" and "enum" not in schema:
             return {**_filled(function, query), name: query}
     return None
 
@@ -221,3 +246,63 @@ async def _stream(completion: dict[str, Any], with_usage: bool) -> AsyncIterator
 
 def _halves(text: str) -> tuple[str, str]:
     return text[: len(text) // 2], text[len(text) // 2 :]
+
+
+# --- what a request must look like; looked at only when one could not be answered --------------
+
+
+class _ParameterSchema(BaseModel):
+    type: str | list[str] | None = None
+    enum: list[Any] | None = None
+    anyOf: list[dict[str, Any]] | None = None
+
+
+class _Parameters(BaseModel):
+    properties: dict[str, _ParameterSchema | bool] | None = None
+    required: list[str] | None = None
+
+
+class _OfferedFunction(BaseModel):
+    name: str
+    parameters: _Parameters | None = None
+
+
+class _OfferedTool(BaseModel):
+    function: _OfferedFunction
+
+
+class _CalledFunction(BaseModel):
+    name: str
+    arguments: str | None = None
+
+
+class _MadeCall(BaseModel):
+    function: _CalledFunction
+
+
+class _Message(BaseModel):
+    tool_call_id: str | None = None
+    tool_calls: list[_MadeCall] | None = None
+
+
+class _StreamOptions(BaseModel):
+    include_usage: bool | None = None
+
+
+class _Request(BaseModel):
+    messages: list[_Message] | None = None
+    tools: list[_OfferedTool] | None = None
+    stream_options: _StreamOptions | None = None
+
+
+def _complaint(request: dict[str, Any]) -> str | None:
+    """What is wrong with the request, in words; nothing where it should have been answered."""
+    try:
+        orjson.dumps(request)
+        _Request.model_validate(request, strict=True)
+    except TypeError as error:
+        return f"the request cannot be read: {error}"
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return None

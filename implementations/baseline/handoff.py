@@ -5,6 +5,7 @@ import json
 
 from openai import AsyncOpenAI
 from pydantic import TypeAdapter, validate_call
+from pydantic.json_schema import GenerateJsonSchema
 
 from tasks.base import Model, Tool
 from tasks.handoff.spec import AgentSpec, HandoffBrief
@@ -39,11 +40,16 @@ async def run(brief: HandoffBrief, model: Model) -> str:
     raise RuntimeError(f"no answer after {model.max_model_calls} model calls")
 
 
+class WithoutTitles(GenerateJsonSchema):
+    def field_title_should_be_set(self, schema) -> bool:
+        return False
+
+
 def schema(tool: Tool) -> dict:
     function = {
         "name": tool.__name__,
         "description": inspect.getdoc(tool),
-        "parameters": TypeAdapter(tool).json_schema(),
+        "parameters": TypeAdapter(tool).json_schema(schema_generator=WithoutTitles),
     }
     return {"type": "function", "function": function}
 
@@ -59,7 +65,7 @@ def transfer_schema(agent: AgentSpec) -> dict:
 
 def invoke(tools: dict[str, Tool], name: str, arguments: str) -> str:
     try:
-        return json.dumps(validate_call(tools[name])(**json.loads(arguments)))
+        return json.dumps(validate_call(tools[name])(**json.loads(arguments)), ensure_ascii=False)
     except KeyError:
         return f"Error: there is no tool {name!r}"
     except Exception as error:  # whatever went wrong, the model is told
