@@ -428,7 +428,7 @@ def assembled_message(response: Any) -> dict[str, Any]:
     text = ""
     calls: dict[int, dict[str, str]] = {}
     for chunk in response:
-        for choice in chunk.get("choices") or []:
+        for choice in (chunk.get("choices") or []) if isinstance(chunk, dict) else []:
             delta = choice.get("delta") or {}
             text += delta.get("content") or ""
             for part in delta.get("tool_calls") or []:

@@ -71,13 +71,12 @@ class Progress:
         self._durations.setdefault(job.task.name, []).append(trace.resources.wall_s)
         self._not_answered += trace.outcome.ended != "answered"
         left = time_left_s(self._waiting, self._durations, self._at_once)
-        words = f"about {_duration(left)} left" if left is not None else ""
-        if self._not_answered:
-            words += f", {self._not_answered} without an answer"
-        self._bar.update(self._task, completed=self._done, left=words)
+        parts = [f"about {_duration(left)} left"] if left is not None and self._done < self._total else []
+        parts += [f"{self._not_answered} without an answer"] if self._not_answered else []
+        self._bar.update(self._task, completed=self._done, left=", ".join(parts))
         if not self._console.is_terminal and (time.monotonic() >= self._next_line or self._done == self._total):
             self._next_line = time.monotonic() + LINE_INTERVAL_S
-            self._console.print(f"{self._done} of {self._total} runs, {words}", highlight=False)
+            self._console.print(", ".join([f"{self._done} of {self._total} runs", *parts]), highlight=False)
 
 
 def _duration(seconds: float) -> str:

@@ -73,7 +73,7 @@ class Settings:
     timeout_s: float
     jobs: int
     temperature: float = 0.0
-    max_model_calls: int = 12
+    max_model_calls: int = 10
     memory_limit_mb: float = 4000.0
     logs: Path = field(default=WORK / "logs")
 
@@ -363,10 +363,10 @@ def exclusive(traces: Path) -> Iterator[None]:
     try:
         traces.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-    except OSError as error:
-        raise TracesError(f"--traces {traces}: cannot be written: {error.strerror}") from None
     except Timeout:
         raise BusyError(f"{traces}: another `bakeoff run` is writing there; wait for it, or give --traces") from None
+    except OSError as error:
+        raise TracesError(f"--traces {traces}: cannot be written: {error.strerror}") from None
     try:
         yield
     finally:

@@ -8,6 +8,9 @@ import orjson
 
 TOKENIZER = "o200k_base"
 
+_LONGEST = 50_000
+"""Characters; the tokenizer refuses a text of more than 200,000 tokens, and a character may be four."""
+
 
 @cache
 def _encoding() -> Any:
@@ -15,7 +18,9 @@ def _encoding() -> Any:
 
 
 def count_tokens(text: str) -> int:
-    """Number of `o200k_base` tokens of `text`."""
+    """Number of `o200k_base` tokens of `text`; very long text is counted in pieces."""
+    if len(text) > _LONGEST:
+        return sum(count_tokens(text[start : start + _LONGEST]) for start in range(0, len(text), _LONGEST))
     return len(_encoding().encode_ordinary(text)) if text else 0
 
 

@@ -306,7 +306,7 @@ def _progress(weights: WeightFile, console: Console) -> Iterator[Advance]:
         return
 
     done_bytes, spoken_at = 0, time.monotonic()
-    _say(console, f"fetching {weights.name} ({weights.size_bytes / 1e6:.0f} MB)")
+    _say(console, f"fetching {weights.name} ({weights.size_bytes / 1e6:.1f} MB)")
 
     def advance(arrived: int) -> None:
         nonlocal done_bytes, spoken_at

@@ -19,6 +19,8 @@ async def run(brief: HandoffBrief, model: Model) -> str:
         base_url=model.base_url,
         api_key=model.api_key,
         temperature=model.temperature,
+        # A transfer discards the results of tools called in the same turn: let the model make one call a turn.
+        model_kwargs={"parallel_tool_calls": False},
     )
     transfers = {spec.name: transfer_to(spec) for spec in brief.agents}
     desk = StateGraph(MessagesState)

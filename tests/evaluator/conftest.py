@@ -1,0 +1,78 @@
+"""A framework that a test writes itself, and a harness that runs it against the scripted model."""
+
+import contextlib
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluator import discovery, models, runner
+from evaluator.discovery import Framework, Task
+from tasks.tool_calling.spec import ToolCallingCase
+
+MakeFramework = Callable[..., Framework]
+OpenHarness = Callable[..., AbstractAsyncContextManager[runner.Harness]]
+
+PYPROJECT = """\
+[project]
+name = "bakeoff-fake"
+version = "0"
+[tool.bakeoff]
+title = "Fake"
+homepage = "https://example.org"
+package = "fake"
+"""
+LOCK = '[[package]]\nname = "fake"\nversion = "1.2.3"\n'
+
+
+@pytest.fixture
+def make_framework(tmp_path: Path) -> MakeFramework:
+    """Writes a framework's folder; its environment is the harness's own. `modules` are task names and code."""
+
+    def make(name: str = "fake", **modules: str) -> Framework:
+        folder = tmp_path / "implementations" / name
+        python = folder / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        python.chmod(0o755)
+        (folder / "pyproject.toml").write_text(PYPROJECT)
+        (folder / "uv.lock").write_text(LOCK)
+        for module, code in modules.items():
+            (folder / f"{module}.py").write_text(textwrap.dedent(code))
+        return discovery.read_framework(folder)
+
+    return make
+
+
+@pytest.fixture
+def open_harness(tmp_path: Path) -> OpenHarness:
+    """Opens a harness with the scripted model, for the task `tool_calling` unless told otherwise."""
+
+    @contextlib.asynccontextmanager
+    async def opened(*task_names: str, **limits: Any) -> AsyncIterator[runner.Harness]:
+        spec = models.resolve("scripted", None, None)
+        settings = runner.Settings(model=spec, **{"timeout_s": 30.0, "jobs": 1, "logs": tmp_path / "logs", **limits})
+        async with runner.harness(settings, task_names or ["tool_calling"], print) as made:
+            yield made
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def tool_calling() -> Task:
+    return discovery.tasks()["tool_calling"]
+
+
+@pytest.fixture
+def job(tool_calling: Task) -> Callable[..., runner.Job]:
+    """One run of a case that needs no tool; `question` is what the implementation gets to see."""
+
+    def make(framework: Framework, question: str = "Hello?", trial: int = 1, **changes: Any) -> runner.Job:
+        fields = {"id": "greeting", "kind": "no_call", "size": "quick", "answer": "Hello.", **changes}
+        return runner.Job(framework, tool_calling, ToolCallingCase(question=question, **fields), trial)
+
+    return make

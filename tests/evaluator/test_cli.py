@@ -1,0 +1,228 @@
+"""The command line: mistakes in one line, help with examples, plain output."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from evaluator import ROOT, cli, discovery
+from evaluator.trace import Trace, read_traces
+
+COMMANDS = ("run", "score", "list", "bench")
+
+CASES = [
+    {
+        "id": "my-order",
+        "kind": "one_call",
+        "size": "quick",
+        "question": "What is the state of order O-5003?",
+        "turns": [[{"tool": "get_order", "arguments": {"order_id": "O-5003"}}]],
+        "facts": ["delivered"],
+        "answer": "Order O-5003 is delivered.",
+    },
+    {"id": "my-chat", "kind": "no_call", "size": "full", "question": "Thank you!", "answer": "You are welcome."},
+]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Bakeoff = Callable[..., Said]
+
+
+@pytest.fixture
+def bakeoff(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Bakeoff:
+    """Runs a command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["bakeoff", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+def written(path: Path, lines: list[str]) -> str:
+    path.write_text("\n".join(lines) + "\n")
+    return path.name
+
+
+ONE = json.dumps(CASES[0])
+TASK = ("-t", "tool_calling")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("run", "-f", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
+        (("run", "-f", "baseline,nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
+        (("run", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, rag_qa, tool_calling"),
+        (("run", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use 'scripted', 'local', or any name"),
+        (("run", "-m", "../x"), "bakeoff: --model '../x': a name has letters"),
+        (("run", "-m", "local", "--base-url", "http://127.0.0.1:9/v1"), "bakeoff: --model 'local' is built in: "),
+        (("run", "-m", "x", "--base-url", "localhost:9"), "bakeoff: --base-url 'localhost:9': must start with http"),
+        (
+            ("run", "-m", "x", "--base-url", "http://127.0.0.1:9", "--key-variable", "NOT_SET_HERE"),
+            "bakeoff: --key-variable NOT_SET_HERE: this environment variable is not set",
+        ),
+        (("run", "-m", "scripted", *TASK, "--cases", "no.jsonl"), "bakeoff: --cases 'no.jsonl': neither quick, "),
+        (("run", "-m", "scripted", *TASK, "--cases", "."), "bakeoff: --cases '.': neither quick, standard, full nor a"),
+        (("run", "-m", "scripted", "--cases", "mine.jsonl"), "bakeoff: --cases mine.jsonl: name the one task"),
+        (("run", "-m", "scripted", *TASK, "--cases", "mine.jsonl"), "bakeoff: mine.jsonl:3: question: Field required"),
+        (("run", "-m", "scripted", *TASK, "--cases", "json.jsonl"), "bakeoff: json.jsonl:3: the line: Invalid JSON"),
+        (
+            ("run", "-m", "scripted", *TASK, "--cases", "twice.jsonl"),
+            "bakeoff: twice.jsonl:3: id: 'my-order' is used in",
+        ),
+        (("run", "-m", "scripted", *TASK, "--cases", "empty.jsonl"), "bakeoff: empty.jsonl: has no cases"),
+        (("run", "-m", "scripted", *TASK, "--cases", "bytes.jsonl"), "bakeoff: bytes.jsonl: cannot be read: "),
+        (
+            ("run", "-m", "scripted", "-f", "baseline", *TASK, "--traces", "mine.jsonl"),
+            "bakeoff: --traces mine.jsonl: ",
+        ),
+        (("score", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_and_where(
+    bakeoff: Bakeoff, tmp_path: Path, arguments: tuple[str, ...], line: str
+) -> None:
+    written(tmp_path / "mine.jsonl", [ONE, "", '{"id": "x", "kind": "no_call", "size": "quick", "answer": "y"}'])
+    written(tmp_path / "json.jsonl", [ONE, "", "{not JSON"])
+    written(tmp_path / "twice.jsonl", [ONE, "", ONE])
+    written(tmp_path / "empty.jsonl", [""])
+    (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe\x00")
+    said = bakeoff(*arguments)
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err.startswith(line)
+    assert said.err.count("\n") == 1 and said.err.endswith("\n")
+
+
+def test_a_framework_without_the_task_is_named(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "implementations" / "half"
+    folder.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(
+        '[tool.bakeoff]\ntitle = "Half"\nhomepage = "https://example.org"\npackage = "x"'
+    )
+    (folder / "uv.lock").write_text('[[package]]\nname = "x"\nversion = "1"\n')
+    monkeypatch.setattr(discovery, "frameworks", lambda: {"half": discovery.read_framework(folder)})
+    said = bakeoff("run", "-m", "scripted", "-t", "rag_qa")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert said.err.startswith("bakeoff: implementations/half/rag_qa.py: there is no such file; ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--nope",), "--nope"),
+        (("nope",), "nope"),
+        (("run", "--nope"), "--nope"),
+        (("run", "--trials", "0"), "--trials"),
+        (("run", "--jobs", "many"), "--jobs"),
+        (("score", "x"), "unexpected extra argument"),
+    ],
+)
+def test_a_wrong_option_is_a_mistake_too(bakeoff: Bakeoff, arguments: tuple[str, ...], words: str) -> None:
+    said = bakeoff(*arguments)
+    assert (said.code, said.out) == (2, "")
+    assert words in said.err and "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_has_an_example(bakeoff: Bakeoff, command: str) -> None:
+    for option in ("--help", "-h"):
+        said = bakeoff(command, option)
+        assert said.code == 0 and said.err == ""
+        assert "Example" in said.out
+        assert f"bakeoff {command}" in said.out.split("Example")[1]
+        assert "\x1b" not in said.out
+
+
+def test_the_list_is_json_where_asked(bakeoff: Bakeoff) -> None:
+    said = bakeoff("list", "--json")
+    assert (said.code, said.err) == (0, "")
+    listed = json.loads(said.out)
+    assert listed["frameworks"][0]["name"] == "baseline"
+    assert {task["name"] for task in listed["tasks"]} == set(discovery.tasks())
+    assert all(
+        counts["quick"] <= counts["standard"] <= counts["full"] for counts in (t["cases"] for t in listed["tasks"])
+    )
+    plain = bakeoff("list")
+    assert plain.code == 0 and "\x1b" not in plain.out
+    assert all(framework["name"] in plain.out for framework in listed["frameworks"])
+
+
+def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path) -> None:
+    file = written(tmp_path / "mine.jsonl", [json.dumps(case) for case in CASES])
+    command = ("run", "-m", "scripted", "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
+    said = bakeoff(*command)
+    assert said.code == 0, said.err
+    assert "\x1b" not in said.out
+    traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
+    assert {trace.key.case: trace.outcome.answer for trace in traces} == {case["id"]: case["answer"] for case in CASES}
+    again = bakeoff(*command)
+    assert again.code == 0
+    assert "2 of 2 runs are recorded already in traces; --rerun makes them again" in again.out
+    assert [trace for trace in read_traces(tmp_path / "traces")] == traces
+    said = bakeoff("score", "--traces", "traces", "--out", "scores")
+    assert said.code == 0, said.err
+    assert (tmp_path / "scores/scorecard.json").exists()
+
+
+def test_no_planted_key_is_written_anywhere(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN"):
+        monkeypatch.setenv(name, "planted-7f3a")
+    file = written(tmp_path / "mine.jsonl", [json.dumps(CASES[1])])
+    endpoint = ("-m", "mine", "--base-url", "http://127.0.0.1:9/v1", "--key-variable", "ANTHROPIC_API_KEY")
+    for model in (("-m", "scripted"), endpoint):
+        said = bakeoff("run", *model, "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
+        assert said.code == 0, said.err
+    assert {trace.outcome.ended for trace in read_traces(tmp_path) if isinstance(trace, Trace)} == {"answered", "error"}
+    logs = ROOT / ".bakeoff" / "logs" / "baseline.log"
+    for path in [logs, *(path for path in tmp_path.rglob("*") if path.is_file())]:
+        assert b"planted-7f3a" not in path.read_bytes(), path
+
+
+def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "evaluator", "run", "-f", "baseline", "-m", "scripted", "-t", "handoff"]
+    command += ["--cases", "full", "--trials", "5", "--traces", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 300
+        while not list(tmp_path.rglob("*.json")):
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert errors == "bakeoff: stopped; the same command goes on from here\n"
+    assert all(isinstance(trace, Trace) for trace in read_traces(tmp_path))
+
+
+def test_it_runs_from_anywhere_as_a_module(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "evaluator", "run", "-f", "nope"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (said.returncode, said.stdout, said.stderr.count("\n")) == (2, "", 1)

@@ -1,0 +1,108 @@
+"""Environments: when they are made, and what is said when they cannot be."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import LOCK, PYPROJECT, MakeFramework
+
+from evaluator import discovery
+from evaluator.discovery import Framework
+from evaluator.environments import ProvisionError, is_current, provision, python_of
+
+
+@pytest.fixture
+def framework(make_framework: MakeFramework) -> Framework:
+    return make_framework()
+
+
+@pytest.fixture
+def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `uv` that writes down how it was called."""
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/called\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("UV", str(uv))
+    return tmp_path / "called"
+
+
+async def test_it_is_made_once_and_again_only_when_something_changed(framework: Framework, fake_uv: Path) -> None:
+    lines: list[str] = []
+    assert not is_current(framework)
+    await provision(framework, lines.append)
+    assert is_current(framework)
+    await provision(framework, lines.append)
+    assert lines == ["Fake: installing fake 1.2.3 and what it needs", "Fake: ready"]
+    [call] = fake_uv.read_text().splitlines()
+    assert call.startswith("sync --locked --no-dev ") and f"--project {framework.folder}" in call
+    assert f"--python {sys.version_info[0]}.{sys.version_info[1]}" in call
+
+
+async def test_what_makes_it_out_of_date(framework: Framework, fake_uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await provision(framework, lambda line: None)
+    pyproject, lock = framework.folder / "pyproject.toml", framework.folder / "uv.lock"
+
+    pyproject.write_text(PYPROJECT.replace("Fake", "Other title"))
+    assert is_current(framework)
+    pyproject.write_text(PYPROJECT.replace('version = "0"', 'version = "0"\ndependencies = ["x"]'))
+    assert not is_current(framework)
+    pyproject.write_text(PYPROJECT)
+    assert is_current(framework)
+
+    lock.write_text(LOCK + "# other\n")
+    assert not is_current(framework)
+    lock.write_text(LOCK)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "version", "3.99.0 (main)")
+        assert not is_current(framework)
+
+    python_of(framework).unlink()
+    assert not is_current(framework)
+
+
+async def test_stopped_half_way_it_does_not_pass_for_current(framework: Framework, fake_uv: Path) -> None:
+    await provision(framework, lambda line: None)
+    (framework.folder / "uv.lock").write_text(LOCK + "# other\n")
+    fake_uv.with_name("uv").write_text("#!/bin/sh\necho 'warning: slow' >&2\necho 'error: no space' >&2\nexit 2\n")
+    with pytest.raises(ProvisionError, match=r"fake: uv sync failed: no space$"):
+        await provision(framework, lambda line: None)
+    (framework.folder / "uv.lock").write_text(LOCK)  # what the stamp was for
+    assert not is_current(framework)
+
+
+async def test_without_uv_one_line_says_so(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ProvisionError, match=r"^uv was not found: `pip install uv`, then run the command again$"):
+        await provision(framework, lambda line: None)
+    monkeypatch.setenv("UV", str(tmp_path / "gone"))
+    with pytest.raises(ProvisionError, match=r"^uv cannot be started as '.*gone': No such file or directory$"):
+        await provision(framework, lambda line: None)
+
+
+@pytest.mark.skipif(shutil.which("uv") is None, reason="needs uv")
+async def test_a_lock_that_is_out_of_date_gives_one_line_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    folder = tmp_path / "implementations" / "fake"
+    folder.mkdir(parents=True)
+    project = '[project]\nname = "fake"\nversion = "0"\nrequires-python = ">=3.11"\n[tool.uv]\npackage = false\n'
+    metadata = '[tool.bakeoff]\ntitle = "Fake"\nhomepage = "https://example.org"\npackage = "fake"\n'
+    (folder / "pyproject.toml").write_text(project + metadata)
+    subprocess.run(["uv", "lock", "--project", folder], check=True, capture_output=True)
+    framework = discovery.read_framework(folder)
+    await provision(framework, lambda line: None)
+    assert is_current(framework)
+    (folder / "pyproject.toml").write_text(project.replace(">=3.11", ">=3.11,<4") + metadata)
+    with pytest.raises(ProvisionError) as caught:
+        await provision(framework, lambda line: None)
+    message = str(caught.value)
+    assert "\n" not in message and "hint" not in message
+    assert message.startswith(f"{folder}: uv sync failed: The lockfile at `uv.lock` needs to be updated")
+    assert message.endswith(f" Run `uv lock --project {folder}`")

@@ -1,0 +1,150 @@
+"""Traces on disk."""
+
+import json
+import math
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import key, model_call, tool_call, trace
+
+from evaluator.trace import DamagedTrace, Trace, read_trace, read_traces, trace_path, write_trace
+
+
+def test_a_trace_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = trace(
+        key(model="ollama/qwen3:8b"),
+        answer="naïve \0 答え",
+        model_calls=[model_call(0.1, 0.2, 0.3, 0.4, request={"a": [1, None]}, response=[{"b": 2}])],
+        tool_calls=[tool_call(0.5, 0.6, agent="billing", arguments={"x": 1.5}, result=[{"y": None}], error="no")],
+    )
+    path = write_trace(tmp_path, written)
+    assert (
+        path == trace_path(tmp_path, written.key) == tmp_path / "ollama/qwen3:8b/baseline/tool_calling/greeting.1.json"
+    )
+    assert read_trace(path) == written
+    content = path.read_bytes()
+    assert write_trace(tmp_path, written).read_bytes() == content
+
+
+def test_names_are_those_of_opentelemetry(tmp_path: Path) -> None:
+    path = write_trace(tmp_path, trace(tool_calls=[tool_call(0.5, 0.6)]))
+    data = json.loads(path.read_text())
+    assert data["schema"] == 1
+    assert {name for name in data["model_calls"][0] if "." in name} == {
+        "gen_ai.operation.name",
+        "gen_ai.request.model",
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.cache_read.input_tokens",
+        "error.type",
+    }
+    assert {name for name in data["tool_calls"][0] if "." in name} == {
+        "gen_ai.agent.name",
+        "gen_ai.tool.name",
+        "gen_ai.tool.call.arguments",
+        "gen_ai.tool.call.result",
+        "error.type",
+    }
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "recorded"),
+    [
+        ("a\ud800b", "a\\ud800b"),
+        ({"\udfff": "\ud83d\ude00"}, {"\\udfff": "\\ud83d\\ude00"}),
+        (2**64, hex(2**64)),
+        (-(2**63) - 1, hex(-(2**63) - 1)),
+        (2**64 - 1, 2**64 - 1),
+        (math.nan, None),
+        (True, True),
+    ],
+)
+def test_what_json_cannot_have_is_recorded_safely(tmp_path: Path, value: Any, recorded: Any) -> None:
+    again = read_trace(write_trace(tmp_path, trace(tool_calls=[tool_call(0.5, 0.6, result=value)])))
+    assert isinstance(again, Trace)
+    assert again.tool_calls[0].result == recorded
+
+
+@pytest.mark.parametrize("depth", [200, 260, 600, 1000])
+def test_deep_nesting_is_recorded_safely(tmp_path: Path, depth: int) -> None:
+    deep = model_call(0.1, 0.2, 0.3, 0.4, request={"tools": nested(depth)}, response=nested(depth))
+    assert isinstance(read_trace(write_trace(tmp_path, trace(model_calls=[deep]))), Trace)
+
+
+def test_each_damaged_file_is_named_with_the_reason_and_the_others_are_read(tmp_path: Path) -> None:
+    good = write_trace(tmp_path, trace(key("good")))
+    data = json.loads(good.read_text())
+    folder = good.parent
+    damaged = {
+        "a-half.1.json": (good.read_text()[:400], "not valid JSON"),
+        "b-empty.1.json": ("", "line 1: not valid JSON"),
+        "c-list.1.json": ("[]", "valid dictionary"),
+        "d-field.1.json": (json.dumps({**data, "outcome": {"ended": "answered"}}), "outcome.answer: Field required"),
+        "e-unknown.1.json": (json.dumps({**data, "extra": 1}), "extra: Extra inputs are not permitted"),
+        "f-schema.1.json": (json.dumps({**data, "schema": 2}), "schema: Input should be 1"),
+        "g-deep.1.json": ("[" * 5000, "not valid JSON"),
+    }
+    for name, (content, _) in damaged.items():
+        (folder / name).write_text(content)
+    (folder / "h-bytes.1.json").write_bytes(b'{"a": "\xff"}')
+    (folder / "i-folder.1.json").mkdir()
+    (folder / ".good.1.json.123.tmp").write_text("left over")
+    (folder / ".hidden.1.json").write_text("not ours")
+    found = list(read_traces(tmp_path))
+    reasons = {item.path.name: item.reason for item in found if isinstance(item, DamagedTrace)}
+    assert [item.key.case for item in found if isinstance(item, Trace)] == ["good"]
+    assert set(reasons) == {*damaged, "h-bytes.1.json", "i-folder.1.json"}
+    for name, (_, reason) in damaged.items():
+        assert reason in reasons[name], name
+    assert reasons["a-half.1.json"].startswith("line ")
+    assert reasons["i-folder.1.json"] == "cannot be read: Is a directory"
+    assert all("\n" not in reason for reason in reasons.values())
+    missing = read_trace(tmp_path / "none.json")
+    assert isinstance(missing, DamagedTrace) and missing.reason == "cannot be read: No such file or directory"
+
+
+def test_no_partial_file_is_ever_seen(tmp_path: Path) -> None:
+    versions = [trace(answer=letter * 200_000) for letter in "ab"]
+    path = write_trace(tmp_path, versions[0])
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            for version in versions:
+                write_trace(tmp_path, version)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(200):
+            assert isinstance(read_trace(path), Trace)
+    finally:
+        stop.set()
+        writer.join()
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_trace_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_trace(tmp_path, trace(answer="old"))
+
+    def fails(*_: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="disk full"):
+        write_trace(tmp_path, trace(answer="new"))
+    monkeypatch.undo()
+    old = read_trace(path)
+    assert isinstance(old, Trace) and old.outcome.answer == "old"
+    assert {each.suffix for each in path.parent.iterdir()} == {".json", ".tmp"}
+    assert str(os.getpid()) in next(each.name for each in path.parent.iterdir() if each.suffix == ".tmp")
