@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from rich.console import Console
+from yarl import URL
 
 from evaluator import local_model
 from evaluator.upstreams import Endpoint, Upstream
@@ -45,8 +46,12 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
         )
     if name in ("scripted", "local", "replay"):
         raise ModelError(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
-    if not re.match(r"https?://", base_url):
-        raise ModelError(f"--base-url {base_url!r}: must start with http:// or https://")
+    try:
+        usable = URL(base_url).scheme in ("http", "https") and bool(URL(base_url).host)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ModelError(f"--base-url {base_url!r}: must be a URL such as http://localhost:8000/v1")
     if key_variable is not None and key_variable not in os.environ:
         raise ModelError(f"--key-variable {key_variable}: this environment variable is not set")
     key = os.environ.get(key_variable or DEFAULT_KEY_VARIABLE)

@@ -147,8 +147,7 @@ class Worker:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
-            self._process = None
+            await _exit_code(self._process)
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
@@ -156,6 +155,10 @@ class Worker:
             await asyncio.wait([self._logging], timeout=LOG_GRACE_S)  # for its last words
             self._logging.cancel()
             self._logging = None
+        if self._process is not None:
+            # A process that outlived the worker may hold the pipes; nothing public closes this end.
+            self._process._transport.close()  # type: ignore[attr-defined]
+            self._process = None
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
@@ -169,7 +172,7 @@ class Worker:
             except ValueError:
                 raise WorkerError(f"an event was longer than {LINE_LIMIT_BYTES // 1_000_000} MB") from None
             if not line:
-                how = _how_it_ended(await self._process.wait())
+                how = _how_it_ended(await _exit_code(self._process))
                 raise WorkerError(self._killed_because or f"the worker {how} (see {self._log})")
             try:
                 event = json.loads(line)
@@ -201,6 +204,13 @@ class Worker:
                         os.killpg(self._process.pid, signal.SIGKILL)
                     return
                 await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+async def _exit_code(process: asyncio.subprocess.Process) -> int:
+    """Waits for the process alone; its own `wait` may also wait for its children to close the pipes."""
+    while process.returncode is None:
+        await asyncio.sleep(0.01)
+    return process.returncode
 
 
 def _how_it_ended(code: int) -> str:

@@ -45,7 +45,9 @@ class HttpUpstream:
             )
         timeout = aiohttp.ClientTimeout(total=max(time_left_s, 0.001))  # to aiohttp, 0 is no limit at all
         try:
-            response = await self._client.post(self._url, data=body, headers=self._headers, timeout=timeout)
+            response = await self._client.post(
+                self._url, data=body, headers=self._headers, timeout=timeout, allow_redirects=False
+            )
             headers = [
                 (name.encode(), response.headers[name].encode(errors="surrogateescape"))
                 for name in _PASSED_ON

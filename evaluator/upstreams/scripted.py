@@ -73,11 +73,11 @@ class ScriptedSession(Session):
     def complete(self, request: dict[str, Any]) -> dict[str, Any]:
         """The chat completion for `request`."""
         messages, tools = request.get("messages") or [], request.get("tools") or []
-        content = orjson.dumps([messages, tools], option=orjson.OPT_SORT_KEYS)
+        one_at_a_time = request.get("parallel_tool_calls") is False
+        content = orjson.dumps([messages, tools, one_at_a_time], option=orjson.OPT_SORT_KEYS)
         if content not in self._replies:
-            self._replies[content] = self._reply(
-                messages, {tool["function"]["name"]: tool["function"] for tool in tools}
-            )
+            functions = {tool["function"]["name"]: tool["function"] for tool in tools}
+            self._replies[content] = self._reply(messages, functions, one_at_a_time)
         message = self._replies[content]
         number = list(self._replies).index(content) + 1
         prompt_tokens, completion_tokens = count_prompt_tokens(request), count_completion_tokens(message)
@@ -101,7 +101,9 @@ class ScriptedSession(Session):
             },
         }
 
-    def _reply(self, messages: list[dict[str, Any]], tools: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    def _reply(
+        self, messages: list[dict[str, Any]], tools: dict[str, dict[str, Any]], one_at_a_time: bool
+    ) -> dict[str, Any]:
         seen = "\n".join(text_of(message.get("content")) for message in messages)
         for message in messages:
             if message.get("role") == "tool" and message.get("tool_call_id") in self._issued:
@@ -110,7 +112,7 @@ class ScriptedSession(Session):
         pending = [i for i in range(len(self._steps)) if i not in self._done]
         if pending:
             turn = [i for i in pending if self._turn_of[i] == self._turn_of[pending[0]]]
-            offered = [i for i in turn if self._steps[i].tool in tools]
+            offered = [i for i in turn if self._steps[i].tool in tools][: 1 if one_at_a_time else None]
             if not offered:
                 unknown = f"what {self._steps[pending[0]].tool} would give"
                 return self._hand_over(pending[0], messages, tools, seen) or self._unknown(unknown, seen)

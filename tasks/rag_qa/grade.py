@@ -1,7 +1,5 @@
 """Grades an answer with citations: the facts, who is cited for them, and knowing when not to answer."""
 
-from collections.abc import Collection
-
 from tasks.base import Check, Grade, Outcome, fact_checks, states_fact
 from tasks.rag_qa.spec import RagQaCase, citations, document_ids
 
@@ -21,16 +19,6 @@ ABSTENTIONS = [*_ENGLISH.split(", "), *_CHINESE.split(", ")]
 """Ways to say that the documents do not answer."""
 
 
-def citation_precision(cited: Collection[str], allowed: Collection[str]) -> float:
-    """Share of the cited ids that are allowed; 1 where nothing is cited."""
-    return sum(id in allowed for id in cited) / len(cited) if cited else 1.0
-
-
-def citation_recall(cited: Collection[str], gold: Collection[str]) -> float:
-    """Share of the gold ids that are cited; 1 where there is nothing to cite."""
-    return sum(id in cited for id in gold) / len(gold) if gold else 1.0
-
-
 def abstains(answer: str) -> bool:
     """Whether `answer` says that it does not know, or that the documents do not."""
     return states_fact(answer, ABSTENTIONS)
@@ -47,6 +35,7 @@ def grade(case: RagQaCase, outcome: Outcome) -> Grade:
     else:
         reason = "does not abstain, although the documents do not answer the question"
         checks.append(Check(held=abstains(outcome.answer), reason=reason))
+    # Citation recall, one check a gold document, and citation precision, one check a cited id.
     checks += [Check(held=id in cited, reason=f"does not cite {id}") for id in case.gold]
     for id in cited:
         right = id in case.gold or id in case.acceptable

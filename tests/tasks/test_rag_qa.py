@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.base import CasesError, Fact, Outcome, load_cases, normalise, of_size, states, states_fact
 from tasks.rag_qa import spec
-from tasks.rag_qa.grade import ABSTENTIONS, abstains, citation_precision, citation_recall, grade
+from tasks.rag_qa.grade import ABSTENTIONS, abstains, grade
 from tasks.rag_qa.spec import CORPUS, K, RagQaCase, citations, load_documents
 
 DOCUMENTS = {document.id: document for document in load_documents()}
@@ -301,9 +301,3 @@ def test_citations(answer: str, cited: list[str]) -> None:
 )
 def test_abstains(answer: str, expected: bool) -> None:
     assert abstains(answer) == expected
-
-
-def test_precision_and_recall() -> None:
-    assert citation_precision(["vllm", "awq"], {"vllm"}) == 0.5
-    assert citation_recall(["vllm", "awq"], ["vllm", "sglang", "gptq", "awq"]) == 0.5
-    assert citation_precision([], {"vllm"}) == citation_recall(["vllm"], []) == 1
