@@ -67,6 +67,7 @@ class Settings:
     """
 
     context_tokens: int = 16384
+    max_new_tokens: int = 512
     slots: int = 1
     cache_ram_mib: int = 2048
     flash_attention: bool = False
@@ -229,6 +230,7 @@ def serve(model: Path, template: Path | None, settings: Settings) -> None:
     params.cors_origins = "http://127.0.0.1"
     params.ui = False
     params.n_ctx = settings.context_tokens
+    params.n_predict = settings.max_new_tokens
     params.n_parallel = settings.slots
     params.cache_ram_mib = settings.cache_ram_mib
     params.no_extra_bufts = not settings.repacked_weights

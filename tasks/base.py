@@ -243,7 +243,7 @@ def fact_checks(case: Case, answer: str) -> list[Check]:
     """A check for the answer not being empty, each required fact and each forbidden one."""
     checks = [Check(held=bool(answer.strip()), reason="the answer is empty")]
     for fact in (*case.facts, *case.must_say):
-        reason = f"the answer lacks the fact {' / '.join(fact)!r}"
+        reason = f"the answer lacks the fact {fact[0]!r}" + (" in any wording" if len(fact) > 1 else "")
         checks.append(Check(held=states_fact(answer, fact), reason=reason))
     for phrase in case.forbidden:
         checks.append(Check(held=not states(answer, phrase), reason=f"the answer states the forbidden {phrase!r}"))

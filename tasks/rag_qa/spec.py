@@ -26,13 +26,12 @@ SEARCH_TOOL_DESCRIPTION = (
     "each headed by its id in square brackets and its title."
 )
 INSTRUCTIONS = f"""\
-You answer questions from a field guide to LLM tooling.
-- Always search with {SEARCH_TOOL_NAME} first and answer only from what it finds. Search again if something is missing.
-- Cite each document you use by its id in square brackets, as it stands before the title, for example [some-id].
-- Where sources disagree, report what each one says and cite both.
-- Answer in the language of the question.
-- If the documents do not answer the question, say "I don't know" and cite nothing.
-- Keep it short: at most three sentences.
+Answer questions about LLM tooling with the function {SEARCH_TOOL_NAME}, which searches a field guide.
+1. Call {SEARCH_TOOL_NAME} with a few key words of the question. Call it again with other words if something is missing.
+2. Answer from the documents found, in at most three sentences, in the language of the question. \
+After each fact, cite its document by the id in square brackets, for example [some-id]. \
+Where documents disagree, report what each says and cite both.
+3. If the documents found do not have the answer, say that you don't know and cite nothing.
 """
 
 Kind = Literal["single_fact", "comparison", "conflict", "cross_language", "near_duplicate", "unanswerable"]

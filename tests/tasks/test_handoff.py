@@ -362,7 +362,7 @@ def test_a_missing_fact_fails(case: HandoffCase, data: st.DataObject) -> None:
     fact = data.draw(st.sampled_from([*case.facts, *case.must_say]))
     kept = [wanted[0] for wanted in (*case.facts, *case.must_say) if wanted != fact]
     said = reasons(case, gold(case, answer="Hello. " + ". ".join(kept)))
-    assert said == f"the answer lacks the fact {' / '.join(fact)!r}"
+    assert said.startswith(f"the answer lacks the fact {fact[0]!r}")
 
 
 @given(st.sampled_from(ALL), st.sampled_from(["", " \n"]))
