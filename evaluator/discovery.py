@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import ROOT
-from tasks.base import Case, Grade, Outcome, Prepared, Script
+from tasks.base import Case, Outcome, Prepared, Script
+from tasks.grading import Grade
 
 TASKS = ROOT / "tasks"
 IMPLEMENTATIONS = ROOT / "implementations"

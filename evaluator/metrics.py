@@ -12,7 +12,8 @@ from typing import Literal
 from evaluator.discovery import Task
 from evaluator.statistics import covered_length, pass_rate_interval, percentile
 from evaluator.trace import Ended, Key, ModelCall, RunOutcome, Trace
-from tasks.base import Grade, Outcome, ToolCall
+from tasks.base import Outcome, ToolCall
+from tasks.grading import Grade
 
 Value = float | int | None
 """A metric's value; None where nothing was observed that it could be computed from."""

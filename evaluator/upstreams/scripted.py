@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from evaluator.tokens import count_completion_tokens, count_prompt_tokens, text_of
 from evaluator.upstreams import JSON_HEADERS, STREAM_HEADERS, Reply, Session
-from tasks.base import Script, Step, states, states_fact
+from tasks.base import Script, Step
+from tasks.grading import states, states_fact
 
 MAX_HANDOFFS_FOR_ONE_STEP = 3
 _ID = re.compile(r"(?<![A-Za-z0-9-])[A-Z]+-\d+")

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tasks.base import Check, Grade, Outcome, call_checks, canonical, fact_checks
+from tasks.base import Outcome
+from tasks.grading import Check, Grade, call_checks, canonical, fact_checks
 from tasks.handoff.spec import HandoffCase, play_gold
 from tasks.handoff.tools import READS
 

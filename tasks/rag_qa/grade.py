@@ -1,6 +1,7 @@
 """Grades an answer with citations: the facts, who is cited for them, and knowing when not to answer."""
 
-from tasks.base import Check, Grade, Outcome, fact_checks, states_fact
+from tasks.base import Outcome
+from tasks.grading import Check, Grade, fact_checks, states_fact
 from tasks.rag_qa.spec import RagQaCase, citations, document_ids
 
 _ENGLISH = (

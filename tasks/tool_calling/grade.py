@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tasks.base import Check, Grade, Outcome, call_checks, canonical, fact_checks, play
+from tasks.base import Outcome, play
+from tasks.grading import Check, Grade, call_checks, canonical, fact_checks
 from tasks.tool_calling.spec import ToolCallingCase
 from tasks.tool_calling.tools import READS, Shop
 

@@ -11,20 +11,8 @@ from pydantic_core import to_jsonable_python
 
 from evaluator.tokens import count_completion_tokens, count_prompt_tokens, count_tokens
 from evaluator.upstreams.scripted import ScriptedSession, ScriptedUpstream
-from tasks.base import (
-    Case,
-    Fact,
-    Outcome,
-    Script,
-    Step,
-    Tool,
-    ToolCall,
-    ToolError,
-    bound_arguments,
-    normalise,
-    states,
-    states_fact,
-)
+from tasks.base import Case, Fact, Outcome, Script, Step, Tool, ToolCall, ToolError, bound_arguments
+from tasks.grading import normalise, states, states_fact
 from tasks.handoff import grade as handoff_grade
 from tasks.handoff import spec as handoff_spec
 from tasks.handoff.spec import HandoffCase

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.base import CasesError, Outcome, Step, ToolCall, ToolError, canonical, of_size, states, states_fact
+from tasks.base import CasesError, Outcome, Step, ToolCall, ToolError, of_size
+from tasks.grading import canonical, states, states_fact
 from tasks.handoff.grade import grade
 from tasks.handoff.spec import (
     CASES,

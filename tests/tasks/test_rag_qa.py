@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.base import CasesError, Fact, Outcome, load_cases, normalise, of_size, states, states_fact
+from tasks.base import CasesError, Fact, Outcome, load_cases, of_size
+from tasks.grading import normalise, states, states_fact
 from tasks.rag_qa import spec
 from tasks.rag_qa.grade import ABSTENTIONS, abstains, grade
 from tasks.rag_qa.spec import CORPUS, K, RagQaCase, citations, load_documents

@@ -17,12 +17,10 @@ from tasks.base import (
     ToolError,
     bound_arguments,
     load_cases,
-    matches,
     of_size,
     play,
-    states,
-    states_fact,
 )
+from tasks.grading import matches, states, states_fact
 from tasks.tool_calling.grade import gold, grade
 from tasks.tool_calling.spec import CASE_TYPE, INSTRUCTIONS, Kind, ToolCallingCase, load, prepare, script
 from tasks.tool_calling.tools import READS, Address, OrderLine, Shop
