@@ -56,6 +56,9 @@ def main() -> None:
     except (runner.BusyError, LocalModelError) as failure:
         print(f"bakeoff: {failure}", file=sys.stderr)
         sys.exit(1)
+    except runner.ModelGoneError as failure:
+        print(f"bakeoff: {failure}; what was made is kept, and the same command goes on from here", file=sys.stderr)
+        sys.exit(1)
     except Stopped:
         print("bakeoff: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

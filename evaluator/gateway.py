@@ -69,7 +69,11 @@ class _Call:
 
 @dataclass(slots=True)
 class GatewayRun:
-    """A live run: its limits, and the calls recorded so far. `refusal` is set once a limit was hit."""
+    """A live run: its limits, and the calls recorded so far.
+
+    `refusal` is set once a limit was hit, `upstream_failure` while the last call could not be made
+    because the model's server was out of reach or broke off.
+    """
 
     token: str
     max_model_calls: int
@@ -78,6 +82,7 @@ class GatewayRun:
     calls: list[_Call] = field(default_factory=list)
     chat_calls: int = 0
     refusal: Refusal | None = None
+    upstream_failure: str | None = None
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def model_calls(self, run_start: float) -> list[ModelCall]:
@@ -194,6 +199,7 @@ class Gateway:
             reply = await self._upstream.chat(body, request, run.session, run.deadline - call.sent)
             call.first_byte = time.monotonic()
             await _deliver(call, reply, send)
+            run.upstream_failure = None
         except TimeoutError:
             run.refusal = "timeout"
             call.error = "timeout"
@@ -201,7 +207,7 @@ class Gateway:
                 call.status = 504
                 await _send_error(send, 504, "timeout", "this run is out of time")
         except UpstreamError as error:
-            call.error = str(error)
+            call.error = run.upstream_failure = str(error)
             if not call.status:
                 call.status = 502
                 await _send_error(send, 502, "upstream_error", str(error))

@@ -71,7 +71,7 @@ class RunningModel:
 async def running(spec: ModelSpec, console: Console) -> AsyncIterator[RunningModel]:
     """Bring the model up, fetching weights if need be; it is down again at the end."""
     if spec.endpoint is not None:
-        digest = hashlib.sha256(spec.name.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{spec.name} {spec.endpoint.base_url}".encode()).hexdigest()[:16]
         yield RunningModel(HttpUpstream(spec.endpoint), digest)
     elif spec.name == "scripted":
         yield RunningModel(ScriptedUpstream(), scripted_digest(), knows_cases=True)

@@ -51,6 +51,10 @@ class BusyError(RuntimeError):
     """Another process is writing to the same traces."""
 
 
+class ModelGoneError(RuntimeError):
+    """The model's server was out of reach or broke off. That is no framework's fault, so nothing is recorded."""
+
+
 class TracesError(ValueError):
     """Traces cannot be written where the user wants them. The message says where and why."""
 
@@ -183,7 +187,10 @@ class Harness:
         )
 
     async def run(self, job: Job) -> Trace:
-        """Make one run. Whatever the framework does, this gives a trace of it."""
+        """Make one run. Whatever the framework does, this gives a trace of it.
+
+        Raises `ModelGoneError` where the model's server fails.
+        """
         worker = await self._worker(job.framework)
         setup = self._setup(job, worker.python)
         script = job.task.script(job.case)
@@ -194,6 +201,8 @@ class Harness:
             done = await self._made(worker, live, job, calls)
         finally:
             self._gateway.close_run(live.token)
+        if live.upstream_failure:
+            raise ModelGoneError(live.upstream_failure)
         start, end = done.get("start", asked), done.get("end", time.monotonic())
         ended = _ended(live, done, end - start, self._settings.timeout_s)
         return Trace(

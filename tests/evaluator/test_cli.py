@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -226,3 +227,15 @@ def test_it_runs_from_anywhere_as_a_module(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (said.returncode, said.stdout, said.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_model_server_that_is_gone_ends_with_one_line_and_records_nothing(bakeoff: Bakeoff, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    said = bakeoff(
+        *("run", "-m", "mine", "--base-url", f"http://127.0.0.1:{port}/v1", "--traces", "traces"),
+        *("-f", discovery.BASELINE, "-t", "tool_calling"),
+    )
+    assert said.code == 1
+    assert said.err.count("\n") == 1 and "Connection refused" in said.err and "goes on from here" in said.err
+    assert list(read_traces(tmp_path / "traces")) == []

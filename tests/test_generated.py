@@ -1,0 +1,15 @@
+"""Generated files are those that the committed traces give."""
+
+from pathlib import Path
+
+import pytest
+
+from evaluator import ROOT, scorecard
+
+
+@pytest.mark.parametrize("name", [scorecard.JSON_NAME, scorecard.MARKDOWN_NAME, "README.md"])
+def test_a_generated_file_is_up_to_date(name: str, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_bytes((ROOT / "README.md").read_bytes())
+    scorecard.score(ROOT / "traces", tmp_path)
+    message = f"{name} is out of date: run `uv run bakeoff score`"
+    assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes(), message
