@@ -44,7 +44,8 @@ INSTRUCTIONS = {
         "Make only the tool calls that the customer's request needs; never guess an id. "
         "As soon as the results have what the customer asked for, answer in one or two sentences "
         "with all ids and figures found, also by others. "
-        "Hand over only a request that is left and not yours: invoices and credits to billing, plans and SIMs to sales, "
+        "Hand over only a request that is left and not yours: "
+        "invoices and credits to billing, plans and SIMs to sales, "
         "callbacks and phone number look-ups to triage."
     ),
     "sales": (
