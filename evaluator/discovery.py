@@ -25,7 +25,10 @@ class MetadataError(ValueError):
 
 @dataclass(frozen=True)
 class Task:
-    """One folder of `tasks/`: what its `spec.py` and `grade.py` define."""
+    """One folder of `tasks/`: what its `spec.py` and `grade.py` define.
+
+    `load_documents` is there where implementations index documents; each has its text in `passage`.
+    """
 
     name: str
     folder: Path
@@ -34,6 +37,7 @@ class Task:
     prepare: Callable[..., Prepared]
     script: Callable[[Any], Script]
     grade: Callable[[Any, Outcome], Grade]
+    load_documents: Callable[[], list[Any]] | None = None
 
     @property
     def cases(self) -> Path:
@@ -99,6 +103,7 @@ def _task(folder: Path) -> Task:
         prepare=spec.prepare,
         script=spec.script,
         grade=importlib.import_module(f"tasks.{folder.name}.grade").grade,
+        load_documents=getattr(spec, "load_documents", None),
     )
 
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from rich.console import Console
 
-from evaluator import ROOT
+from evaluator import ROOT, discovery
 from evaluator.discovery import Framework, Task, implementation_digest, lock_digest, task_digest
 from evaluator.embedding import MODEL_NAME as EMBEDDING_NAME
 from evaluator.embedding import Embedder
@@ -296,10 +296,24 @@ def _case_as_data(case: Case) -> dict[str, Any]:
     return data
 
 
+def _embedder(task_names: Sequence[str], console: Console) -> Embedder | None:
+    """The embedding model, if a task has documents.
+
+    It embeds them once before the first run and remembers them, so that no framework pays for coming first.
+    """
+    loaders = [task.load_documents for name, task in discovery.tasks().items() if name in task_names]
+    passages = [document.passage for load in loaders if load for document in load()]
+    if not passages:
+        return None
+    embedder = Embedder(console)
+    embedder.embed(passages)
+    return embedder
+
+
 @contextlib.asynccontextmanager
 async def harness(settings: Settings, task_names: Sequence[str], console: Console) -> AsyncIterator[Harness]:
     """Bring up the model and the gateway; whatever happens, nothing of it outlives this."""
-    embedder = await asyncio.to_thread(Embedder, console) if "rag_qa" in task_names else None
+    embedder = await asyncio.to_thread(_embedder, task_names, console)
     async with (
         running(settings.model, console) as model,
         Gateway(model.upstream, embedder, [settings.model.name, EMBEDDING_NAME]) as gateway,
