@@ -49,7 +49,8 @@ _SETUP_FIELDS = {
 _ABOUT_MODEL = {
     "scripted": (
         "A deterministic model without latency of its own. Every case can be passed, so a failure lies in what the "
-        "framework or the implementation carries through, and nearly all of the wall time is overhead."
+        "framework or the implementation carries through, and nearly all of the wall time is overhead. Its tokens are "
+        "those of the o200k_base tokenizer."
     ),
     "local": (
         "A language model of 1.5 billion parameters on a CPU. Its pass rates say how well *this model* copes with "
