@@ -54,7 +54,9 @@ _ABOUT_MODEL = {
     ),
     "local": (
         "A language model of 1.5 billion parameters on a CPU. Its pass rates say how well *this model* copes with "
-        "what each framework sends it; they say nothing about which framework is best with a larger one."
+        "what each framework sends it; they say nothing about which framework is best with a larger one. "
+        "Its server keeps the prompts used last, so model time depends on the order of the runs: the frameworks take "
+        "turns in coming first."
     ),
 }
 
