@@ -410,6 +410,7 @@ _COLUMNS = (
     _Column("cases", lambda metrics: count(metrics["cases"])),
     _Column("passed", lambda metrics: f"{metrics['passed']}/{metrics['runs']}"),
     _Column("pass rate [95%]", pass_rate),
+    _Column("mean score", lambda metrics: f"{metrics['mean_score'] or 0:.0%}", in_terminal=False),
     _Column("wall p50", lambda metrics: seconds(metrics["wall_s_p50"])),
     _Column("model p50", lambda metrics: seconds(metrics["model_s_p50"])),
     _Column("tools p50", lambda metrics: seconds(metrics["tool_s_p50"]), in_terminal=False),
@@ -460,6 +461,7 @@ _HOW_TO_READ = """\
 - **passed**: runs that passed / all runs. Errors, time-outs and runs at the limit on model calls count as failed.
 - **pass rate**: with its 95 % interval over the cases. With few cases it is wide; where two intervals overlap much, \
 do not call one framework better.
+- **mean score**: the mean share of a run's checks that held. A run passes only if all of them did.
 - **wall p50** is the median time of a run, and **model**, **tools**, **gateway** and **overhead** are the medians of \
 its parts. Overhead is what remains: the framework's own work, and the connection to the model.
 - **model calls** and **tokens** are means for a run, read on the wire.
