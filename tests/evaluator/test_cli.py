@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -188,15 +190,44 @@ def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path) -> Non
     assert (tmp_path / "scores/scorecard.json").exists()
 
 
-def test_no_planted_key_is_written_anywhere(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class RefusesKey(BaseHTTPRequestHandler):
+    """A model server that refuses every key, and shows it in its error."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"error": {"message": f"wrong key: {self.headers['Authorization']}"}}).encode()
+        self.send_response(401)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def refusing_server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RefusesKey) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+def test_no_planted_key_is_written_anywhere(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusing_server: str
+) -> None:
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, "planted-7f3a")
     file = written(tmp_path / "mine.jsonl", [json.dumps(CASES[1])])
-    endpoint = ("-m", "mine", "--base-url", "http://127.0.0.1:9/v1", "--key-variable", "ANTHROPIC_API_KEY")
+    endpoint = ("-m", "mine", "--base-url", refusing_server, "--key-variable", "ANTHROPIC_API_KEY")
     for model in (("-m", "scripted"), endpoint):
         said = bakeoff("run", *model, "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
         assert said.code == 0, said.err
-    assert {trace.outcome.ended for trace in read_traces(tmp_path) if isinstance(trace, Trace)} == {"answered", "error"}
+        assert "planted-7f3a" not in said.out + said.err
+    traces = [trace for trace in read_traces(tmp_path) if isinstance(trace, Trace)]
+    assert {trace.outcome.ended for trace in traces} == {"answered", "error"}
+    assert any("wrong key" in (trace.outcome.error or "") for trace in traces)
     logs = ROOT / ".bakeoff" / "logs" / "baseline.log"
     for path in [logs, *(path for path in tmp_path.rglob("*") if path.is_file())]:
         assert b"planted-7f3a" not in path.read_bytes(), path
@@ -206,7 +237,15 @@ def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "evaluator", "run", "-f", "baseline", "-m", "scripted", "-t", "handoff"]
     command += ["--cases", "full", "--trials", "5", "--traces", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background, the signal is ignored, and so it would be here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         until = time.monotonic() + 300
         while not list(tmp_path.rglob("*.json")):
