@@ -112,8 +112,9 @@ def run(
 ) -> None:
     """Run frameworks on tasks against a model, and print the scorecard.
 
-    Interrupted, the same command goes on where it stopped. A run is made again only if its code,
-    lock, task, model or limits have changed.
+    Interrupted, the same command goes on where it stopped.
+
+    A run is made again only if its code, lock, task, model or limits changed.
     """
     spec = models.resolve(model, base_url, key_variable)
     frameworks = _chosen(framework, discovery.frameworks(), "framework")
