@@ -106,7 +106,9 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(min=1, metavar="S", help="Seconds that a run may take. Default: the model's.")
     ] = None,
-    max_model_calls: Annotated[int, typer.Option(min=1, metavar="N", help="Model calls that a run may make.")] = 10,
+    max_model_calls: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Model calls that a run may make.")
+    ] = runner.Settings.max_model_calls,
     traces: Annotated[Path, typer.Option(metavar="DIR", help="Where the traces go.")] = runner.WORK / "traces",
     rerun: Annotated[bool, typer.Option("--rerun", help="Make runs again that are recorded already.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
+from processes import gone
 from rich.console import Console
 
 from evaluator.local_model import (
@@ -56,18 +57,6 @@ def stub_server(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> L
     return LocalServer(model, log=folder / "model.log", console=Console(file=io.StringIO()))
 
 
-def gone(pid: int, within_s: float = 10) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_the_child_dies_with_a_killed_parent() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
@@ -75,7 +64,7 @@ def test_the_child_dies_with_a_killed_parent() -> None:
         time.sleep(1)
         assert psutil.pid_exists(child)
         os.kill(parent.pid, signal.SIGKILL)
-    assert gone(child)
+    assert gone(child, within_s=10)
 
 
 def test_the_child_ends_when_its_standard_input_closes() -> None:
@@ -92,7 +81,7 @@ async def test_started_healthy_and_stopped(tmp_path: Path, monkeypatch: pytest.M
         assert await server.healthy()
         assert server._process
         pid = server._process.pid
-    assert gone(pid)
+    assert gone(pid, within_s=10)
     assert server.base_url == ""
     assert not await server.healthy()
     await server.stop()

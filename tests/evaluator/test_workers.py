@@ -12,9 +12,9 @@ import typing
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from conftest import MakeFramework
+from processes import gone
 
 from evaluator import ROOT, workers
 from evaluator.discovery import Framework
@@ -48,19 +48,6 @@ async def made(framework: Framework, tmp_path: Path, *requests: dict[str, Any], 
         return [await worker.request(each, lambda call: None) for each in requests]
     finally:
         await worker.stop()
-
-
-def gone(pid: int, within_s: float = 20) -> bool:
-    """Whether the process ends in time; one that waits to be reaped has ended."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 async def test_no_key_reaches_the_worker_and_its_folders_are_scratch(
@@ -206,7 +193,7 @@ async def test_what_a_worker_started_ends_with_it(make_framework: MakeFramework,
     with pytest.raises(WorkerError):
         await worker.request(request(), lambda call: None)
     await worker.stop()
-    assert gone(int((tmp_path / "fake.log").read_text()))
+    assert gone(int((tmp_path / "fake.log").read_text()), within_s=20)
 
 
 async def test_a_process_that_outlives_its_worker_holds_nothing_up(
@@ -328,7 +315,7 @@ asyncio.run(main())
     finally:
         harness.send_signal(signal.SIGKILL)
         harness.wait()
-    assert gone(int(pid_file.read_text()))
+    assert gone(int(pid_file.read_text()), within_s=20)
 
 
 def test_a_recorded_tool_looks_like_the_tool() -> None:
