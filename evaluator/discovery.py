@@ -46,12 +46,16 @@ class Task:
 
 
 class Deviation(BaseModel):
-    """Where an implementation cannot follow a task's spec, in words."""
+    """Where an implementation cannot follow a task's spec, in words; without a task, in all of them.
+
+    `differences` names the differences on the wire that it explains.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: str
+    task: str | None = None
     note: str = Field(min_length=1)
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

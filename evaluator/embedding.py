@@ -29,7 +29,8 @@ class Embedder:
 
     Each text goes through the model alone: its vector does not depend on what else is embedded,
     and on a CPU a batch is no faster. The texts used last are remembered, so the documents that
-    every run embeds again cost nothing the second time.
+    every run embeds again cost nothing the second time, also where a framework changes their white
+    space: the tokenizer takes any for one blank.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -56,15 +57,16 @@ class Embedder:
         return sum(len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts)))
 
     def _vector(self, text: str) -> Vectors:
-        if text in self._known:
-            self._known.move_to_end(text)
-            return self._known[text]
-        ids = np.array([self._tokenizer.encode(text).ids], np.int64)
+        key = " ".join(text.split())
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        ids = np.array([self._tokenizer.encode(key).ids], np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         hidden = np.asarray(self._session.run(["last_hidden_state"], inputs)[0], np.float32)
         mean = hidden[0].mean(axis=0)
         vector: Vectors = mean / np.linalg.norm(mean)
-        self._known[text] = vector
+        self._known[key] = vector
         if len(self._known) > _CACHED_TEXTS:
             self._known.popitem(last=False)
         return vector

@@ -28,6 +28,7 @@ from evaluator.models import ModelSpec, RunningModel, running
 from evaluator.trace import (
     Ended,
     Key,
+    ReportedUsage,
     Resources,
     RunOutcome,
     Setup,
@@ -217,6 +218,7 @@ class Harness:
                 error=None if ended == "answered" else _why(ended, done, self._settings),
                 final_state=done.get("final_state") or {},
             ),
+            reported_usage=_reported(done.get("reported_usage")),
             resources=Resources(
                 wall_s=round(end - start, 6),
                 cpu_s=done.get("cpu_s"),
@@ -284,6 +286,14 @@ def _why(ended: Ended, done: dict[str, Any], settings: Settings) -> str:
     if ended == "call_limit":
         return f"no answer after {settings.max_model_calls} model calls"
     return str(done["error"])
+
+
+def _reported(usage: list[Any] | None) -> ReportedUsage | None:
+    """The framework's own count, where it gave one that can be a count."""
+    try:
+        return ReportedUsage.model_validate({"input_tokens": usage[0], "output_tokens": usage[1]}) if usage else None
+    except ValidationError:
+        return None
 
 
 def _traced(call: dict[str, Any], start: float) -> TracedToolCall:

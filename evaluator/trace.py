@@ -105,6 +105,13 @@ class RunOutcome(_Record):
     final_state: dict[str, Any] = {}
 
 
+class ReportedUsage(_Record):
+    """Tokens of the run by the framework's own account, as its user would see them."""
+
+    input_tokens: int = Field(alias="gen_ai.usage.input_tokens")
+    output_tokens: int = Field(alias="gen_ai.usage.output_tokens")
+
+
 class Resources(_Record):
     """`wall_s` and `cpu_s` of this run; `import_s` and memory (MB, 10^6 bytes) of its worker."""
 
@@ -125,6 +132,7 @@ class Trace(_Record):
     model_calls: list[ModelCall]
     tool_calls: list[TracedToolCall]
     outcome: RunOutcome
+    reported_usage: ReportedUsage | None = None
     resources: Resources
 
 

@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 from pydantic_core import to_jsonable_python
@@ -103,7 +104,14 @@ def _recordable(value: Any) -> Any:
 
 
 def _peak_memory_mb() -> float:
-    """Highest resident memory of this process so far, in MB (10^6 bytes)."""
+    """Highest resident memory of this process so far, in MB (10^6 bytes).
+
+    On Linux `ru_maxrss` starts with that of the process that started this one.
+    """
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) * 1024 / 1e6, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
@@ -138,6 +146,7 @@ async def _run(job: dict[str, Any], implementation: Any, channel: Channel, servi
         end=end,
         cpu_s=round(time.process_time() - cpu, 6),
         peak_memory_mb=_peak_memory_mb(),
+        reported_usage=_recordable(model.reported_usage),
         final_state=_recordable(prepared.final_state()),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, validate_call
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, validate_call
 from pydantic_core import to_jsonable_python
 
 Tool = Callable[..., Any]
@@ -47,6 +47,20 @@ class Model(Data):
     temperature: float
     max_model_calls: int
     timeout_s: float
+    _reported_usage: tuple[int, int] | None = PrivateAttr(default=None)
+
+    @property
+    def reported_usage(self) -> tuple[int, int] | None:
+        """Prompt and completion tokens of the whole run by the framework's own account; None if it gave none."""
+        return self._reported_usage
+
+    def report_usage(self, input_tokens: int | None, output_tokens: int | None) -> None:
+        """Hand over what the framework itself shows its user as the tokens of this run.
+
+        It is kept beside what the wire says, and never in its place. Does nothing where either is None.
+        """
+        if input_tokens is not None and output_tokens is not None:
+            self._reported_usage = (input_tokens, output_tokens)
 
 
 class Step(Data):

@@ -8,7 +8,7 @@ otherwise says that it does not know. It is deterministic: the same messages get
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -105,10 +105,8 @@ class ScriptedSession(Session):
     def _reply(
         self, messages: list[dict[str, Any]], tools: dict[str, dict[str, Any]], one_at_a_time: bool
     ) -> dict[str, Any]:
-        seen = "\n".join(text_of(message.get("content")) for message in messages)
-        for message in messages:
-            if message.get("role") == "tool" and message.get("tool_call_id") in self._issued:
-                self._done.add(self._issued[message["tool_call_id"]])
+        seen = "\n".join(_read(text_of(message.get("content"))) for message in messages)
+        self._done.update(self._answered(messages))
 
         pending = [i for i in range(len(self._steps)) if i not in self._done]
         if pending:
@@ -135,6 +133,25 @@ class ScriptedSession(Session):
             self._unknown(f"fact {ascii_uppercase[missing[0] % 26]}", seen) if missing else _said(self._script.answer)
         )
 
+    def _answered(self, messages: list[dict[str, Any]]) -> set[int]:
+        """The steps whose results are among the messages, by the id of the call.
+
+        A framework may give calls ids of its own: then by the call's tool and arguments.
+        """
+        done: set[int] = set()
+        renamed: dict[str, tuple[str, Any]] = {}
+        for message in messages:
+            for call in message.get("tool_calls") or []:
+                if call.get("id") not in self._issued:
+                    renamed[call.get("id")] = (call["function"]["name"], _parsed(call["function"].get("arguments")))
+            answers = message.get("tool_call_id") if message.get("role") == "tool" else None
+            if answers in self._issued:
+                done.add(self._issued[answers])
+            elif answers in renamed:
+                same = (i for i, step in enumerate(self._steps) if (step.tool, step.arguments) == renamed[answers])
+                done.update([i for i in same if i not in done][:1])
+        return done
+
     def _hand_over(
         self, step: int, messages: list[dict[str, Any]], tools: dict[str, dict[str, Any]], seen: str
     ) -> dict[str, Any] | None:
@@ -145,21 +162,28 @@ class ScriptedSession(Session):
             return None
         task = next((text_of(m.get("content")) for m in reversed(messages) if m.get("role") == "user"), "")
         known = [phrase for phrase in self._known(seen) if not states(task, phrase)]
-        if known:
-            task += f"\nKnown so far: {'; '.join(known)}"
+        note = f"Known so far: {'; '.join(known)}" if known else None
+        if note:
+            task += f"\n{note}"
+
+        def transfer(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            """What is known goes beside the call where it fits into no argument."""
+            call = self._calls([(None, name, arguments)])
+            return call if task in arguments.values() else {**call, "content": note}
+
         handoffs = {name: f for name, f in tools.items() if _HANDOFF.search(name)}
         for name, function in handoffs.items():
             properties = _properties(function)
             destination = next((p for p, schema in properties.items() if owner in (schema.get("enum") or [])), None)
             if destination is None and owner in re.split(r"[^a-z]+", name.lower()):
-                return self._calls([(None, name, _filled(function, task))])
+                return transfer(name, _filled(function, task))
             if destination is None:
                 named = re.compile(r"agent|member|coworker|recipient|^to(?![a-z])", re.IGNORECASE)
                 destination = next((p for p in properties if named.search(p)), None)
             if destination is not None:
-                return self._calls([(None, name, {**_filled(function, task), destination: owner})])
+                return transfer(name, {**_filled(function, task), destination: owner})
         for name, function in handoffs.items():
-            return self._calls([(None, name, _filled(function, task))])
+            return transfer(name, _filled(function, task))
         return None
 
     def _known(self, seen: str) -> list[str]:
@@ -183,6 +207,27 @@ class ScriptedSession(Session):
             function = {"name": name, "arguments": orjson.dumps(arguments).decode()}
             tool_calls.append({"id": call_id, "type": "function", "function": function})
         return {"role": "assistant", "content": None, "tool_calls": tool_calls}
+
+
+def _parsed(arguments: str | None) -> Any:
+    """The arguments of a call as data; None where they are no JSON."""
+    try:
+        return orjson.loads(arguments or "{}")
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _read(text: str) -> str:
+    """What a message says; where it is JSON, also its strings as they read without escapes."""
+    return "\n".join([text, *_strings(_parsed(text))]) if "\\" in text else text
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
 
 
 def _said(text: str) -> dict[str, Any]:

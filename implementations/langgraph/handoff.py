@@ -39,6 +39,14 @@ async def run(brief: HandoffBrief, model: Model) -> str:
         desk.add_node(spec.name, agent, destinations=tuple(spec.handoffs))
     desk.add_edge(START, brief.entry)
     result = await desk.compile().ainvoke({"messages": [{"role": "user", "content": brief.question}]})
+    model.report_usage(
+        input_tokens=sum(
+            m.usage_metadata["input_tokens"] for m in result["messages"] if m.type == "ai" and m.usage_metadata
+        ),
+        output_tokens=sum(
+            m.usage_metadata["output_tokens"] for m in result["messages"] if m.type == "ai" and m.usage_metadata
+        ),
+    )
     return result["messages"][-1].text
 
 

@@ -42,4 +42,12 @@ async def run(brief: RagQaBrief, model: Model) -> str:
         ],
     )
     result = await agent.ainvoke({"messages": [{"role": "user", "content": brief.question}]})
+    model.report_usage(
+        input_tokens=sum(
+            m.usage_metadata["input_tokens"] for m in result["messages"] if m.type == "ai" and m.usage_metadata
+        ),
+        output_tokens=sum(
+            m.usage_metadata["output_tokens"] for m in result["messages"] if m.type == "ai" and m.usage_metadata
+        ),
+    )
     return result["messages"][-1].text

@@ -32,4 +32,8 @@ async def run(brief: HandoffBrief, model: Model) -> str:
         max_turns=model.max_model_calls,
         run_config=RunConfig(tool_not_found_behavior="return_error_to_model"),
     )
+    model.report_usage(
+        input_tokens=result.context_wrapper.usage.input_tokens,
+        output_tokens=result.context_wrapper.usage.output_tokens,
+    )
     return result.final_output

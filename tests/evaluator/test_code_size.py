@@ -52,6 +52,9 @@ def test_source_lines() -> None:
         ("x = 1; y = 2", 1),
         ('x = """a\n\nb"""\n', 3),
         ("def f():\n    'é'; return 'ü'\n", 2),
+        ("x = 1\nmodel.report_usage(\n    x,\n    x,\n)\n", 1),
+        ("x = model.report_usage(1, 2)\n", 1),
+        ("import a  # for report_usage\nimport b  # not for report_usage\n", 1),
     ],
 )
 def test_small_sources(source: str, lines: int) -> None:

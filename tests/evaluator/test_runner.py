@@ -73,6 +73,31 @@ async def run(brief, model):
     assert trace.resources.import_s and trace.resources.peak_memory_mb
 
 
+@pytest.mark.parametrize(
+    ("counts", "recorded"),
+    [
+        ("12, 3", {"input_tokens": 12, "output_tokens": 3}),
+        ("0, 0", {"input_tokens": 0, "output_tokens": 0}),
+        ("None, 3", None),
+        ("'many', 3", None),
+    ],
+)
+async def test_what_the_framework_counts_itself_is_kept(
+    make_framework: MakeFramework,
+    open_harness: OpenHarness,
+    job: MakeJob,
+    counts: str,
+    recorded: dict[str, int] | None,
+) -> None:
+    framework = make_framework(
+        tool_calling=f"async def run(brief, model):\n    model.report_usage({counts})\n    return 'Hello.'"
+    )
+    async with open_harness() as harness:
+        trace = await harness.run(job(framework))
+    assert (trace.reported_usage.model_dump() if trace.reported_usage else None) == recorded
+    assert trace.outcome.ended == "answered"
+
+
 async def test_the_owner_of_a_tool_is_recorded(make_framework: MakeFramework, open_harness: OpenHarness) -> None:
     framework = make_framework(
         handoff="""

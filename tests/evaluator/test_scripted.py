@@ -53,6 +53,7 @@ class Agent:
     owner: str | None = None
     answers_tool_calls: bool = True
     one_at_a_time: bool = False
+    own_ids: bool = False
 
     def answer(self, question: str) -> str:
         messages: list[dict[str, Any]] = [
@@ -66,6 +67,9 @@ class Agent:
             message = self.session.complete(request)["choices"][0]["message"]
             if "tool_calls" not in message:
                 return str(message["content"])
+            if self.own_ids:
+                calls = enumerate(message["tool_calls"], len(messages))
+                message = {**message, "tool_calls": [{**call, "id": f"own-{number}"} for number, call in calls]}
             messages.append(message)
             assert len(message["tool_calls"]) == 1 or not self.one_at_a_time
             for call in message["tool_calls"]:
@@ -270,6 +274,7 @@ def gives_up(outcome: Outcome) -> bool:
 RESULT_SHAPES: dict[str, Change] = {
     "JSON": str,
     "Python repr": lambda text: repr(json.loads(text)) if text.startswith(("{", '["', "[{")) else text,
+    "escaped JSON": lambda text: json.dumps({"result": text}),
     "content parts": lambda text: [{"type": "text", "text": text}],
 }
 
@@ -289,6 +294,11 @@ def test_any_shape_of_handoff_passes(case: HandoffCase, shape: str) -> None:
 @pytest.mark.parametrize("case", tool_calling_spec.load(), ids=lambda case: case.id)
 def test_calls_are_made_one_at_a_time_where_that_is_asked_for(case: ToolCallingCase) -> None:
     assert passes(case, run_tool_calling(case, one_at_a_time=True))
+
+
+@pytest.mark.parametrize("case", tool_calling_spec.load(), ids=lambda case: case.id)
+def test_calls_may_be_given_other_ids(case: ToolCallingCase) -> None:
+    assert passes(case, run_tool_calling(case, own_ids=True))
 
 
 @pytest.mark.parametrize("case", rag_qa_spec.load(), ids=lambda case: case.id)

@@ -1,0 +1,56 @@
+"""Handoff in Microsoft Agent Framework: the handoff workflow of its orchestrations."""
+
+from collections.abc import Awaitable, Callable
+
+from agent_framework import Agent, ChatContext, chat_middleware
+from agent_framework.exceptions import MiddlewareException
+from agent_framework.openai import OpenAIChatCompletionClient
+from agent_framework.orchestrations import HandoffBuilder
+
+from tasks.base import Model
+from tasks.handoff.spec import HandoffBrief
+
+
+async def run(brief: HandoffBrief, model: Model) -> str:
+    calls = 0
+
+    @chat_middleware
+    async def limit_calls(context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
+        # The client's own `max_iterations` begins anew with each agent.
+        nonlocal calls
+        if calls == model.max_model_calls:
+            raise MiddlewareException(f"no answer after {calls} model calls")
+        calls += 1
+        await call_next()
+
+    client = OpenAIChatCompletionClient(
+        model.name,
+        base_url=model.base_url,
+        api_key=model.api_key,
+        middleware=[limit_calls],
+    )
+    # The default hides what went wrong from the model.
+    client.function_invocation_configuration["include_detailed_errors"] = True
+    agents = {
+        spec.name: Agent(
+            client,
+            spec.instructions,
+            name=spec.name,
+            description=spec.description,
+            tools=spec.tools,
+            default_options={"temperature": model.temperature},
+            require_per_service_call_history_persistence=True,  # the builder insists
+        )
+        for spec in brief.agents
+    }
+    builder = HandoffBuilder(participants=list(agents.values())).with_start_agent(agents[brief.entry])
+    for spec in brief.agents:
+        builder.add_handoff(agents[spec.name], [agents[name] for name in spec.handoffs])
+    # The run ends when an agent answers: the workflow then waits for the user. No termination condition is set, since
+    # it would also end the run when an agent says something while it hands over.
+    result = await builder.build().run(brief.question)
+    model.report_usage(
+        input_tokens=sum(output.usage_details.get("input_token_count", 0) for output in result.get_outputs()) or None,
+        output_tokens=sum(output.usage_details.get("output_token_count", 0) for output in result.get_outputs()) or None,
+    )
+    return result.get_outputs()[-1].messages[-1].text

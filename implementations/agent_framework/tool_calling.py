@@ -1,0 +1,43 @@
+"""Tool calling in Microsoft Agent Framework: one agent, and the chat client's function loop."""
+
+import inspect
+import json
+
+from agent_framework import Agent, tool
+from agent_framework.openai import OpenAIChatCompletionClient
+
+from tasks.base import Model
+from tasks.tool_calling.spec import ToolCallingBrief
+
+
+async def run(brief: ToolCallingBrief, model: Model) -> str:
+    client = OpenAIChatCompletionClient(
+        model.name,
+        base_url=model.base_url,
+        api_key=model.api_key,
+    )
+    # After the last round of tools comes one more call, which must be the answer.
+    client.function_invocation_configuration["max_iterations"] = model.max_model_calls - 1
+    # The default hides what went wrong from the model.
+    client.function_invocation_configuration["include_detailed_errors"] = True
+    tools = [
+        tool(
+            function,
+            description=inspect.getdoc(function),  # the default keeps the indentation of the source
+            # The default escapes everything that is not ASCII.
+            result_parser=lambda result: json.dumps(result, ensure_ascii=False),
+        )
+        for function in brief.tools
+    ]
+    agent = Agent(
+        client,
+        brief.instructions,
+        tools=tools,
+        default_options={"temperature": model.temperature},
+    )
+    response = await agent.run(brief.question)
+    model.report_usage(
+        input_tokens=response.usage_details.get("input_token_count"),
+        output_tokens=response.usage_details.get("output_token_count"),
+    )
+    return response.messages[-1].text

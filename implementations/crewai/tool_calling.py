@@ -1,0 +1,33 @@
+"""Tool calling in CrewAI: one agent, without a crew."""
+
+from crewai import LLM, Agent
+from crewai.tools import tool
+
+from tasks.base import Model
+from tasks.tool_calling.spec import ToolCallingBrief
+
+
+async def run(brief: ToolCallingBrief, model: Model) -> str:
+    llm = LLM(
+        model=model.name,
+        custom_openai=True,
+        base_url=model.base_url,
+        api_key=model.api_key,
+        temperature=model.temperature,
+        timeout=model.timeout_s,
+    )
+    agent = Agent(
+        role="assistant",
+        goal="Answer the question.",
+        backstory=brief.instructions,
+        llm=llm,
+        tools=[tool(function) for function in brief.tools],
+        max_iter=model.max_model_calls - 1,  # the limit itself costs one more call, for a final answer
+        respect_context_window=False,  # summarizing costs calls that max_iter does not count
+    )
+    result = await agent.kickoff_async(brief.question)
+    model.report_usage(
+        input_tokens=result.usage_metrics["prompt_tokens"],
+        output_tokens=result.usage_metrics["completion_tokens"],
+    )
+    return result.raw

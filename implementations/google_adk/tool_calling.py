@@ -1,0 +1,41 @@
+"""Tool calling in Google ADK: one LLM agent, and the in-memory runner's loop."""
+
+from google.adk.agents import LlmAgent, RunConfig
+from google.adk.features import FeatureName, override_feature_enabled
+from google.adk.integrations.openai import OpenAILlm
+from google.adk.runners import InMemoryRunner
+from google.genai import types
+
+from tasks.base import Model
+from tasks.tool_calling.spec import ToolCallingBrief
+
+
+async def run(brief: ToolCallingBrief, model: Model) -> str:
+    # Off by default: without it, arguments reach the tools unchecked, and a date as text.
+    override_feature_enabled(FeatureName.FUNCTION_TOOL_ARG_VALIDATION, True)
+    agent = LlmAgent(
+        name="assistant",
+        model=OpenAILlm(model=model.name, base_url=model.base_url, api_key=model.api_key),
+        instruction=brief.instructions,
+        tools=brief.tools,
+        generate_content_config=types.GenerateContentConfig(temperature=model.temperature),
+        # Without it, a tool that raises ends the run and the model never hears of it.
+        on_tool_error_callback=lambda tool, args, tool_context, error: {"error": str(error)},
+    )
+    runner = InMemoryRunner(agent)
+    session = await runner.session_service.create_session(app_name=runner.app_name, user_id="user")
+    events = [
+        event
+        async for event in runner.run_async(
+            user_id=session.user_id,
+            session_id=session.id,
+            new_message=types.UserContent(brief.question),
+            run_config=RunConfig(max_llm_calls=model.max_model_calls),
+        )
+    ]
+    model.report_usage(
+        input_tokens=sum(e.usage_metadata.prompt_token_count or 0 for e in events if e.usage_metadata),
+        output_tokens=sum(e.usage_metadata.candidates_token_count or 0 for e in events if e.usage_metadata),
+    )
+    final = [event.content for event in events if event.is_final_response() and event.content]
+    return "".join(part.text or "" for content in final[-1:] for part in content.parts)

@@ -1,0 +1,56 @@
+"""Handoff in LlamaIndex: a workflow of agents, and the `handoff` tool that it gives to each."""
+
+import inspect
+import json
+
+from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
+from llama_index.core.callbacks import CallbackManager, TokenCountingHandler  # for report_usage
+from llama_index.core.tools import FunctionTool
+from llama_index.llms.openai_like import OpenAILike
+from pydantic import validate_call
+
+from tasks.base import Model, Tool
+from tasks.handoff.spec import HandoffBrief
+
+
+async def run(brief: HandoffBrief, model: Model) -> str:
+    counter = TokenCountingHandler()  # for report_usage
+    llm = OpenAILike(
+        model=model.name,
+        api_base=model.base_url,
+        api_key=model.api_key,
+        temperature=model.temperature,
+        timeout=model.timeout_s,  # the default, a minute a call, is short for a model on a CPU
+        is_chat_model=True,
+        is_function_calling_model=True,
+        context_window=128_000,  # from the default, 3,900, the workflow would cut the conversation at 2,925 tokens
+        additional_kwargs={"stream_options": {"include_usage": True}},  # else a streamed reply has no token counts
+        callback_manager=CallbackManager([counter]),  # for report_usage
+    )
+    agents = [
+        FunctionAgent(
+            name=spec.name,
+            description=spec.description,
+            llm=llm,
+            system_prompt=spec.instructions,
+            tools=[function_tool(tool) for tool in spec.tools],
+            can_handoff_to=spec.handoffs,
+        )
+        for spec in brief.agents
+    ]
+    desk = AgentWorkflow(agents=agents, root_agent=brief.entry)
+    result = await desk.run(user_msg=brief.question, max_iterations=model.max_model_calls)
+    model.report_usage(
+        input_tokens=counter.prompt_llm_token_count,
+        output_tokens=counter.completion_llm_token_count,
+    )
+    return str(result)
+
+
+def function_tool(tool: Tool) -> FunctionTool:
+    return FunctionTool.from_defaults(
+        validate_call(tool),  # the agent passes JSON values on as they come
+        description=inspect.getdoc(tool),
+        # By default the model gets a Python repr, and of an empty list nothing at all.
+        callback=lambda result: json.dumps(result, ensure_ascii=False),
+    )
