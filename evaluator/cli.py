@@ -1,4 +1,4 @@
-"""The command line: `bakeoff run`, `score`, `list`, `bench`."""
+"""The command line: `bakeoff run`, `score`, `parity`, `list`, `bench`."""
 
 import os
 import sys
@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluator import ROOT, discovery, models, runner, scorecard
+from evaluator import ROOT, discovery, models, parity_report, runner, scorecard
 from evaluator.discovery import Framework, MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
 from evaluator.local_model import LocalModelError
+from evaluator.parity import SCRIPTED
 from evaluator.progress import Progress
 from evaluator.weights import WeightsError
 from tasks.base import SIZES, Case, CasesError, load_cases, of_size
@@ -65,9 +66,9 @@ def main() -> None:
 
 
 FrameworkOption = Annotated[
-    str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks to run. Default: all.")
+    str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks. Default: all.")
 ]
-TaskOption = Annotated[str | None, typer.Option("--task", "-t", metavar="TASK,…", help="Tasks to run. Default: all.")]
+TaskOption = Annotated[str | None, typer.Option("--task", "-t", metavar="TASK,…", help="Tasks. Default: all.")]
 TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Where the traces are.")]
 
 
@@ -176,6 +177,50 @@ def score(
     card = scorecard.score(traces, out)
     scorecard.print_scorecard(console, card, _shown(out / scorecard.MARKDOWN_NAME))
     _say(f"wrote {_shown(out / scorecard.JSON_NAME)} and {_shown(out / scorecard.MARKDOWN_NAME)}")
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
+    bakeoff parity                          every framework and task, from the committed traces
+
+    bakeoff parity -f langgraph -t handoff  one of them
+
+    bakeoff run -f crewai,baseline -m scripted --cases full && bakeoff parity -f crewai --traces .bakeoff/traces"""
+)
+def parity(
+    framework: FrameworkOption = None,
+    task: TaskOption = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="MODEL", help="The model whose runs are compared.")
+    ] = "scripted",
+    traces: TracesOption = ROOT / "traces",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what each framework puts on the wire beside the task's spec and the baseline.
+
+    Exit code 1 if a difference has no deviation that explains it, or a deviation explains nothing.
+    """
+    every_framework, every_task = discovery.frameworks(), discovery.tasks()
+    frameworks = _chosen(framework, every_framework, "framework")
+    tasks = _chosen(task, every_task, "task")
+    if not traces.is_dir():
+        raise UsageMistake(f"--traces {traces}: there is no such folder")
+    deviations = discovery.numbered_deviations(every_framework.values())
+    report = parity_report.collect(traces, model, frameworks, tasks, deviations, list(every_task))
+    if as_json:
+        console.print_json(data=parity_report.report_as_data(report))
+    elif report.parities:
+        parity_report.print_report(console, report, every_framework.values(), deviations)
+    if report.missing:
+        lacking = [",".join(dict.fromkeys(names)) for names in zip(*report.missing, strict=True)]
+        size = " --cases full" if model == SCRIPTED else ""
+        raise UsageMistake(
+            f"{_shown(traces / model)}: {lacking[0]} has no traces of {lacking[1]}; make them with "
+            f"`bakeoff run -f {lacking[0]} -t {lacking[1]} -m {model}{size} --traces {_shown(traces)}`"
+        )
+    if report.unexplained or report.stale:
+        raise typer.Exit(1)
 
 
 @app.command(name="list", epilog="[bold]Example[/]\n\n    bakeoff list --json")

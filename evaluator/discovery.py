@@ -5,6 +5,7 @@ import importlib
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Task:
 class Deviation(BaseModel):
     """Where an implementation cannot follow a task's spec, in words; without a task, in all of them.
 
-    `differences` names the differences on the wire that it explains.
+    `differences` names what it explains, with the names that `bakeoff parity` prints; `*` stands for any characters.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -152,6 +153,12 @@ def read_framework(folder: Path) -> Framework:
         version=version,
         env=metadata.env,
     )
+
+
+def numbered_deviations(frameworks: Iterable[Framework]) -> dict[str, tuple[tuple[int, Deviation], ...]]:
+    """The deviations of each framework by its name, those of all frameworks numbered from 1 in the order given."""
+    numbers = count(1)
+    return {framework.name: tuple((next(numbers), one) for one in framework.deviations) for framework in frameworks}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

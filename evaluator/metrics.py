@@ -40,7 +40,9 @@ class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
 
     A token count is None where an answered call came without it. `usage_counted` tells that the
-    gateway counted some of the tokens itself, because the upstream did not.
+    gateway counted some of the tokens itself, because the upstream did not. The `reported` tokens
+    are the framework's own count, if it gave one. `injected_tokens` sum over the `compared_calls`;
+    they take the baseline's run of the same case, and so are filled in where that is at hand.
     """
 
     key: Key
@@ -58,14 +60,23 @@ class GradedRun:
     usage_counted: bool
     import_s: float | None
     peak_memory_mb: float | None
+    reported_prompt_tokens: int | None
+    reported_completion_tokens: int | None
+    injected_tokens: int | None = None
+    compared_calls: int = 0
 
 
 @dataclass(frozen=True)
 class CellRuns:
-    """All that a cell's metrics are computed from: at least one run, and the size of the code that ran."""
+    """All that a cell's metrics are computed from: at least one run, and the size of the code that ran.
+
+    The differences are those between the wire and the task's spec that a deviation explains, or none does.
+    """
 
     runs: tuple[GradedRun, ...]
     source_lines: int | None
+    differences_explained: int | None = None
+    differences_unexplained: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,8 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
         usage_counted=any(call.usage_source == "counted" for call in chats),
         import_s=trace.resources.import_s,
         peak_memory_mb=trace.resources.peak_memory_mb,
+        reported_prompt_tokens=trace.reported_usage.input_tokens if trace.reported_usage else None,
+        reported_completion_tokens=trace.reported_usage.output_tokens if trace.reported_usage else None,
     )
 
 
@@ -201,6 +214,24 @@ def _overhead_per_model_call_s(run: GradedRun) -> float | None:
     return run.split.overhead_s / run.model_calls if run.model_calls else None
 
 
+def _injected_tokens_per_call(cell: CellRuns) -> float | None:
+    known = [run for run in cell.runs if run.injected_tokens is not None and run.compared_calls]
+    calls = sum(run.compared_calls for run in known)
+    return sum(run.injected_tokens or 0 for run in known) / calls if calls else None
+
+
+def _discrepancy(reported: _Read, on_the_wire: _Read) -> Callable[[CellRuns], Value]:
+    """(reported - wire) / wire, of the sums over the runs for which both are known."""
+
+    def discrepancy(cell: CellRuns) -> Value:
+        pairs = [(reported(run), on_the_wire(run)) for run in cell.runs]
+        known = [(own, wire) for own, wire in pairs if own is not None and wire is not None]
+        wire = sum(wire for _, wire in known)
+        return (sum(own for own, _ in known) - wire) / wire if wire else None
+
+    return discrepancy
+
+
 METRICS = (
     Metric("cases", "distinct cases", "cases", None, _cases),
     Metric("runs", "runs, however they ended", "runs", None, lambda cell: len(cell.runs)),
@@ -270,6 +301,62 @@ METRICS = (
     ),
     Metric(
         "embedding_tokens_mean", "mean tokens embedded in a run", "tokens", "lower", _mean(lambda r: r.embedding_tokens)
+    ),
+    Metric(
+        "injected_tokens_per_call",
+        "mean prompt tokens of a chat call beyond those of the baseline at the same step",
+        "tokens",
+        "lower",
+        _injected_tokens_per_call,
+    ),
+    Metric(
+        "differences_explained",
+        "differences from the task's spec on the wire that a deviation explains",
+        "differences",
+        "lower",
+        lambda cell: cell.differences_explained,
+    ),
+    Metric(
+        "differences_unexplained",
+        "differences from the task's spec on the wire that nothing explains",
+        "differences",
+        "lower",
+        lambda cell: cell.differences_unexplained,
+    ),
+    Metric(
+        "reported_runs",
+        "runs for which the framework gave a token count of its own",
+        "runs",
+        None,
+        lambda cell: len(_known(cell, lambda run: run.reported_prompt_tokens)),
+    ),
+    Metric(
+        "reported_prompt_tokens_mean",
+        "mean prompt tokens of a run by the framework's own count",
+        "tokens",
+        None,
+        _mean(lambda run: run.reported_prompt_tokens),
+    ),
+    Metric(
+        "reported_completion_tokens_mean",
+        "mean completion tokens of a run by the framework's own count",
+        "tokens",
+        None,
+        _mean(lambda run: run.reported_completion_tokens),
+    ),
+    Metric(
+        "prompt_tokens_discrepancy",
+        "(the framework's own count of prompt tokens - the wire's) / the wire's, where it gave one",
+        "share",
+        None,
+        _discrepancy(lambda run: run.reported_prompt_tokens, lambda run: run.prompt_tokens),
+    ),
+    Metric(
+        "completion_tokens_discrepancy",
+        "(the framework's own count of completion tokens - the wire's) / the wire's, where it gave one",
+        "share",
+        None,
+        _discrepancy(lambda run: run.reported_completion_tokens, lambda run: run.completion_tokens),
     ),
     Metric(
         "source_lines",

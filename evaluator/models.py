@@ -13,9 +13,12 @@ from yarl import URL
 from evaluator import local_model
 from evaluator.upstreams import Endpoint, Upstream
 from evaluator.upstreams.http import HttpUpstream
+from evaluator.upstreams.probes import ProbeUpstream, probes_digest
 from evaluator.upstreams.scripted import ScriptedUpstream, scripted_digest
 
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+PROBES_NAME = "probes"
+"""The model that misbehaves on purpose: see `evaluator/probes.py`."""
 
 
 class ModelError(ValueError):
@@ -39,12 +42,14 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
     if base_url is None:
         if name == "scripted":
             return ModelSpec(name, timeout_s=60, jobs=os.cpu_count() or 1)
+        if name == PROBES_NAME:
+            return ModelSpec(name, timeout_s=30, jobs=os.cpu_count() or 1)
         if name == "local":
             return ModelSpec(name, timeout_s=300, jobs=1)
         raise ModelError(
             f"--model {name!r} is unknown: use 'scripted', 'local', or any name together with --base-url URL"
         )
-    if name in ("scripted", "local", "replay"):
+    if name in ("scripted", PROBES_NAME, "local", "replay"):
         raise ModelError(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
     try:
         usable = URL(base_url).scheme in ("http", "https") and bool(URL(base_url).host)
@@ -75,6 +80,8 @@ async def running(spec: ModelSpec, console: Console) -> AsyncIterator[RunningMod
         yield RunningModel(HttpUpstream(spec.endpoint), digest)
     elif spec.name == "scripted":
         yield RunningModel(ScriptedUpstream(), scripted_digest(), knows_cases=True)
+    elif spec.name == PROBES_NAME:
+        yield RunningModel(ProbeUpstream(), probes_digest(), knows_cases=True)
     else:
         local = local_model.local_model(console)
         server = local_model.LocalServer(local, console=console)

@@ -1,12 +1,14 @@
 """pytest plugin: the reference tasks as tests, with a marker for each framework and each task.
 
-A test that takes the fixture `graded` is run once for every framework × task × case × trial.
+A test that takes the fixture `graded` is run once for every framework × task × case × trial; one that
+takes `probed` once for every framework × task × probe.
 """
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,10 +16,12 @@ from typing import Any, TypeVar
 import pytest
 from rich.console import Console
 
-from evaluator import discovery, models, runner
+from evaluator import discovery, models, probes, runner
+from evaluator.discovery import Framework
 from evaluator.environments import provision
 from evaluator.metrics import GradedRun, grade_run
-from evaluator.trace import trace_path, write_trace
+from evaluator.trace import Key, Trace, trace_path, write_trace
+from evaluator.watch import Watch
 from tasks.base import of_size
 
 T = TypeVar("T")
@@ -33,6 +37,16 @@ class TestedRun:
 
     run: GradedRun
     trace: Path
+
+
+@dataclass(frozen=True)
+class TestedProbe:
+    """A probe made by a test: what it showed, and where its traces are."""
+
+    __test__ = False
+
+    behaviour: probes.Behaviour
+    traces: tuple[Path, ...]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,7 +79,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each framework × task × case × trial."""
+    """One test for each framework × task × case × trial, or for each framework × task × probe."""
+    if "probed" in metafunc.fixturenames:
+        metafunc.parametrize("probed", _probe_parameters(), indirect=True)
     if "graded" not in metafunc.fixturenames:
         return
     option = metafunc.config.option
@@ -79,6 +95,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                     name = f"{framework.name}/{task.name}/{case.id}" + (f".{trial}" if option.trials > 1 else "")
                     parameters.append(pytest.param(runner.Job(framework, task, case, trial), marks=marks, id=name))
     metafunc.parametrize("graded", parameters, indirect=True)
+
+
+def marks_of(framework: Framework, *tasks: str) -> list[pytest.MarkDecorator]:
+    """The markers of a test that is about a framework, and about these of its tasks."""
+    return [getattr(pytest.mark, name) for name in (framework.name, *tasks)]
+
+
+def _probes_of(framework: Framework) -> dict[tuple[str, str], list[runner.Job]]:
+    """The jobs of each probe of a framework, by task and probe."""
+    groups: dict[tuple[str, str], list[runner.Job]] = defaultdict(list)
+    for job in probes.jobs([framework]):
+        groups[job.task.name, job.case.kind].append(job)
+    return groups
+
+
+def _probe_parameters() -> list[Any]:
+    """A test for each probe of each framework; a failure that a deviation explains must happen."""
+    parameters = []
+    for framework in discovery.frameworks().values():
+        for (task, probe), jobs in _probes_of(framework).items():
+            marks: list[pytest.MarkDecorator] = marks_of(framework, task)
+            if (note := probes.expected_failure(framework, probe, task)) is not None:
+                marks.append(pytest.mark.xfail(reason=note, strict=True))
+            parameters.append(pytest.param(jobs, marks=marks, id=f"{framework.name}/{task}/{probe}"))
+    return parameters
 
 
 class _Background:
@@ -98,9 +139,98 @@ class _Background:
         self._loop.close()
 
 
+class TestedRuns:
+    """The runs of one session: each is made once, whichever tests look at it."""
+
+    __test__ = False
+
+    def __init__(self, background: _Background, harness: runner.Harness, say: Callable[[str], None]) -> None:
+        self._background = background
+        self._harness = harness
+        self._say = say
+        self._made: dict[Key, TestedRun] = {}
+
+    def make(self, job: runner.Job) -> TestedRun:
+        """The graded run of `job`, made if it was not yet."""
+        key = self._harness.key(job)
+        if key not in self._made:
+            self._made[key] = self._background.run(self._run(job))
+        return self._made[key]
+
+    def recorded(self, job: runner.Job, traces: Path) -> bool:
+        """Whether `traces` have this run as it would be made now."""
+        return self._harness.recorded(job, traces)
+
+    async def _run(self, job: runner.Job) -> TestedRun:
+        await provision(job.framework, self._say)
+        trace = await self._harness.run(job)
+        write_trace(TRACES, trace)
+        return TestedRun(grade_run(trace, job.task), trace_path(TRACES, trace.key))
+
+
+class TestedProbes:
+    """The probes of one session, each made once."""
+
+    __test__ = False
+
+    def __init__(self, shared: "_Shared", harness: runner.Harness) -> None:
+        self._shared = shared
+        self._harness = harness
+        self._made: dict[Key, Trace] = {}
+
+    def make(self, jobs: Sequence[runner.Job]) -> TestedProbe:
+        """What one probe shows of one framework on one task, made if it was not yet."""
+        keys = [self._harness.key(job) for job in jobs]
+        if not self._made.keys() >= set(keys):
+            self._made |= zip(keys, self._shared.background.run(self._run(jobs)), strict=True)
+        [behaviour] = probes.behaviours(self._made[key] for key in keys)
+        return TestedProbe(behaviour, tuple(trace_path(TRACES, key) for key in keys))
+
+    def make_all(self, framework: Framework) -> None:
+        """Make all probes of the framework that were not made yet."""
+        for jobs in _probes_of(framework).values():
+            self.make(jobs)
+
+    def outside(self, framework: Framework) -> list[str]:
+        """What the framework has done outside its scratch folder so far, but for the calls of the gateway."""
+        return self._shared.watch.findings(framework)
+
+    def provision(self, framework: Framework) -> None:
+        """Make the framework's environment if it is missing or out of date."""
+        self._shared.background.run(provision(framework, self._shared.say))
+
+    async def _run(self, jobs: Sequence[runner.Job]) -> list[Trace]:
+        await provision(jobs[0].framework, self._shared.say)
+        traces = await asyncio.gather(*(self._harness.run(job) for job in jobs))
+        for trace in traces:
+            write_trace(TRACES, trace)
+        return traces
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all runs of the session share. The workers are watched."""
+
+    background: _Background
+    watch: Watch
+    pool: runner.Pool
+    settings: runner.Settings
+    say: Callable[[str], None]
+    opened: contextlib.AsyncExitStack
+
+    def harness(self, settings: runner.Settings) -> runner.Harness:
+        """A harness that is there until the session ends."""
+
+        async def up() -> runner.Harness:
+            made = runner.harness(settings, list(discovery.tasks()), Console(stderr=True), self.pool)
+            return await self.opened.enter_async_context(made)
+
+        return self.background.run(up())
+
+
 @pytest.fixture(scope="session")
-def make_run(request: pytest.FixtureRequest) -> Iterator[Callable[[runner.Job], TestedRun]]:
-    """Makes one run; the model and the workers stay up for the whole session."""
+def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
+    """One worker for each framework, whatever model answers."""
     option = request.config.option
     say = request.config.get_terminal_writer().line
     try:
@@ -111,24 +241,39 @@ def make_run(request: pytest.FixtureRequest) -> Iterator[Callable[[runner.Job], 
     background = _Background()
     opened = contextlib.AsyncExitStack()
 
-    async def up() -> runner.Harness:
-        return await opened.enter_async_context(runner.harness(settings, list(discovery.tasks()), Console(stderr=True)))
+    async def up() -> tuple[Watch, runner.Pool]:
+        watch = await opened.enter_async_context(Watch(settings.logs))
+        pool = runner.Pool(settings, list(discovery.tasks()), Console(stderr=True), watch)
+        return watch, await opened.enter_async_context(pool)
 
-    async def make(job: runner.Job) -> TestedRun:
-        await provision(job.framework, say)
-        trace = await harness.run(job)
-        write_trace(TRACES, trace)
-        return TestedRun(grade_run(trace, job.task), trace_path(TRACES, trace.key))
-
-    harness = background.run(up())
     try:
-        yield lambda job: background.run(make(job))
+        watch, pool = background.run(up())
+        yield _Shared(background, watch, pool, settings, say, opened)
     finally:
         background.run(opened.aclose())
         background.close()
 
 
+@pytest.fixture(scope="session")
+def tested_runs(shared_workers: _Shared) -> TestedRuns:
+    """Makes runs; the model and the workers stay up for the whole session."""
+    harness = shared_workers.harness(shared_workers.settings)
+    return TestedRuns(shared_workers.background, harness, shared_workers.say)
+
+
+@pytest.fixture(scope="session")
+def tested_probes(shared_workers: _Shared) -> TestedProbes:
+    """Makes probes."""
+    return TestedProbes(shared_workers, shared_workers.harness(probes.settings()))
+
+
 @pytest.fixture
-def graded(request: pytest.FixtureRequest, make_run: Callable[[runner.Job], TestedRun]) -> TestedRun:
+def probed(request: pytest.FixtureRequest, tested_probes: TestedProbes) -> TestedProbe:
+    """What this test's probe shows of its framework and task."""
+    return tested_probes.make(request.param)
+
+
+@pytest.fixture
+def graded(request: pytest.FixtureRequest, tested_runs: TestedRuns) -> TestedRun:
     """The graded run of this test's framework, task, case and trial."""
-    return make_run(request.param)
+    return tested_runs.make(request.param)

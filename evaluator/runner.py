@@ -38,6 +38,7 @@ from evaluator.trace import (
     trace_path,
     write_trace,
 )
+from evaluator.watch import Watch
 from evaluator.workers import Worker, WorkerError
 from tasks.base import Case, Model
 
@@ -62,23 +63,34 @@ class TracesError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """One run to make."""
+    """One run to make.
+
+    `timeout_s` is there where its limit is not that of the settings. Jobs of a framework that share a
+    `together` are made at the same time.
+    """
 
     framework: Framework
     task: Task
     case: Case
     trial: int
+    timeout_s: float | None = None
+    together: str | None = None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes)."""
+    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes).
+
+    `spare_model_calls` are let through by the gateway beyond `max_model_calls`, to see whether an
+    implementation keeps to its limit by itself.
+    """
 
     model: ModelSpec
     timeout_s: float
     jobs: int
     temperature: float = 0.0
     max_model_calls: int = 10
+    spare_model_calls: int = 0
     memory_limit_mb: float = 4000.0
     logs: Path = field(default=WORK / "logs")
 
@@ -106,21 +118,53 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-class Harness:
-    """A model behind a gateway, and one worker a framework. Use `harness()` to make one."""
+class Pool:
+    """What harnesses can share: one worker a framework, and the embedding model. An async context manager.
 
-    def __init__(self, settings: Settings, model: RunningModel, gateway: Gateway, task_names: Sequence[str]) -> None:
+    `watch`, if given, sees what the workers do.
+    """
+
+    def __init__(
+        self, settings: Settings, task_names: Sequence[str], console: Console, watch: Watch | None = None
+    ) -> None:
+        self._settings = settings
+        self._task_names = list(task_names)
+        self._console = console
+        self.watch = watch
+        self.embedder: Embedder | None = None
+        self._workers: dict[str, Worker] = {}
+        self._starting: dict[str, asyncio.Lock] = {}
+
+    async def __aenter__(self) -> "Pool":
+        self.embedder = await asyncio.to_thread(_embedder, self._task_names, self._console)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for worker in self._workers.values():
+            await worker.stop()
+
+    async def worker(self, framework: Framework) -> Worker:
+        """The framework's worker, started if need be; one that cannot start comes back dead."""
+        worker = self._workers.get(framework.name)
+        if worker is None:
+            log = self._settings.logs / f"{framework.name}.log"
+            worker = Worker(framework, self._task_names, log, self._settings.memory_limit_mb, self.watch)
+            self._workers[framework.name] = worker
+        async with self._starting.setdefault(framework.name, asyncio.Lock()):
+            if not worker.alive and not worker.start_error:
+                await worker.start()
+        return worker
+
+
+class Harness:
+    """A model behind a gateway, and workers. Use `harness()` to make one."""
+
+    def __init__(self, settings: Settings, model: RunningModel, gateway: Gateway, pool: Pool) -> None:
         self._settings = settings
         self._model = model
         self._gateway = gateway
-        self._task_names = list(task_names)
-        self._workers: dict[str, Worker] = {}
+        self._pool = pool
         self._digests: dict[tuple[str, str], dict[str, str]] = {}
-
-    async def stop(self) -> None:
-        """End all workers."""
-        for worker in self._workers.values():
-            await worker.stop()
 
     def key(self, job: Job) -> Key:
         """What identifies the run."""
@@ -183,19 +227,23 @@ class Harness:
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             temperature=self._settings.temperature,
             max_model_calls=self._settings.max_model_calls,
-            timeout_s=self._settings.timeout_s,
+            timeout_s=self._timeout_s(job),
             jobs=self._settings.jobs,
         )
+
+    def _timeout_s(self, job: Job) -> float:
+        return self._settings.timeout_s if job.timeout_s is None else job.timeout_s
 
     async def run(self, job: Job) -> Trace:
         """Make one run. Whatever the framework does, this gives a trace of it.
 
         Raises `ModelGoneError` where the model's server fails.
         """
-        worker = await self._worker(job.framework)
+        worker = await self._pool.worker(job.framework)
         setup = self._setup(job, worker.python)
         script = job.task.script(job.case)
-        live = self._gateway.open_run(script, self._settings.max_model_calls, self._settings.timeout_s)
+        calls_let_through = self._settings.max_model_calls + self._settings.spare_model_calls
+        live = self._gateway.open_run(script, calls_let_through, setup.timeout_s)
         calls: list[dict[str, Any]] = []
         asked = time.monotonic()
         try:
@@ -205,7 +253,7 @@ class Harness:
         if live.upstream_failure:
             raise ModelGoneError(live.upstream_failure)
         start, end = done.get("start", asked), done.get("end", time.monotonic())
-        ended = _ended(live, done, end - start, self._settings.timeout_s)
+        ended = _ended(live, done, end - start, setup)
         return Trace(
             key=self.key(job),
             setup=setup,
@@ -215,7 +263,7 @@ class Harness:
             outcome=RunOutcome(
                 ended=ended,
                 answer=done.get("answer") or "",
-                error=None if ended == "answered" else _why(ended, done, self._settings),
+                error=None if ended == "answered" else _why(ended, done, setup),
                 final_state=done.get("final_state") or {},
             ),
             reported_usage=_reported(done.get("reported_usage")),
@@ -228,17 +276,6 @@ class Harness:
             ),
         )
 
-    async def _worker(self, framework: Framework) -> Worker:
-        """The framework's worker, started if need be; one that cannot start comes back dead."""
-        worker = self._workers.get(framework.name)
-        if worker is None:
-            log = self._settings.logs / f"{framework.name}.log"
-            worker = Worker(framework, self._task_names, log, self._settings.memory_limit_mb)
-            self._workers[framework.name] = worker
-        if not worker.alive and not worker.start_error:
-            await worker.start()
-        return worker
-
     async def _made(self, worker: Worker, live: GatewayRun, job: Job, calls: list[dict[str, Any]]) -> dict[str, Any]:
         """The worker's `done` event, or one in its place that says what became of the worker."""
         if worker.start_error:
@@ -250,41 +287,41 @@ class Harness:
             embedding_name=EMBEDDING_NAME,
             temperature=self._settings.temperature,
             max_model_calls=self._settings.max_model_calls,
-            timeout_s=self._settings.timeout_s,
+            timeout_s=self._timeout_s(job),
         )
+        if self._pool.watch is not None:
+            self._pool.watch.allow(model.base_url)
         request = {
             "run": live.token,
             "task": job.task.name,
+            "spec": job.task.prepare.__module__,
             "case": _case_as_data(job.case),
             "model": model.model_dump(),
         }
         try:
-            async with asyncio.timeout(self._settings.timeout_s + GRACE_S):
-                return await worker.request(request, calls.append)
+            return await worker.request(request, calls.append, model.timeout_s + GRACE_S)
         except TimeoutError:
-            await worker.stop()
             return {"error": "timeout"}
         except WorkerError as error:
-            await worker.stop()
             return {"error": str(error)}
 
 
-def _ended(live: GatewayRun, done: dict[str, Any], wall_s: float, timeout_s: float) -> Ended:
+def _ended(live: GatewayRun, done: dict[str, Any], wall_s: float, setup: Setup) -> Ended:
     """How the run ended. The limits count whatever the framework made of them."""
     if live.refusal is not None:
         return live.refusal
-    if done["error"] == "timeout" or wall_s > timeout_s:
+    if done["error"] == "timeout" or wall_s > setup.timeout_s:
         return "timeout"
     if done["error"] is None:
         return "answered"
-    return "call_limit" if live.chat_calls >= live.max_model_calls else "error"
+    return "call_limit" if live.chat_calls >= setup.max_model_calls else "error"
 
 
-def _why(ended: Ended, done: dict[str, Any], settings: Settings) -> str:
+def _why(ended: Ended, done: dict[str, Any], setup: Setup) -> str:
     if ended == "timeout":
-        return f"no answer after {settings.timeout_s:.0f} s"
+        return f"no answer after {setup.timeout_s:.0f} s"
     if ended == "call_limit":
-        return f"no answer after {settings.max_model_calls} model calls"
+        return f"no answer after {setup.max_model_calls} model calls"
     return str(done["error"])
 
 
@@ -321,18 +358,20 @@ def _embedder(task_names: Sequence[str], console: Console) -> Embedder | None:
 
 
 @contextlib.asynccontextmanager
-async def harness(settings: Settings, task_names: Sequence[str], console: Console) -> AsyncIterator[Harness]:
-    """Bring up the model and the gateway; whatever happens, nothing of it outlives this."""
-    embedder = await asyncio.to_thread(_embedder, task_names, console)
-    async with (
-        running(settings.model, console) as model,
-        Gateway(model.upstream, embedder, [settings.model.name, EMBEDDING_NAME]) as gateway,
-    ):
-        made = Harness(settings, model, gateway, task_names)
-        try:
-            yield made
-        finally:
-            await made.stop()
+async def harness(
+    settings: Settings, task_names: Sequence[str], console: Console, pool: Pool | None = None
+) -> AsyncIterator[Harness]:
+    """Bring up the model and the gateway; whatever happens, nothing of it outlives this.
+
+    With a `pool`, its workers and its embedding model are used, and live on.
+    """
+    async with contextlib.AsyncExitStack() as opened:
+        if pool is None:
+            pool = await opened.enter_async_context(Pool(settings, task_names, console))
+        model = await opened.enter_async_context(running(settings.model, console))
+        names = [settings.model.name, EMBEDDING_NAME]
+        gateway = await opened.enter_async_context(Gateway(model.upstream, pool.embedder, names))
+        yield Harness(settings, model, gateway, pool)
 
 
 def matrix(frameworks: Iterable[Framework], tasks: Iterable[tuple[Task, Sequence[Case]]], trials: int) -> list[Job]:
@@ -356,8 +395,11 @@ async def run_all(
     on_start: Callable[[Job], None] = lambda job: None,
     on_trace: Callable[[Job, Trace], None] = lambda job, trace: None,
 ) -> None:
-    """Make the runs, up to `at_once` at a time and one at a time for each framework, and write the traces."""
-    waiting = list(jobs)
+    """Make the runs, up to `at_once` at a time and one at a time for each framework, and write the traces.
+
+    Jobs that belong together count as one.
+    """
+    waiting = _groups(jobs)
     busy: set[str] = set()
     under_way: set[asyncio.Task[None]] = set()
 
@@ -365,18 +407,21 @@ async def run_all(
         on_start(job)
         trace = await made_by.run(job)
         await asyncio.to_thread(write_trace, traces, trace)
-        busy.discard(job.framework.name)
         on_trace(job, trace)
+
+    async def make_group(group: list[Job]) -> None:
+        await asyncio.gather(*(make(job) for job in group))
+        busy.discard(group[0].framework.name)
 
     try:
         while waiting or under_way:
             while len(under_way) < at_once:
-                position = next((i for i, job in enumerate(waiting) if job.framework.name not in busy), None)
+                position = next((i for i, group in enumerate(waiting) if group[0].framework.name not in busy), None)
                 if position is None:
                     break
-                job = waiting.pop(position)
-                busy.add(job.framework.name)
-                under_way.add(asyncio.create_task(make(job)))
+                group = waiting.pop(position)
+                busy.add(group[0].framework.name)
+                under_way.add(asyncio.create_task(make_group(group)))
             done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -384,6 +429,20 @@ async def run_all(
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in order; those that belong together stand where the first of them stood."""
+    groups: dict[Any, list[Job]] = {}
+    for number, job in enumerate(jobs):
+        groups.setdefault((job.framework.name, job.together) if job.together else number, []).append(job)
+    return list(groups.values())
+
+
+def to_make(made_by: Harness, jobs: Sequence[Job], traces: Path) -> list[Job]:
+    """The jobs that are not recorded already; of jobs that belong together all or none."""
+    missing = [group for group in _groups(jobs) if not all(made_by.recorded(job, traces) for job in group)]
+    return [job for group in missing for job in group]
 
 
 @contextlib.contextmanager

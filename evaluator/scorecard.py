@@ -8,7 +8,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator import discovery
+from evaluator import discovery, parity
 from evaluator.code_size import source_lines
-from evaluator.discovery import IMPLEMENTATIONS, Framework, MetadataError, Task
+from evaluator.discovery import IMPLEMENTATIONS, Deviation, Framework, MetadataError, Task
 from evaluator.metrics import METRICS, CellRuns, GradedRun, Value, grade_run, measure
+from evaluator.parity import PARTS, SCRIPTED, Finding, Observation, Parity
+from evaluator.parity_report import as_data, per_call
 from evaluator.trace import DamagedTrace, Key, Trace, read_traces
 
 COMMAND = "uv run bakeoff score"
@@ -90,23 +92,28 @@ class Damaged:
 
 @dataclass(frozen=True)
 class FrameworkNotes:
-    """What a reader must know about a framework's implementations. Deviations are (number, task, note)."""
+    """What a reader must know about a framework's implementations.
+
+    Deviations are (number, task, note), without a task where they hold for all.
+    """
 
     title: str
     homepage: str | None
     by_hand: tuple[str, ...]
-    deviations: tuple[tuple[int, str, str], ...]
+    deviations: tuple[tuple[int, str | None, str], ...]
 
 
 @dataclass(frozen=True)
 class Scorecard:
     """Cells sorted by model, task and framework (the baseline first), and what explains them.
 
-    `setups` has for each model the values of every set-up field that occurs in its traces.
+    `parities` has what differs on the wire, for each cell that could be compared, in the order of
+    the cells. `setups` has for each model the values of every set-up field that occurs in its traces.
     """
 
     cells: tuple[Cell, ...]
     totals: tuple[Cell, ...]
+    parities: tuple[Parity, ...]
     failures: tuple[Failure, ...]
     damaged: tuple[Damaged, ...]
     setups: dict[str, dict[str, list[Any]]]
@@ -124,13 +131,16 @@ class _Seen:
     """What is kept of the traces of one cell."""
 
     runs: list[GradedRun] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     framework_versions: set[str] = field(default_factory=set)
     implementation_digests: set[str] = field(default_factory=set)
     lock_digests: set[str] = field(default_factory=set)
     task_digests: set[str] = field(default_factory=set)
 
-    def add(self, trace: Trace, run: GradedRun) -> None:
+    def add(self, trace: Trace, run: GradedRun, observation: Observation | None) -> None:
         self.runs.append(run)
+        if observation is not None:
+            self.observations.append(observation)
         self.framework_versions.add(trace.setup.framework_version)
         self.implementation_digests.add(trace.setup.implementation_digest)
         self.lock_digests.add(trace.setup.lock_digest)
@@ -177,6 +187,7 @@ def build(
     setups: dict[str, dict[str, set[Any]]] = {}
     damaged: list[Damaged] = []
     keys: set[Key] = set()
+    parity_notes: list[str] = []
     for item in read_traces(traces):
         if isinstance(item, DamagedTrace):
             damaged.append(Damaged(item.path.relative_to(traces).as_posix(), item.reason))
@@ -188,7 +199,12 @@ def build(
             damaged.append(Damaged(_name(item.key), run))
             continue
         keys.add(run.key)
-        cells[run.key.model, run.key.framework, run.key.task].add(item, run)
+        observation = _observed(item, tasks)
+        if isinstance(observation, str):
+            parity_notes.append(f"{_name(item.key)}: cannot be compared with the spec: {observation}")
+        cells[run.key.model, run.key.framework, run.key.task].add(
+            item, run, None if isinstance(observation, str) else observation
+        )
         seen = setups.setdefault(run.key.model, {name: set() for name in (*_SETUP_FIELDS, "dates")})
         for name in _SETUP_FIELDS:
             seen[name].add(getattr(item.setup, name))
@@ -197,24 +213,38 @@ def build(
     order = list(tasks)
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), discovery.baseline_first(key[1])))
     with_runs = {name: folder for name, folder in folders.items() if any(name == key[1] for key in cells)}
-    frameworks, metadata_notes = _read_frameworks(with_runs)
+    frameworks, broken = _read_frameworks(folders)
+    numbered = discovery.numbered_deviations(frameworks.values())
+    parities = _parities(cells, sorted_keys, numbered)
     lines = {key: _source_lines(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
     pairs = sorted({(model, framework) for model, framework, _ in cells}, key=_model_baseline_first)
     failures = [run for key in sorted_keys for run in cells[key].runs if not run.passed]
     return Scorecard(
-        cells=tuple(_cell(*key, [cells[key]], [lines[key]]) for key in sorted_keys),
+        cells=tuple(_cell(*key, [cells[key]], [lines[key]], [parities.get(key)]) for key in sorted_keys),
         totals=tuple(
-            _cell(*pair, None, [cells[key] for key in keys_of_pair], [lines[key] for key in keys_of_pair])
+            _cell(
+                *pair,
+                None,
+                [cells[key] for key in keys_of_pair],
+                [lines[key] for key in keys_of_pair],
+                [parities.get(key) for key in keys_of_pair],
+            )
             for pair in pairs
             if (keys_of_pair := [key for key in sorted_keys if key[:2] == pair])
         ),
+        parities=tuple(parities[key] for key in sorted_keys if key in parities),
         failures=tuple(Failure(run.key, run.reasons) for run in failures),
         damaged=tuple(damaged),
         setups={
             model: {name: sorted(values, key=str) for name, values in setups[model].items()} for model in sorted(setups)
         },
-        frameworks=_numbered(frameworks, with_runs),
-        notes=(*metadata_notes, *_token_notes(cells), *_changed_since(cells, sorted_keys, frameworks, tasks)),
+        frameworks={name: _framework_notes(name, frameworks.get(name), numbered.get(name, ())) for name in with_runs},
+        notes=(
+            *(note for name, note in broken.items() if name in with_runs),
+            *_token_notes(cells),
+            *parity_notes,
+            *_changed_since(cells, sorted_keys, frameworks, tasks),
+        ),
     )
 
 
@@ -235,20 +265,70 @@ def _graded(trace: Trace, tasks: Mapping[str, Task], folders: Mapping[str, Path]
         return f"cannot be graded: {type(error).__name__}: {error}"
 
 
+def _observed(trace: Trace, tasks: Mapping[str, Task]) -> Observation | str:
+    """What the trace has on the wire beside its task's spec, or in words why that cannot be said."""
+    try:
+        return parity.observe(trace, tasks[trace.key.task])
+    except Exception as error:  # a request may be anything that a server took; the run still counts
+        return f"{type(error).__name__}: {error}"
+
+
+def _parities(
+    cells: Mapping[tuple[str, str, str], _Seen],
+    keys: Iterable[tuple[str, str, str]],
+    numbered: Mapping[str, Sequence[tuple[int, Deviation]]],
+) -> dict[tuple[str, str, str], Parity]:
+    """What differs on the wire, for each cell that has something to compare.
+
+    The runs of the cells learn how many tokens were injected into them.
+    """
+    found = {}
+    for model, framework, task in keys:
+        seen, beside = cells[model, framework, task], cells.get((model, discovery.BASELINE, task))
+        partners = {(one.key.case, one.key.trial): one for one in beside.observations} if beside else {}
+        compared = [parity.compare(run, partners.get((run.key.case, run.key.trial))) for run in seen.observations]
+        by_key = {comparison.key: comparison for comparison in compared}
+        seen.runs = [
+            replace(run, injected_tokens=by_key[run.key].injected, compared_calls=by_key[run.key].calls)
+            if run.key in by_key
+            else run
+            for run in seen.runs
+        ]
+        if compared:
+            found[model, framework, task] = parity.summarise(compared, numbered.get(framework, ()))
+    return found
+
+
 def _name(key: Key) -> str:
     """The path of a run's trace below the folder of traces. The key may be anything that a file claims."""
     return f"{key.model}/{key.framework}/{key.task}/{key.case}.{key.trial}.json"
 
 
-def _cell(model: str, framework: str, task: str | None, seen: Sequence[_Seen], lines: Sequence[int | None]) -> Cell:
+def _cell(
+    model: str,
+    framework: str,
+    task: str | None,
+    seen: Sequence[_Seen],
+    lines: Sequence[int | None],
+    parities: Sequence[Parity | None],
+) -> Cell:
     known = [count for count in lines if count is not None]
+    compared = [one for one in parities if one is not None]
+    all_compared = len(compared) == len(parities)
     runs = tuple(run for one in seen for run in one.runs)
     return Cell(
         model=model,
         framework=framework,
         task=task,
         framework_versions=tuple(sorted(set().union(*(one.framework_versions for one in seen)))),
-        metrics=measure(CellRuns(runs, sum(known) if len(known) == len(lines) else None)),
+        metrics=measure(
+            CellRuns(
+                runs=runs,
+                source_lines=sum(known) if len(known) == len(lines) else None,
+                differences_explained=sum(len(one.explained) for one in compared) if all_compared else None,
+                differences_unexplained=sum(len(one.unexplained) for one in compared) if all_compared else None,
+            )
+        ),
     )
 
 
@@ -256,29 +336,24 @@ def _model_baseline_first(pair: tuple[str, str]) -> tuple[str, tuple[bool, str]]
     return pair[0], discovery.baseline_first(pair[1])
 
 
-def _read_frameworks(folders: Mapping[str, Path]) -> tuple[dict[str, Framework], list[str]]:
+def _read_frameworks(folders: Mapping[str, Path]) -> tuple[dict[str, Framework], dict[str, str]]:
     """The frameworks whose metadata can be used, and a note for each whose cannot."""
-    frameworks, notes = {}, []
+    frameworks, broken = {}, {}
     for name, folder in folders.items():
         try:
             frameworks[name] = discovery.read_framework(folder)
         except MetadataError as error:
-            notes.append(str(error))
-    return frameworks, notes
+            broken[name] = str(error)
+    return frameworks, broken
 
 
-def _numbered(frameworks: Mapping[str, Framework], names: Iterable[str]) -> dict[str, FrameworkNotes]:
-    """The notes of each framework, with the deviations of all numbered from 1."""
-    notes, number = {}, 0
-    for name in names:
-        framework = frameworks.get(name)
-        if framework is None:
-            notes[name] = FrameworkNotes(name, None, (), ())
-            continue
-        deviations = tuple((number + i, d.task, d.note) for i, d in enumerate(framework.deviations, start=1))
-        number += len(deviations)
-        notes[name] = FrameworkNotes(framework.title, framework.homepage, framework.by_hand, deviations)
-    return notes
+def _framework_notes(
+    name: str, framework: Framework | None, deviations: Iterable[tuple[int, Deviation]]
+) -> FrameworkNotes:
+    if framework is None:
+        return FrameworkNotes(name, None, (), ())
+    noted = tuple((number, deviation.task, deviation.note) for number, deviation in deviations)
+    return FrameworkNotes(framework.title, framework.homepage, framework.by_hand, noted)
 
 
 def _source_lines(seen: _Seen, framework: Framework | None, task: str) -> int | None:
@@ -347,6 +422,7 @@ def to_json(scorecard: Scorecard) -> str:
         "cells": [_flat(cell) for cell in scorecard.cells],
         "totals": [_flat(cell) for cell in scorecard.totals],
         "metrics": [{"name": m.name, "meaning": m.meaning, "unit": m.unit, "better": m.better} for m in METRICS],
+        "parity": [as_data(one) for one in scorecard.parities],
         "failures": [{**failure.key.model_dump(), "reasons": failure.reasons} for failure in scorecard.failures],
         "damaged": [asdict(damaged) for damaged in scorecard.damaged],
         "setups": scorecard.setups,
@@ -418,6 +494,7 @@ _COLUMNS = (
     _Column("overhead p50", lambda metrics: seconds(metrics["overhead_s_p50"])),
     _Column("model calls", lambda metrics: count(metrics["model_calls_mean"])),
     _Column("prompt tokens", lambda metrics: count(metrics["prompt_tokens_mean"])),
+    _Column("injected / call", lambda metrics: per_call(metrics["injected_tokens_per_call"]), in_terminal=False),
     _Column("completion tokens", lambda metrics: count(metrics["completion_tokens_mean"]), in_terminal=False),
     _Column("source lines", lambda metrics: count(metrics["source_lines"])),
 )
@@ -445,6 +522,7 @@ def to_markdown(scorecard: Scorecard) -> str:
         "# Scorecard",
         _HOW_TO_READ,
         *(part for model in scorecard.models for part in _model_parts(scorecard, model)),
+        *_parity_parts(scorecard),
         *_deviation_parts(scorecard),
     ]
     if not scorecard.cells:
@@ -464,7 +542,8 @@ do not call one framework better.
 - **mean score**: the mean share of a run's checks that held. A run passes only if all of them did.
 - **wall p50** is the median time of a run, and **model**, **tools**, **gateway** and **overhead** are the medians of \
 its parts. Overhead is what remains: the framework's own work, and the connection to the model.
-- **model calls** and **tokens** are means for a run, read on the wire.
+- **model calls** and **tokens** are means for a run, read on the wire. **injected / call** is how many prompt tokens \
+a call has beyond those of the first framework, the baseline, at the same step; below zero, the framework sends less.
 - **source lines** are those that hold code. `h` marks a task for which the framework has no facility of its own, so \
 that it was written by hand; numbers are [deviations](#deviations)."""
 
@@ -476,7 +555,7 @@ def _model_parts(scorecard: Scorecard, model: str) -> list[str]:
     for title, cells in [*_by_task(scorecard.totals, model), *_by_task(scorecard.cells, model)]:
         rows = [[_row_name(scorecard, cell), *(column.show(cell.metrics) for column in _COLUMNS)] for cell in cells]
         parts += [f"### {escape(title)}", _table(["framework", *(column.title for column in _COLUMNS)], rows)]
-    parts += ["### Failures", *_failure_parts(scorecard, model), "### Recorded on"]
+    parts += [*_own_count_parts(scorecard, model), "### Failures", *_failure_parts(scorecard, model), "### Recorded on"]
     setup = scorecard.setups[model]
     rows = [[label, _values(setup[name])] for name, label in _SETUP_FIELDS.items()]
     dates = setup["dates"]
@@ -486,8 +565,7 @@ def _model_parts(scorecard: Scorecard, model: str) -> list[str]:
 
 def _row_name(scorecard: Scorecard, cell: Cell) -> str:
     notes = scorecard.frameworks[cell.framework]
-    concerned = {cell.task} if cell.task else {task for _, task, _ in notes.deviations}
-    marks = [str(number) for number, task, _ in notes.deviations if task in concerned]
+    marks = [str(number) for number, task, _ in notes.deviations if cell.task is None or task in (None, cell.task)]
     if cell.task in notes.by_hand:
         marks.append("h")
     name = escape(f"{notes.title} {' / '.join(cell.framework_versions)}")
@@ -515,9 +593,111 @@ def _failure_parts(scorecard: Scorecard, model: str) -> list[str]:
     ]
 
 
+def _own_count_parts(scorecard: Scorecard, model: str) -> list[str]:
+    """The frameworks' own counts of tokens beside the wire's, where any gave one."""
+    totals = [cell for cell in scorecard.totals if cell.model == model]
+    if not any(cell.metrics["reported_runs"] for cell in totals):
+        return []
+    tasks = list(dict.fromkeys(cell.task for cell in scorecard.cells if cell.model == model and cell.task))
+    metrics = {(cell.framework, cell.task): cell.metrics for cell in scorecard.cells if cell.model == model}
+    rows = [
+        [
+            escape(scorecard.frameworks[cell.framework].title),
+            f"{cell.metrics['reported_runs']}/{cell.metrics['runs']}",
+            *(
+                discrepancy(metrics.get((cell.framework, task), {}).get(f"{kind}_tokens_discrepancy"))
+                for task in tasks
+                for kind in ("prompt", "completion")
+            ),
+        ]
+        for cell in totals
+    ]
+    kinds = [f"{escape(task)} {kind}" for task in tasks for kind in ("prompt", "completion")]
+    return [
+        "### What the frameworks say of themselves",
+        "How far the token counts that each framework shows its user are from those on the wire, over the runs for "
+        "which it gave any.",
+        _table(["framework", "runs with a count", *kinds], rows),
+    ]
+
+
+def discrepancy(value: Value) -> str:
+    """By how much a count is off, in per cent."""
+    if value is None:
+        return "–"
+    return f"{100 * value:+.1f} %".replace("-", "−") if value else "exact"
+
+
+def _parity_parts(scorecard: Scorecard) -> list[str]:
+    """What differs on the wire: an overview, and every difference of each framework."""
+    shown = [one for one in scorecard.parities if one.model == SCRIPTED]
+    if not shown:
+        return []
+    by_framework = {name: [one for one in shown if one.framework == name] for name in scorecard.frameworks}
+    used = [part for part in PARTS if any(one.parts_per_call.get(part) for one in shown)]
+    rows = [
+        [
+            escape(scorecard.frameworks[name].title),
+            *(per_call(_mean_of_calls(parities, part)) for part in used),
+            str(sum(len(one.explained) for one in parities)),
+            str(sum(len(one.unexplained) for one in parities)),
+        ]
+        for name, parities in by_framework.items()
+        if parities
+    ]
+    return [
+        "## Parity",
+        f"What each framework puts on the wire beside the task's spec and the baseline, in its runs with the model "
+        f"{SCRIPTED} (`uv run bakeoff parity`). Where the injected tokens of a call lie, and how many kinds of "
+        f"differences, counted for each task, a [deviation](#deviations) explains:",
+        _table(["framework", *used, "explained", "unexplained"], rows),
+        *(
+            part
+            for name, parities in by_framework.items()
+            if any(one.explained or one.unexplained for one in parities)
+            for part in _framework_parity(scorecard.frameworks[name].title, parities)
+        ),
+    ]
+
+
+def _mean_of_calls(parities: Sequence[Parity], part: str) -> float | None:
+    calls = sum(one.calls for one in parities)
+    return sum(one.parts_per_call.get(part, 0) * one.calls for one in parities) / calls if calls else None
+
+
+def _framework_parity(title: str, parities: Sequence[Parity]) -> list[str]:
+    findings = {(one.task, finding.name): finding for one in parities for finding in one.findings}
+    runs = {one.task: one.runs for one in parities}
+    rows = []
+    for name in sorted({name for _, name in findings}):
+        of_tasks = [findings.get((task, name)) for task in runs]
+        there = [finding for finding in of_tasks if finding]
+        numbers = sorted({number for finding in there for number in finding.deviations})
+        explained = "" if all(finding.explained for finding in there) else "**unexplained**"
+        rows.append(
+            [
+                escape(name),
+                *(_in_runs(finding, runs[task]) for finding, task in zip(of_tasks, runs, strict=True)),
+                ", ".join([*map(str, numbers), *([explained] if explained else [])]) or "needs none",
+                escape(there[0].example, limit=100),
+            ]
+        )
+    header = ["difference", *(escape(task) for task in runs), "deviations", "for example"]
+    summary = f"<details><summary>{escape(title)}: every difference, and in how many runs</summary>"
+    return [f"{summary}\n\n{_table(header, rows, text_columns=2)}\n\n</details>"]
+
+
+def _in_runs(finding: Finding | None, runs: int) -> str:
+    """`23/23 (+12.5)`: in how many runs, and the tokens for each call."""
+    if finding is None:
+        return ""
+    tokens = f" ({per_call(finding.tokens_per_call)})" if finding.tokens_per_call is not None else ""
+    return f"{finding.runs}/{runs}{tokens}"
+
+
 def _deviation_parts(scorecard: Scorecard) -> list[str]:
     lines = [
-        f"{number}. {escape(notes.title)}, {escape(task)}: {escape(note, limit=2000)}"
+        f"{number}. {escape(notes.title)}, {escape(task or 'all tasks')}: {escape(note, limit=2000)}"
         for notes in scorecard.frameworks.values()
         for number, task, note in notes.deviations
     ]
@@ -531,9 +711,10 @@ def _values(values: Sequence[Any]) -> str:
     )
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; every column but the first is aligned to the right if there are several."""
-    rule = ["---", *(["---:" if len(header) > 2 else "---"] * (len(header) - 1))]
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 0) -> str:
+    """A Markdown table; if it has several columns, all but the first and the last `text_columns` hold numbers."""
+    numbers = len(header) - 1 - text_columns if len(header) > 2 else 0
+    rule = ["---", *["---:"] * numbers, *["---"] * (len(header) - 1 - numbers)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
 
 
@@ -547,13 +728,14 @@ def readme_section(scorecard: Scorecard) -> str:
     tasks = list(dict.fromkeys(cell.task or "" for cell in scorecard.cells))
     cells = {(cell.model, cell.framework, cell.task): cell.metrics for cell in scorecard.cells}
     for model in scorecard.models:
-        header = ["framework", *tasks, "overhead p50", "prompt tokens", "source lines"]
+        header = ["framework", *tasks, "overhead p50", "prompt tokens", "injected tokens / call", "source lines"]
         rows = [
             [
                 escape(scorecard.frameworks[total.framework].title),
                 *(_passed(cells.get((model, total.framework, task))) for task in tasks),
                 seconds(total.metrics["overhead_s_p50"]),
                 count(total.metrics["prompt_tokens_mean"]),
+                per_call(total.metrics["injected_tokens_per_call"]),
                 count(total.metrics["source_lines"]),
             ]
             for total in scorecard.totals

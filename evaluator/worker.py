@@ -117,7 +117,7 @@ def _peak_memory_mb() -> float:
 
 
 async def _run(job: dict[str, Any], implementation: Any, channel: Channel, serving: asyncio.Task[None]) -> None:
-    spec = importlib.import_module(f"tasks.{job['task']}.spec")
+    spec = importlib.import_module(job.get("spec", f"tasks.{job['task']}.spec"))
     case = spec.CASE_TYPE.model_validate(job["case"])
     model = Model.model_validate(job["model"])
 
@@ -126,16 +126,18 @@ async def _run(job: dict[str, Any], implementation: Any, channel: Channel, servi
 
     prepared = spec.prepare(case, recording(record))
     answer, error = "", None
+    clock = asyncio.timeout(model.timeout_s)
     cpu, start = time.process_time(), time.monotonic()
     try:
-        answer = await implementation.run(prepared.brief, model)
+        async with clock:
+            answer = await implementation.run(prepared.brief, model)
         if not isinstance(answer, str):
             error, answer = f"the answer is not a text but {type(answer).__name__}", ""
     except BaseException as raised:  # SystemExit too: it is this run that ends, not the worker
         if serving.cancelling():  # it is the worker that ends
             raise
         traceback.print_exc()
-        error = f"{type(raised).__name__}: {raised}"
+        error = "timeout" if clock.expired() else f"{type(raised).__name__}: {raised}"
     end = time.monotonic()
     channel.send(
         "done",

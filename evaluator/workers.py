@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import psutil
 from evaluator import ROOT
 from evaluator.discovery import Framework
 from evaluator.environments import python_of
+from evaluator.watch import Watch
 
 START_TIMEOUT_S = 180.0
 WATCH_INTERVAL_S = 0.5
@@ -59,18 +61,37 @@ def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
     return environment | framework.env
 
 
-class Worker:
-    """One worker process. `start` before `request`; `stop` always."""
+@dataclass(frozen=True)
+class _LiveRun:
+    """A run that the worker is making: who hears of its tool calls, and its `done` event to come."""
 
-    def __init__(self, framework: Framework, task_names: Sequence[str], log: Path, memory_limit_mb: float) -> None:
+    on_tool_call: Callable[[dict[str, Any]], None]
+    done: asyncio.Future[dict[str, Any]]
+
+
+class Worker:
+    """One worker process. `start` before `request`; `stop` always. It can make several runs at once."""
+
+    def __init__(
+        self,
+        framework: Framework,
+        task_names: Sequence[str],
+        log: Path,
+        memory_limit_mb: float,
+        watch: Watch | None = None,
+    ) -> None:
         self.framework = framework
         self._task_names = list(task_names)
         self._log = log
         self._memory_limit_mb = memory_limit_mb
+        self._watch = watch
         self._process: asyncio.subprocess.Process | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._logging: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._runs: dict[str, _LiveRun] = {}
+        self._lost_because: str | None = None
         self._killed_because: str | None = None
         self._log_started = False
         self.start_error: str | None = None
@@ -96,15 +117,19 @@ class Worker:
 
     async def _start(self) -> None:
         await self.stop()  # what is left of a process that died by itself
-        self._killed_because = None
+        self._killed_because = self._lost_because = None
         self._scratch = tempfile.TemporaryDirectory(prefix="bakeoff-", ignore_cleanup_errors=True)
         scratch = Path(self._scratch.name)
+        environment = worker_environment(self.framework, scratch)
+        module = ["evaluator.worker"]
+        if self._watch is not None:
+            module = ["evaluator.watched_worker", str(self._watch.begin(self.framework)), str(scratch)]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 str(python_of(self.framework)),
-                *("-m", "evaluator.worker", self.framework.name, *self._task_names),
+                *("-m", *module, self.framework.name, *self._task_names),
                 cwd=scratch,
-                env=worker_environment(self.framework, scratch),
+                env=environment,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -113,6 +138,8 @@ class Worker:
             )
         except OSError as error:
             raise WorkerError(f"{python_of(self.framework)} cannot be started: {error.strerror}") from None
+        if self._watch is not None:
+            self._watch.follow(self.framework, self._process.pid, scratch)
         self._logging = asyncio.create_task(self._keep_log())
         self._watching = asyncio.create_task(self._watch_memory())
         try:
@@ -124,30 +151,62 @@ class Worker:
             raise WorkerError(f"the implementations cannot be imported: {event.get('error')} (see {self._log})")
         self.import_s, self.memory_after_import_mb = event["import_s"], event["memory_mb"]
         self.python = event["python"]
+        self._reading = asyncio.create_task(self._read(self._process))
 
-    async def request(self, job: dict[str, Any], on_tool_call: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-        """Have one run made; gives its `done` event. Raises `WorkerError` if the process ends before that."""
-        assert self._process is not None and self._process.stdin is not None
+    async def request(
+        self, job: dict[str, Any], on_tool_call: Callable[[dict[str, Any]], None], timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        """Have one run made; gives its `done` event.
+
+        Raises `WorkerError` if the process ends before that, and `TimeoutError` after `timeout_s`, with
+        which the process and every other run in it end.
+        """
+        process = self._process
+        assert process is not None and process.stdin is not None
+        if self._lost_because is not None:
+            raise WorkerError(self._lost_because)
+        run = _LiveRun(on_tool_call, asyncio.get_running_loop().create_future())
+        self._runs[job["run"]] = run
         try:
-            self._process.stdin.write(json.dumps(job).encode() + b"\n")
-            await self._process.stdin.drain()
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the end of its output says why
-        while True:
-            event = await self._event()
-            if event.get("run") != job["run"]:
-                continue
-            if event["event"] == "tool_call":
-                on_tool_call(event)
-            elif event["event"] == "done":
-                return event
+            async with asyncio.timeout(timeout_s):
+                # The end of the process's output says why it takes no more.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    process.stdin.write(json.dumps(job).encode() + b"\n")
+                    await process.stdin.drain()
+                return await run.done
+        except TimeoutError:
+            await _kill(process)
+            raise
+        finally:
+            del self._runs[job["run"]]
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Hand each event to the run that it belongs to, until the process ends."""
+        try:
+            while True:
+                event = await self._event()
+                run = self._runs.get(event.get("run", ""))
+                if run is None:
+                    continue
+                if event["event"] == "tool_call":
+                    run.on_tool_call(event)
+                elif event["event"] == "done" and not run.done.done():
+                    run.done.set_result(event)
+        except WorkerError as error:
+            self._lost_because = str(error)
+            await _kill(process)
+            for run in self._runs.values():
+                if not run.done.done():
+                    run.done.set_exception(WorkerError(self._lost_because))
 
     async def stop(self) -> None:
         """End the process and all that it started, and remove its scratch folder."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            await _exit_code(self._process)
+            await _kill(self._process)
+        if self._reading is not None:
+            await asyncio.wait([self._reading], timeout=LOG_GRACE_S)  # so that runs under way hear of the end
+            self._reading.cancel()
+            self._reading = None
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
@@ -204,6 +263,13 @@ class Worker:
                         os.killpg(self._process.pid, signal.SIGKILL)
                     return
                 await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """End the process and its children, and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await _exit_code(process)
 
 
 async def _exit_code(process: asyncio.subprocess.Process) -> int:

@@ -5,6 +5,7 @@ import json
 
 from agent_framework import Agent, tool
 from agent_framework.openai import OpenAIChatCompletionClient
+from pydantic import validate_call
 
 from tasks.base import Model
 from tasks.tool_calling.spec import ToolCallingBrief
@@ -22,7 +23,7 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
     client.function_invocation_configuration["include_detailed_errors"] = True
     tools = [
         tool(
-            function,
+            validate_call(function),  # else nested models stay dictionaries
             description=inspect.getdoc(function),  # the default keeps the indentation of the source
             # The default escapes everything that is not ASCII.
             result_parser=lambda result: json.dumps(result, ensure_ascii=False),

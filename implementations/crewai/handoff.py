@@ -67,6 +67,7 @@ class SupportDesk(Flow[Conversation]):
             tools=tools if calls_left > 1 else [],
             max_iter=max(calls_left - 1, 1),
             respect_context_window=False,  # summarizing costs calls that max_iter does not count
+            use_better_compaction=False,  # else a long tool result goes into a file, to be read piece by piece
         )
         result = await agent.kickoff_async(conversation)
         said = result.messages[1 + len(conversation) :]  # without the system prompt

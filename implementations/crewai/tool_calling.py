@@ -2,6 +2,7 @@
 
 from crewai import LLM, Agent
 from crewai.tools import tool
+from pydantic import validate_call
 
 from tasks.base import Model
 from tasks.tool_calling.spec import ToolCallingBrief
@@ -21,9 +22,10 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
         goal="Answer the question.",
         backstory=brief.instructions,
         llm=llm,
-        tools=[tool(function) for function in brief.tools],
+        tools=[tool(validate_call(function)) for function in brief.tools],  # else nested models arrive as dictionaries
         max_iter=model.max_model_calls - 1,  # the limit itself costs one more call, for a final answer
         respect_context_window=False,  # summarizing costs calls that max_iter does not count
+        use_better_compaction=False,  # else a long tool result goes into a file, to be read piece by piece
     )
     result = await agent.kickoff_async(brief.question)
     model.report_usage(

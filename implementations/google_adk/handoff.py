@@ -29,7 +29,7 @@ async def run(brief: HandoffBrief, model: Model) -> str:
             name=spec.name,
             description=spec.description,
             model=llm,
-            instruction=spec.instructions,
+            instruction=lambda context: spec.instructions,  # a plain text would be a template
             tools=spec.tools,
             sub_agents=sub_agents,
             generate_content_config=types.GenerateContentConfig(temperature=model.temperature),

@@ -16,7 +16,7 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
     agent = LlmAgent(
         name="assistant",
         model=OpenAILlm(model=model.name, base_url=model.base_url, api_key=model.api_key),
-        instruction=brief.instructions,
+        instruction=lambda context: brief.instructions,  # a plain text would be a template
         tools=brief.tools,
         generate_content_config=types.GenerateContentConfig(temperature=model.temperature),
         # Without it, a tool that raises ends the run and the model never hears of it.

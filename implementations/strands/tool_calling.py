@@ -1,5 +1,6 @@
 """Tool calling in Strands Agents: one agent, and its event loop."""
 
+from pydantic import validate_call
 from strands import Agent, tool
 from strands.models.openai import OpenAIModel
 
@@ -16,7 +17,7 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
     agent = Agent(
         model=llm,
         system_prompt=brief.instructions,
-        tools=[tool(function) for function in brief.tools],
+        tools=[tool(validate_call(function)) for function in brief.tools],  # else nested models arrive as dictionaries
         callback_handler=None,  # the default prints every token
         retry_strategy=None,  # the default waits 4 to 64 seconds before it tries again
     )

@@ -12,6 +12,7 @@ import pytest
 
 from evaluator import discovery, models, runner
 from evaluator.discovery import Framework, Task
+from evaluator.watch import Watch
 from tasks.tool_calling.spec import ToolCallingCase
 
 MakeFramework = Callable[..., Framework]
@@ -53,10 +54,16 @@ def open_harness(tmp_path: Path) -> OpenHarness:
     """Opens a harness with the scripted model, for the task `tool_calling` unless told otherwise."""
 
     @contextlib.asynccontextmanager
-    async def opened(*task_names: str, **limits: Any) -> AsyncIterator[runner.Harness]:
-        spec = models.resolve("scripted", None, None)
+    async def opened(
+        *task_names: str, model: str = "scripted", watch: Watch | None = None, **limits: Any
+    ) -> AsyncIterator[runner.Harness]:
+        spec = models.resolve(model, None, None)
         settings = runner.Settings(model=spec, **{"timeout_s": 30.0, "jobs": 1, "logs": tmp_path / "logs", **limits})
-        async with runner.harness(settings, task_names or ["tool_calling"], print) as made:
+        names = task_names or ["tool_calling"]
+        async with (
+            runner.Pool(settings, names, print, watch) as pool,
+            runner.harness(settings, names, print, pool) as made,
+        ):
             yield made
 
     return opened

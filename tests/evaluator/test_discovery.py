@@ -58,8 +58,8 @@ def test_the_frameworks_of_this_project() -> None:
     assert list(found)[1:] == sorted(list(found)[1:])
     for framework in found.values():
         assert framework.version
-        named = {*framework.by_hand, *(deviation.task for deviation in framework.deviations)}
-        assert named <= {path.name for path in discovery.TASKS.iterdir()}
+        named = {*framework.by_hand, *(deviation.task for deviation in framework.deviations if deviation.task)}
+        assert named <= set(discovery.tasks())
 
 
 def test_frameworks_are_found_by_their_folders(tmp_path: Path) -> None:
@@ -74,6 +74,22 @@ def test_frameworks_are_found_by_their_folders(tmp_path: Path) -> None:
     assert [(d.task, d.note) for d in alpha.deviations] == [("handoff", "The specialist sees only one sentence.")]
 
 
+def test_a_deviation_may_hold_for_all_tasks_and_names_the_differences_that_it_explains(tmp_path: Path) -> None:
+    text = PYPROJECT.replace('task = "handoff"\n', 'differences = ["changed schema: *"]\n')
+    [deviation] = discovery.read_framework(make_framework(tmp_path, "x", text)).deviations
+    assert (deviation.task, deviation.differences) == (None, ("changed schema: *",))
+
+
+def test_deviations_are_numbered_over_all_frameworks(tmp_path: Path) -> None:
+    second = '[[tool.bakeoff.deviations]]\nnote = "Another."\n'
+    for name, text in {"a": PYPROJECT + second, "b": PYPROJECT.partition("[[tool")[0], "c": PYPROJECT}.items():
+        make_framework(tmp_path, name, text)
+    numbered = discovery.numbered_deviations(discovery.frameworks(tmp_path / "implementations").values())
+    numbers = {name: [number for number, _ in deviations] for name, deviations in numbered.items()}
+    assert numbers == {"a": [1, 2], "b": [], "c": [3]}
+    assert numbered["a"][1][1].note == "Another."
+
+
 def test_implementations_are_never_imported(tmp_path: Path) -> None:
     folder = make_framework(tmp_path, "x")
     (folder / "tool_calling.py").write_text("raise SystemExit('imported')")
@@ -85,7 +101,7 @@ def test_implementations_are_never_imported(tmp_path: Path) -> None:
     ("pyproject", "lock", "message"),
     [
         (PYPROJECT.replace("title =", "titel ="), LOCK, "pyproject.toml: tool.bakeoff.title: Field required"),
-        (PYPROJECT.replace('task = "handoff"', ""), LOCK, "pyproject.toml: tool.bakeoff.deviations.0.task: Field"),
+        (PYPROJECT.replace("note =", "text ="), LOCK, "pyproject.toml: tool.bakeoff.deviations.0.note: Field"),
         (PYPROJECT.replace("https:", "ftp:"), LOCK, "pyproject.toml: tool.bakeoff.homepage: "),
         ("[project]", LOCK, "pyproject.toml: tool.bakeoff.title: Field required"),
         ("[project\n", LOCK, "pyproject.toml: is not valid TOML: .*line 1"),

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from evaluator import discovery
 from evaluator.metrics import METRICS, CellRuns, GradedRun, grade_run, measure, split_wall_time
-from evaluator.trace import Ended, Trace
+from evaluator.trace import Ended, ReportedUsage, Trace
 
 TASK = discovery.tasks()["tool_calling"]
 
@@ -132,7 +132,42 @@ def test_what_was_not_observed_is_none() -> None:
         "source_lines",
         "import_s_p50",
         "peak_memory_mb_max",
+        "injected_tokens_per_call",
+        "differences_explained",
+        "differences_unexplained",
+        "reported_prompt_tokens_mean",
+        "reported_completion_tokens_mean",
+        "prompt_tokens_discrepancy",
+        "completion_tokens_discrepancy",
     }
+
+
+def test_injected_tokens_are_a_mean_over_calls_and_not_over_runs() -> None:
+    run = graded(trace())
+    runs = (
+        replace(run, injected_tokens=30, compared_calls=1),
+        replace(run, injected_tokens=-10, compared_calls=3),
+        replace(run, injected_tokens=None, compared_calls=5),
+        replace(run, injected_tokens=0, compared_calls=0),
+    )
+    values = measure(CellRuns(runs, None, differences_explained=3, differences_unexplained=0))
+    assert values["injected_tokens_per_call"] == 5.0
+    assert (values["differences_explained"], values["differences_unexplained"]) == (3, 0)
+
+
+def test_the_frameworks_own_count_beside_the_wires() -> None:
+    def reported(input_tokens: int, output_tokens: int) -> GradedRun:
+        own = ReportedUsage(input_tokens=input_tokens, output_tokens=output_tokens)
+        return graded(trace().model_copy(update={"reported_usage": own}))
+
+    assert (reported(150, 10).reported_prompt_tokens, reported(150, 10).reported_completion_tokens) == (150, 10)
+    # the wire has 100 and 10 tokens a run; the run without a report does not count
+    values = measure(CellRuns((reported(150, 10), reported(110, 10), graded(trace())), None))
+    assert values["reported_runs"] == 2
+    assert (values["reported_prompt_tokens_mean"], values["reported_completion_tokens_mean"]) == (130, 10)
+    assert (values["prompt_tokens_discrepancy"], values["completion_tokens_discrepancy"]) == (0.3, 0)
+    uncounted = replace(reported(150, 10), prompt_tokens=None)
+    assert measure(CellRuns((uncounted, reported(90, 10)), None))["prompt_tokens_discrepancy"] == -0.1
 
 
 def test_the_table_of_metrics() -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import key, model_call, trace
+from factories import key, model_call, setup, trace
+from played import Change, changed, played, system
 from rich.console import Console
 from test_discovery import PYPROJECT, make_framework
 
 from evaluator import discovery, scorecard
 from evaluator.metrics import METRICS
-from evaluator.trace import Trace, trace_path, write_trace
+from evaluator.tokens import count_tokens
+from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
 
 IMPLEMENTATION = '"""Docstring."""\n\nasync def run(brief, model):\n    return "Hello."\n'
 
@@ -213,7 +215,7 @@ def test_markdown(project: Path) -> None:
     assert "| CPU | A CPU |" in text and "| dates | 2025-01-02 |" in text
     assert str(project) not in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("| ") and "\\|" not in line}
-    assert len(widths) == 2  # tables of cells, and of the set-up
+    assert len(widths) == 3  # tables of cells, of the set-up, and of differences
 
 
 def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
@@ -222,6 +224,103 @@ def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
     text = (project / "SCORECARD.md").read_text()
     assert "1.5 billion" in text
     assert "deterministic model" not in text
+
+
+NICE = "Be nice & <b>brief</b>."
+
+
+ADD_NICE = system(lambda text: f"{text}\n\n{NICE}")
+
+
+def write_compared(project: Path, deviation: str, change: Change = ADD_NICE) -> None:
+    """Two plain runs of the baseline and two changed ones of x, whose deviation number 2 is as given."""
+    text = PYPROJECT.partition("[[tool")[0] + f"[[tool.bakeoff.deviations]]\nnote = 'It adds that.'\n{deviation}"
+    (project / "implementations" / "x" / "pyproject.toml").write_text(text)
+    for case in ("stock-and-quote", "two-orders"):
+        for framework in ("baseline", "x"):
+            run = played("tool_calling", case, framework=framework)
+            if framework == "x":
+                run = changed(run, change)
+                run.reported_usage = ReportedUsage(input_tokens=300, output_tokens=40)
+            write_trace(project / "traces", run.model_copy(update={"setup": setup(**digests(project, framework))}))
+
+
+def test_injected_tokens_and_explained_differences(project: Path) -> None:
+    write_compared(project, "differences = ['added system text']")
+    built = score(project)
+    cells = cells_of(project)
+    assert cells["scripted", "baseline"]["injected_tokens_per_call"] == 0
+    injected = cells["scripted", "x"]["injected_tokens_per_call"]
+    assert injected == pytest.approx(count_tokens(NICE), abs=2)
+    assert (cells["scripted", "x"]["differences_explained"], cells["scripted", "x"]["differences_unexplained"]) == (
+        1,
+        0,
+    )
+    [baseline, x] = json.loads((project / "scorecard.json").read_text())["parity"]
+    assert (baseline["framework"], baseline["differences"]) == ("baseline", [])
+    [difference] = x["differences"]
+    assert (difference["name"], difference["runs"], difference["deviations"]) == ("added system text", 2, [2])
+    assert x["injected_tokens_per_call"] == injected
+    assert built.notes == ()
+    text = (project / "SCORECARD.md").read_text()
+    tokens = f"+{injected:.1f}".removesuffix(".0")
+    assert f"| X | {tokens} | 1 | 0 |" in text
+    own = f"+{difference['tokens_per_call']:.1f}".removesuffix(".0")
+    row = f"| added system text | 2/2 ({own}) | 2 | Be nice &amp; &lt;b&gt;brief&lt;/b&gt;. |"
+    assert row in text
+    assert "2. X, all tasks: It adds that." in text
+    assert text.count("<sup>2</sup>") == 2  # a deviation without a task: in the cell and in the total
+
+
+def test_an_unexplained_difference_stands_out(project: Path) -> None:
+    write_compared(project, "differences = ['changed *']")
+    score(project)
+    assert cells_of(project)["scripted", "x"]["differences_unexplained"] == 1
+    assert "| **unexplained** | Be nice" in (project / "SCORECARD.md").read_text()
+
+
+def test_parity_is_shown_for_the_scripted_model_only(project: Path) -> None:
+    for framework in ("baseline", "x"):
+        write_trace(project / "traces", played("tool_calling", "two-orders", framework=framework, model="my-model"))
+    score(project)
+    assert cells_of(project)["my-model", "x"]["injected_tokens_per_call"] == 0
+    assert "## Parity" not in (project / "SCORECARD.md").read_text()
+
+
+def test_without_a_baseline_there_are_no_injected_tokens(project: Path) -> None:
+    write_trace(project / "traces", played("tool_calling", "two-orders"))
+    score(project)
+    assert cells_of(project)["scripted", "x"]["injected_tokens_per_call"] is None
+
+
+def test_a_run_that_cannot_be_compared_still_counts(project: Path) -> None:
+    run = played("tool_calling", "two-orders")
+    run.model_calls[0].request = "no request"
+    write_trace(project / "traces", run.model_copy(update={"setup": setup(**digests(project, "x"))}))
+    [note] = score(project).notes
+    assert note.startswith("scripted/x/tool_calling/two-orders.1.json: cannot be compared with the spec: Attribute")
+    cell = cells_of(project)["scripted", "x"]
+    assert (cell["runs"], cell["injected_tokens_per_call"], cell["differences_explained"]) == (1, None, None)
+
+
+def test_what_the_frameworks_say_of_themselves(project: Path) -> None:
+    write_compared(project, "")
+    score(project)
+    cell = cells_of(project)["scripted", "x"]
+    wire = cell["prompt_tokens_mean"]
+    assert cell["prompt_tokens_discrepancy"] == pytest.approx(300 / wire - 1, rel=1e-4)
+    text = (project / "SCORECARD.md").read_text()
+    percent = f"{100 * (300 / wire - 1):+.1f} %".replace("-", "−")
+    assert "### What the frameworks say of themselves" in text
+    assert "| X | 0/2 | – | – |" in text  # the baseline, which has the same title here
+    assert f"| X | 2/2 | {percent} |" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "–"), (0, "exact"), (0.0, "exact"), (-0.335, "−33.5 %"), (26.0, "+2600.0 %")]
+)
+def test_discrepancy(value: float | None, shown: str) -> None:
+    assert scorecard.discrepancy(value) == shown
 
 
 def test_no_traces(project: Path) -> None:

@@ -122,25 +122,74 @@ async def test_runs_at_once_in_one_worker_do_not_mix(make_framework: MakeFramewo
     worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
     await worker.start()
     wanted = {f"run-{number}": str(number) for number in range(1, 5)}
-    calls: list[dict[str, Any]] = []
-    done: dict[str, dict[str, Any]] = {}
+    calls: dict[str, list[dict[str, Any]]] = {run: [] for run in wanted}
     try:
-        assert worker._process is not None and worker._process.stdin is not None
-        for run, question in wanted.items():
-            worker._process.stdin.write(json.dumps(request(question, run)).encode() + b"\n")
-        while len(done) < len(wanted):
-            event = await asyncio.wait_for(worker._event(), 20)
-            if event["event"] == "done":
-                done[event["run"]] = event
-            else:
-                calls.append(event)
+        made = [worker.request(request(question, run), calls[run].append) for run, question in wanted.items()]
+        done = {event["run"]: event for event in await asyncio.gather(*made)}
     finally:
         await worker.stop()
     assert {run: event["answer"].split()[1] for run, event in done.items()} == wanted
-    assert len(calls) == 8
-    for call in calls:
-        assert call["arguments"] == {"order_id": f"O-500{wanted[call['run']]}"}
-        assert done[call["run"]]["start"] <= call["start"] <= call["end"] <= done[call["run"]]["end"]
+    for run, recorded in calls.items():
+        assert len(recorded) == 2
+        for call in recorded:
+            assert (call["run"], call["arguments"]) == (run, {"order_id": f"O-500{wanted[run]}"})
+            assert done[run]["start"] <= call["start"] <= call["end"] <= done[run]["end"]
+    assert max(event["start"] for event in done.values()) < min(event["end"] for event in done.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "limit_s", "first", "others"),
+    [
+        ("os._exit(3)", 30, WorkerError, "exit code 3"),
+        ("time.sleep(600)", 1, TimeoutError, "SIGKILL"),
+    ],
+)
+async def test_a_run_that_takes_the_worker_along_ends_the_others_in_it_and_those_after_go_on(
+    make_framework: MakeFramework, tmp_path: Path, code: str, limit_s: float, first: type[Exception], others: str
+) -> None:
+    framework = make_framework(
+        tool_calling=f"""
+        import asyncio, os, time
+
+        async def run(brief, model):
+            if brief.question == "die":
+                await asyncio.sleep(0.3)
+                {code}
+            if brief.question == "wait":
+                await asyncio.sleep(600)
+            return "alive"
+        """
+    )
+    worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
+    try:
+        await worker.start()
+        waiting = [worker.request(request("wait", run), print, 60) for run in ("run-2", "run-3")]
+        ended = await asyncio.gather(worker.request(request("die"), print, limit_s), *waiting, return_exceptions=True)
+        assert isinstance(ended[0], first)
+        assert all(isinstance(error, WorkerError) and others in str(error) for error in ended[1:])
+        with pytest.raises(WorkerError, match=others):
+            await worker.request(request(), print)
+        await worker.start()
+        assert (await worker.request(request(), print))["answer"] == "alive"
+    finally:
+        await worker.stop()
+
+
+async def test_the_worker_ends_a_run_at_its_limit_and_lives_on(make_framework: MakeFramework, tmp_path: Path) -> None:
+    framework = make_framework(
+        tool_calling="""
+        import asyncio
+
+        async def run(brief, model):
+            await asyncio.sleep(600 if brief.question == "hang" else 0)
+            return "alive"
+        """
+    )
+    hanging = request("hang")
+    hanging["model"]["timeout_s"] = 0.3
+    hung, following = await made(framework, tmp_path, hanging, request(run="run-2"))
+    assert (hung["error"], hung["answer"]) == ("timeout", "") and 0.3 <= hung["end"] - hung["start"] < 5
+    assert following["answer"] == "alive"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""What every folder of `implementations/` must do, whatever the framework.
+
+Where more than one behaviour is reasonable, each passes; the scorecard says which it is. A check that a
+framework truly cannot pass is an expected failure: a deviation in its `pyproject.toml` has
+`conformance: <check>` among its `differences`.
+"""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluator import discovery, probes
+from evaluator.discovery import Framework, implementation_path
+from evaluator.environments import find_uv
+from evaluator.probes import EXPECTED_FAILURE
+from evaluator.pytest_plugin import TestedProbe, TestedProbes, marks_of
+
+FRAMEWORKS, TASKS = discovery.frameworks(), discovery.tasks()
+OUTSIDE = "outside"
+"""The check that nothing is done outside, as a deviation names it."""
+
+each_framework = pytest.mark.parametrize(
+    "framework", [pytest.param(framework, marks=marks_of(framework), id=name) for name, framework in FRAMEWORKS.items()]
+)
+each_task = pytest.mark.parametrize(
+    ("framework", "task"),
+    [
+        pytest.param(framework, task, marks=marks_of(framework, task), id=f"{name}/{task}")
+        for name, framework in FRAMEWORKS.items()
+        for task in TASKS
+    ],
+)
+
+
+# --- the folder ------------------------------------------------------------------------------
+
+
+@each_framework
+def test_a_folder_is_a_project_and_one_module_for_each_task(framework: Framework) -> None:
+    files = {path.name for path in framework.folder.iterdir() if path.is_file()}
+    assert files == {"pyproject.toml", "uv.lock", *(f"{task}.py" for task in TASKS)}
+
+
+@each_framework
+def test_the_metadata_are_sound(framework: Framework) -> None:
+    project = tomllib.loads((framework.folder / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["uv"]["package"] is False
+    assert project["project"]["requires-python"] == ">=3.11,<3.14"
+    without_floor = [line for line in project["project"]["dependencies"] if not re.search(r">=|==", line)]
+    assert not without_floor, "without a version floor uv may resolve years back"
+    assert {*framework.by_hand} <= {*TASKS}
+    assert {deviation.task for deviation in framework.deviations} <= {None, *TASKS}
+
+
+@each_framework
+def test_an_expected_failure_is_of_a_check_that_there_is(framework: Framework) -> None:
+    checks = {(probe.name, case.task) for probe in probes.PROBES for case in probe.cases}
+    checks |= {(OUTSIDE, task) for task in TASKS}  # seen in any of them
+    for deviation in framework.deviations:
+        named = [name for name in deviation.differences if name.startswith(EXPECTED_FAILURE)]
+        for name in (difference.removeprefix(EXPECTED_FAILURE) for difference in named):
+            there_are = {task for check, task in checks if check == name}
+            assert there_are, f"there is no check {name!r}"
+            assert deviation.task in {None, *there_are}, f"{name} is not checked in {deviation.task}"
+
+
+@each_framework
+def test_the_lock_is_in_date(framework: Framework) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
+    command = [find_uv(), "lock", "--check", "--offline", "--project", str(framework.folder)]
+    check = subprocess.run(command, capture_output=True, text=True, cwd=framework.folder, env=environment, check=False)
+    assert check.returncode == 0, check.stderr
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "tasks" else set()
+            names.add(node.module or "")
+    return names - {"tasks"}
+
+
+@each_task
+def test_an_implementation_imports_nothing_of_ours_but_its_task(framework: Framework, task: str) -> None:
+    names = imported(implementation_path(framework.folder, task))
+    ours = {name for name in names if name.split(".")[0] in ("tasks", "evaluator", "implementations")}
+    assert ours <= {"tasks.base", f"tasks.{task}.spec"}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@each_task
+def test_an_implementation_imports_nothing_beyond_its_framework(
+    framework: Framework, task: str, tested_probes: TestedProbes
+) -> None:
+    tested_probes.provision(framework)
+    locked = tomllib.loads((framework.folder / "uv.lock").read_text(encoding="utf-8"))["package"]
+    names = {canonical(package["name"]) for package in locked}
+    [site_packages] = (framework.folder / ".venv" / "lib").glob("python3*/site-packages")
+    provided = set(sys.stdlib_module_names) | {"tasks"}
+    for package in distributions(path=[str(site_packages)]):
+        if canonical(package.metadata["Name"]) in names:
+            provided |= {file.parts[0].removesuffix(".py") for file in package.files or [] if file.suffix == ".py"}
+    foreign = {name.split(".")[0] for name in imported(implementation_path(framework.folder, task))} - provided
+    assert not foreign
+
+
+# --- runs ------------------------------------------------------------------------------------
+
+
+def test_probe(probed: TestedProbe) -> None:
+    behaviour = probed.behaviour
+    assert behaviour.acceptable, "\n".join([behaviour.words, behaviour.quote, *map(str, probed.traces)])
+
+
+def outside_parameters() -> list[Any]:
+    parameters = []
+    for framework in FRAMEWORKS.values():
+        marks = marks_of(framework)
+        if (note := probes.expected_failure(framework, OUTSIDE)) is not None:
+            marks.append(pytest.mark.xfail(reason=note, strict=True))
+        parameters.append(pytest.param(framework, marks=marks, id=framework.name))
+    return parameters
+
+
+@pytest.mark.parametrize("framework", outside_parameters())
+def test_calls_the_gateway_and_does_nothing_else_outside_its_scratch_folder(
+    framework: Framework, tested_probes: TestedProbes
+) -> None:
+    tested_probes.make_all(framework)
+    found = tested_probes.outside(framework)
+    assert not found, "\n".join(found)

@@ -1,0 +1,72 @@
+"""Every framework × task: nothing differs on the wire from the spec that no deviation explains.
+
+The baseline's side comes from the committed traces, so that the tests of one framework need that one alone.
+"""
+
+from functools import cache
+
+import pytest
+
+from evaluator import ROOT, discovery, parity, parity_report
+from evaluator.discovery import Framework, Task
+from evaluator.pytest_plugin import TestedRuns
+from evaluator.runner import Job
+from evaluator.trace import Key, Trace, read_trace, trace_path
+from tasks.base import of_size
+
+TRACES = ROOT / "traces"
+FRAMEWORKS, TASKS = discovery.frameworks(), discovery.tasks()
+DEVIATIONS = discovery.numbered_deviations(FRAMEWORKS.values())
+
+
+def marked(framework: Framework, *tasks: Task) -> list[pytest.MarkDecorator]:
+    return [getattr(pytest.mark, name) for name in (framework.name, *(task.name for task in tasks))]
+
+
+@cache
+def compared(framework: Framework, task: Task, runs: TestedRuns, option: pytest.Config) -> parity.Parity:
+    """What differs in the runs of all chosen cases. They are those that `test_implementations.py` makes, too."""
+    if option.getoption("model") != "scripted":
+        pytest.skip("a real model goes its own way: compare its traces with `bakeoff parity -m MODEL`")
+    comparisons = []
+    for case in of_size(task.load(), option.getoption("cases")):
+        beside = Job(FRAMEWORKS[discovery.BASELINE], task, case, 1)
+        if not runs.recorded(beside, TRACES):
+            again = f"uv run bakeoff run -f {discovery.BASELINE} -m scripted --cases full --traces traces"
+            pytest.fail(f"traces/scripted/{discovery.BASELINE}: {task.name} {case.id} is out of date: `{again}`")
+        key = Key(model="scripted", framework=discovery.BASELINE, task=task.name, case=case.id, trial=1)
+        theirs, ours = read_trace(trace_path(TRACES, key)), read_trace(runs.make(Job(framework, task, case, 1)).trace)
+        assert isinstance(theirs, Trace) and isinstance(ours, Trace)
+        comparisons.append(parity.compare(parity.observe(ours, task), parity.observe(theirs, task)))
+    return parity.summarise(comparisons, DEVIATIONS[framework.name])
+
+
+@pytest.mark.parametrize(
+    ("framework", "task"),
+    [
+        pytest.param(framework, task, marks=marked(framework, task), id=f"{framework.name}/{task.name}")
+        for framework in FRAMEWORKS.values()
+        for task in TASKS.values()
+    ],
+)
+def test_every_difference_is_explained(
+    framework: Framework, task: Task, tested_runs: TestedRuns, pytestconfig: pytest.Config
+) -> None:
+    unexplained = compared(framework, task, tested_runs, pytestconfig).unexplained
+    lines = [f"{finding.name}: {parity_report.one_line(finding.example, 200)}" for finding in unexplained]
+    assert not lines, "\n".join(["no deviation explains", *lines])
+
+
+@pytest.mark.parametrize(
+    "framework",
+    [pytest.param(framework, marks=marked(framework), id=framework.name) for framework in FRAMEWORKS.values()],
+)
+def test_every_deviation_explains_something(
+    framework: Framework, tested_runs: TestedRuns, pytestconfig: pytest.Config
+) -> None:
+    if pytestconfig.getoption("cases") != "full":
+        pytest.skip("some differences show in a few cases only: needs --cases full")
+    every_task = [compared(framework, task, tested_runs, pytestconfig) for task in TASKS.values()]
+    found = parity.stale(every_task, DEVIATIONS[framework.name])
+    stale = [f"deviation {number}: {pattern!r}" for number, pattern in found]
+    assert not stale, "\n".join(["no such difference is left; take out", *stale])
