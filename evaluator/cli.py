@@ -1,5 +1,6 @@
 """The command line: `bakeoff run`, `score`, `parity`, `list`, `bench`."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluator import ROOT, discovery, models, parity_report, runner, scorecard
-from evaluator.discovery import Framework, MetadataError, Task, implementation_path
+from evaluator import ROOT, discovery, models, parity_report, probes, runner, scorecard
+from evaluator.discovery import MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
 from evaluator.local_model import LocalModelError
 from evaluator.parity import SCRIPTED
@@ -79,6 +80,8 @@ TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Whe
 
     bakeoff run -m scripted --cases full          all cases against the scripted model: is everything carried through?
 
+    bakeoff run -m probes -f crewai               what a framework does when model, tool or user do something unusual
+
     bakeoff run -f langgraph,baseline -t handoff  two frameworks on one task
 
     bakeoff run -m qwen3 --base-url http://localhost:11434/v1 --cases standard --trials 3"""
@@ -87,7 +90,10 @@ def run(
     framework: FrameworkOption = None,
     task: TaskOption = None,
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="MODEL", help="'local', 'scripted', or a name with --base-url.")
+        str,
+        typer.Option(
+            "--model", "-m", metavar="MODEL", help="'local', 'scripted', 'probes', or a name with --base-url."
+        ),
     ] = "local",
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="OpenAI-compatible server that has the model.")
@@ -122,17 +128,22 @@ def run(
     spec = models.resolve(model, base_url, key_variable)
     frameworks = _chosen(framework, discovery.frameworks(), "framework")
     chosen_tasks = _chosen(task, discovery.tasks(), "task")
-    plan = [(a_task, _cases(a_task, cases, len(chosen_tasks))) for a_task in chosen_tasks]
-    settings = runner.Settings(
-        model=spec, timeout_s=timeout or spec.timeout_s, jobs=jobs or spec.jobs, max_model_calls=max_model_calls
-    )
+    probing = spec.name == models.PROBES_NAME
+    if probing:
+        settings = probes.settings(jobs=jobs or spec.jobs)
+        all_jobs = probes.jobs(frameworks, [a_task.name for a_task in chosen_tasks])
+    else:
+        settings = runner.Settings(
+            model=spec, timeout_s=timeout or spec.timeout_s, jobs=jobs or spec.jobs, max_model_calls=max_model_calls
+        )
+        plan = [(a_task, _cases(a_task, cases, len(chosen_tasks))) for a_task in chosen_tasks]
+        all_jobs = runner.matrix(frameworks, plan, trials)
     for path in (implementation_path(f.folder, a_task.name) for f in frameworks for a_task in chosen_tasks):
         if not path.is_file():
             raise UsageMistake(f"{_shown(path)}: there is no such file; choose frameworks with -f and tasks with -t")
-    all_jobs = runner.matrix(frameworks, plan, trials)
     with runner.exclusive(traces):
         try:
-            uvloop.run(_run(frameworks, all_jobs, settings, traces, rerun))
+            uvloop.run(_run(all_jobs, settings, traces, rerun))
         except KeyboardInterrupt:
             raise Stopped from None
     shown = {(job.framework.name, job.task.name) for job in all_jobs}
@@ -140,23 +151,24 @@ def run(
         traces / spec.name, keep=lambda key: key.model == spec.name and (key.framework, key.task) in shown
     )
     scorecard.print_scorecard(console, card, f"`bakeoff score --traces {_shown(traces)}`")
+    if any(probes.unexpected(behaviour, discovery.frameworks()) for behaviour in card.behaviours):
+        raise typer.Exit(1)
 
 
-async def _run(
-    frameworks: Sequence[Framework], jobs: Sequence[runner.Job], settings: runner.Settings, traces: Path, rerun: bool
-) -> None:
-    for framework in frameworks:
+async def _run(jobs: Sequence[runner.Job], settings: runner.Settings, traces: Path, rerun: bool) -> None:
+    records = runner.Records(settings, await asyncio.to_thread(models.digest, settings.model, console))
+    missing = list(jobs) if rerun else records.missing(jobs, traces)
+    if done := len(jobs) - len(missing):
+        again = "" if missing else "; --rerun makes them again"
+        _say(f"{done} of {len(jobs)} runs are recorded already in {_shown(traces)}{again}")
+    if not missing:
+        return
+    for framework in dict.fromkeys(job.framework for job in missing):
         await provision(framework, _say)
-    task_names = list(dict.fromkeys(job.task.name for job in jobs))
-    async with runner.harness(settings, task_names, console) as harness:
-        missing = [job for job in jobs if rerun or not harness.recorded(job, traces)]
-        done = len(jobs) - len(missing)
-        if done:
-            again = "" if missing else "; --rerun makes them again"
-            _say(f"{done} of {len(jobs)} runs are recorded already in {_shown(traces)}{again}")
-        if missing:
-            with Progress(console, missing, settings.jobs) as progress:
-                await runner.run_all(harness, missing, traces, settings.jobs, progress.started, progress.finished)
+    task_names = list(dict.fromkeys(job.task.name for job in missing))
+    async with runner.harness(settings, task_names, console, records=records) as harness:
+        with Progress(console, missing, settings.jobs) as progress:
+            await runner.run_all(harness, missing, traces, settings.jobs, progress.started, progress.finished)
 
 
 @app.command(
@@ -236,7 +248,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
                 {"name": f.name, "title": f.title, "version": f.version, "homepage": f.homepage} for f in frameworks
             ],
             "tasks": [{"name": name, "cases": counts} for name, counts in sizes.items()],
-            "models": ["scripted", "local"],
+            "models": list(models.BUILT_IN),
         }
         console.print_json(data=listed)
         return
@@ -248,7 +260,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
     for name, counts in sizes.items():
         table.add_row(name, *(str(counts[size]) for size in SIZES))
     console.print(table)
-    console.print("\nModels: scripted, local, or any name together with --base-url URL")
+    console.print(f"\nModels: {', '.join(models.BUILT_IN)}, or any name together with --base-url URL")
 
 
 @app.command(epilog="[bold]Example[/]\n\n    bakeoff bench --seconds 5")

@@ -20,6 +20,8 @@ DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 PROBES_NAME = "probes"
 """The model that misbehaves on purpose: see `evaluator/probes.py`."""
 
+BUILT_IN = ("local", "scripted", PROBES_NAME)
+
 
 class ModelError(ValueError):
     """A model cannot be used as asked. The message says why and what to do."""
@@ -47,9 +49,10 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
         if name == "local":
             return ModelSpec(name, timeout_s=300, jobs=1)
         raise ModelError(
-            f"--model {name!r} is unknown: use 'scripted', 'local', or any name together with --base-url URL"
+            f"--model {name!r} is unknown: use {', '.join(map(repr, BUILT_IN))}, "
+            "or any name together with --base-url URL"
         )
-    if name in ("scripted", PROBES_NAME, "local", "replay"):
+    if name in (*BUILT_IN, "replay"):
         raise ModelError(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
     try:
         usable = URL(base_url).scheme in ("http", "https") and bool(URL(base_url).host)
@@ -63,28 +66,34 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
     return ModelSpec(name, timeout_s=120, jobs=1, endpoint=Endpoint(name, base_url, key))
 
 
-@dataclass(frozen=True)
-class RunningModel:
-    """A model that is up: what answers, and its digest. `knows_cases` if replies depend on what is expected."""
+def knows_cases(spec: ModelSpec) -> bool:
+    """Whether the model's replies depend on what a case expects."""
+    return spec.endpoint is None and spec.name in ("scripted", PROBES_NAME)
 
-    upstream: Upstream
-    digest: str
-    knows_cases: bool = False
+
+def digest(spec: ModelSpec, console: Console) -> str:
+    """16 hex digits over what decides the model's answers, as far as it can be known. Nothing is started.
+
+    Weights are fetched if they are not there. Raises `WeightsError`, `LocalModelError`.
+    """
+    if spec.endpoint is not None:
+        return hashlib.sha256(f"{spec.name} {spec.endpoint.base_url}".encode()).hexdigest()[:16]
+    if spec.name == "scripted":
+        return scripted_digest()
+    if spec.name == PROBES_NAME:
+        return probes_digest()
+    return local_model.model_digest(local_model.local_model(console), local_model.Settings())[:16]
 
 
 @contextlib.asynccontextmanager
-async def running(spec: ModelSpec, console: Console) -> AsyncIterator[RunningModel]:
+async def running(spec: ModelSpec, console: Console) -> AsyncIterator[Upstream]:
     """Bring the model up, fetching weights if need be; it is down again at the end."""
     if spec.endpoint is not None:
-        digest = hashlib.sha256(f"{spec.name} {spec.endpoint.base_url}".encode()).hexdigest()[:16]
-        yield RunningModel(HttpUpstream(spec.endpoint), digest)
+        yield HttpUpstream(spec.endpoint)
     elif spec.name == "scripted":
-        yield RunningModel(ScriptedUpstream(), scripted_digest(), knows_cases=True)
+        yield ScriptedUpstream()
     elif spec.name == PROBES_NAME:
-        yield RunningModel(ProbeUpstream(), probes_digest(), knows_cases=True)
+        yield ProbeUpstream()
     else:
-        local = local_model.local_model(console)
-        server = local_model.LocalServer(local, console=console)
-        async with server:
-            digest = local_model.model_digest(local, server.settings)[:16]
-            yield RunningModel(HttpUpstream(Endpoint(local_model.NAME, server.base_url)), digest)
+        async with local_model.LocalServer(local_model.local_model(console), console=console) as server:
+            yield HttpUpstream(Endpoint(local_model.NAME, server.base_url))

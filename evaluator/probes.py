@@ -7,7 +7,7 @@ whether it will do. Where more than one answer is reasonable, each of them will 
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -599,6 +599,49 @@ def _together(verdicts: Sequence[Verdict]) -> tuple[str, bool, str]:
     words = "; ".join(dict.fromkeys(verdict.words for verdict in ordered))
     quote = "; ".join(dict.fromkeys(verdict.quote for verdict in ordered if verdict.quote))
     return words, all(verdict.acceptable for verdict in ordered), quote[:_QUOTED]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What several frameworks did alike in one probe. `tasks` are None where it is all tasks of the probe."""
+
+    probe: str
+    meaning: str
+    words: str
+    acceptable: bool
+    frameworks: tuple[tuple[str, tuple[str, ...] | None], ...]
+
+
+def shared(behaviours: Iterable[Behaviour]) -> list[Shared]:
+    """The behaviours by what was done: for each probe the most common first, what will not do last."""
+    tasks_of: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str, bool], dict[str, list[str]]] = {}
+    for one in behaviours:
+        tasks_of.setdefault((one.probe, one.framework), []).append(one.task)
+        alike = groups.setdefault((one.probe, one.words, one.acceptable), {})
+        alike.setdefault(one.framework, []).append(one.task)
+    rows = [
+        Shared(
+            probe=probe,
+            meaning=_BY_NAME[probe].meaning,
+            words=words,
+            acceptable=acceptable,
+            frameworks=tuple(
+                (name, None if tasks == tasks_of[probe, name] else tuple(tasks)) for name, tasks in alike.items()
+            ),
+        )
+        for (probe, words, acceptable), alike in groups.items()
+    ]
+    return sorted(
+        rows, key=lambda row: (PROBES.index(_BY_NAME[row.probe]), not row.acceptable, -len(row.frameworks), row.words)
+    )
+
+
+def unexpected(behaviour: Behaviour, frameworks: Mapping[str, Framework]) -> bool:
+    """Whether a behaviour will not do, and no deviation of its framework says why it cannot be otherwise."""
+    framework = frameworks.get(behaviour.framework)
+    note = expected_failure(framework, behaviour.probe, behaviour.task) if framework else None
+    return not behaviour.acceptable and note is None
 
 
 def expected_failure(framework: Framework, check: str, task: str | None = None) -> str | None:

@@ -152,14 +152,14 @@ class TestedRuns:
 
     def make(self, job: runner.Job) -> TestedRun:
         """The graded run of `job`, made if it was not yet."""
-        key = self._harness.key(job)
+        key = self._harness.records.key(job)
         if key not in self._made:
             self._made[key] = self._background.run(self._run(job))
         return self._made[key]
 
     def recorded(self, job: runner.Job, traces: Path) -> bool:
         """Whether `traces` have this run as it would be made now."""
-        return self._harness.recorded(job, traces)
+        return self._harness.records.has(job, traces)
 
     async def _run(self, job: runner.Job) -> TestedRun:
         await provision(job.framework, self._say)
@@ -180,7 +180,7 @@ class TestedProbes:
 
     def make(self, jobs: Sequence[runner.Job]) -> TestedProbe:
         """What one probe shows of one framework on one task, made if it was not yet."""
-        keys = [self._harness.key(job) for job in jobs]
+        keys = [self._harness.records.key(job) for job in jobs]
         if not self._made.keys() >= set(keys):
             self._made |= zip(keys, self._shared.background.run(self._run(jobs)), strict=True)
         [behaviour] = probes.behaviours(self._made[key] for key in keys)
@@ -222,7 +222,7 @@ class _Shared:
         """A harness that is there until the session ends."""
 
         async def up() -> runner.Harness:
-            made = runner.harness(settings, list(discovery.tasks()), Console(stderr=True), self.pool)
+            made = runner.harness(settings, list(discovery.tasks()), Console(stderr=True), pool=self.pool)
             return await self.opened.enter_async_context(made)
 
         return self.background.run(up())

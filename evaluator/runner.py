@@ -19,12 +19,12 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from rich.console import Console
 
-from evaluator import ROOT, discovery
+from evaluator import ROOT, discovery, models
 from evaluator.discovery import Framework, Task, implementation_digest, lock_digest, task_digest
 from evaluator.embedding import MODEL_NAME as EMBEDDING_NAME
 from evaluator.embedding import Embedder
 from evaluator.gateway import Gateway, GatewayRun
-from evaluator.models import ModelSpec, RunningModel, running
+from evaluator.models import ModelSpec
 from evaluator.trace import (
     Ended,
     Key,
@@ -156,14 +156,13 @@ class Pool:
         return worker
 
 
-class Harness:
-    """A model behind a gateway, and workers. Use `harness()` to make one."""
+class Records:
+    """Which runs are recorded, and what a record of a run holds. Nothing is started for it."""
 
-    def __init__(self, settings: Settings, model: RunningModel, gateway: Gateway, pool: Pool) -> None:
+    def __init__(self, settings: Settings, model_digest: str) -> None:
         self._settings = settings
-        self._model = model
-        self._gateway = gateway
-        self._pool = pool
+        self._model_digest = model_digest
+        self.knows_cases = models.knows_cases(settings.model)
         self._digests: dict[tuple[str, str], dict[str, str]] = {}
 
     def key(self, job: Job) -> Key:
@@ -176,7 +175,7 @@ class Harness:
             trial=job.trial,
         )
 
-    def recorded(self, job: Job, traces: Path) -> bool:
+    def has(self, job: Job, traces: Path) -> bool:
         """Whether a usable trace of this run is there: same code, lock, task, model, limits and question.
 
         Where only the expectation of the case has changed since, the trace takes the new one.
@@ -184,7 +183,7 @@ class Harness:
         trace = read_trace(trace_path(traces, self.key(job)))
         if not isinstance(trace, Trace) or trace.key != self.key(job):
             return False
-        setup = self._setup(job, trace.setup.python)
+        setup = self.setup(job, trace.setup.python)
         depends_on = {
             *("implementation_digest", "lock_digest", "task_digest", "model_digest"),
             *("temperature", "max_model_calls", "timeout_s"),
@@ -199,12 +198,13 @@ class Harness:
             return False
         case = _case_as_data(job.case)
         if trace.case != case:
-            if self._model.knows_cases:
+            if self.knows_cases:
                 return False
             write_trace(traces, trace.model_copy(update={"case": case}))
         return True
 
-    def _setup(self, job: Job, python: str) -> Setup:
+    def setup(self, job: Job, python: str) -> Setup:
+        """What the run's result depends on, and where it is made."""
         commit, dirty = _git()
         pair = (job.framework.name, job.task.name)
         if pair not in self._digests:
@@ -217,7 +217,7 @@ class Harness:
             framework_version=job.framework.version,
             harness_version=version("bakeoff"),
             **self._digests[pair],
-            model_digest=self._model.digest,
+            model_digest=self._model_digest,
             git_commit=commit,
             git_dirty=dirty,
             python=python,
@@ -227,12 +227,28 @@ class Harness:
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             temperature=self._settings.temperature,
             max_model_calls=self._settings.max_model_calls,
-            timeout_s=self._timeout_s(job),
+            timeout_s=self.timeout_s(job),
             jobs=self._settings.jobs,
         )
 
-    def _timeout_s(self, job: Job) -> float:
+    def timeout_s(self, job: Job) -> float:
+        """The time limit of the run, in seconds."""
         return self._settings.timeout_s if job.timeout_s is None else job.timeout_s
+
+    def missing(self, jobs: Sequence[Job], traces: Path) -> list[Job]:
+        """The jobs that are not recorded already; of jobs that belong together all or none."""
+        groups = [group for group in _groups(jobs) if not all(self.has(job, traces) for job in group)]
+        return [job for group in groups for job in group]
+
+
+class Harness:
+    """A model behind a gateway, and workers. Use `harness()` to make one."""
+
+    def __init__(self, settings: Settings, records: Records, gateway: Gateway, pool: Pool) -> None:
+        self._settings = settings
+        self.records = records
+        self._gateway = gateway
+        self._pool = pool
 
     async def run(self, job: Job) -> Trace:
         """Make one run. Whatever the framework does, this gives a trace of it.
@@ -240,7 +256,7 @@ class Harness:
         Raises `ModelGoneError` where the model's server fails.
         """
         worker = await self._pool.worker(job.framework)
-        setup = self._setup(job, worker.python)
+        setup = self.records.setup(job, worker.python)
         script = job.task.script(job.case)
         calls_let_through = self._settings.max_model_calls + self._settings.spare_model_calls
         live = self._gateway.open_run(script, calls_let_through, setup.timeout_s)
@@ -255,7 +271,7 @@ class Harness:
         start, end = done.get("start", asked), done.get("end", time.monotonic())
         ended = _ended(live, done, end - start, setup)
         return Trace(
-            key=self.key(job),
+            key=self.records.key(job),
             setup=setup,
             case=_case_as_data(job.case),
             model_calls=live.model_calls(start),
@@ -287,7 +303,7 @@ class Harness:
             embedding_name=EMBEDDING_NAME,
             temperature=self._settings.temperature,
             max_model_calls=self._settings.max_model_calls,
-            timeout_s=self._timeout_s(job),
+            timeout_s=self.records.timeout_s(job),
         )
         if self._pool.watch is not None:
             self._pool.watch.allow(model.base_url)
@@ -359,7 +375,12 @@ def _embedder(task_names: Sequence[str], console: Console) -> Embedder | None:
 
 @contextlib.asynccontextmanager
 async def harness(
-    settings: Settings, task_names: Sequence[str], console: Console, pool: Pool | None = None
+    settings: Settings,
+    task_names: Sequence[str],
+    console: Console,
+    *,
+    pool: Pool | None = None,
+    records: Records | None = None,
 ) -> AsyncIterator[Harness]:
     """Bring up the model and the gateway; whatever happens, nothing of it outlives this.
 
@@ -368,10 +389,12 @@ async def harness(
     async with contextlib.AsyncExitStack() as opened:
         if pool is None:
             pool = await opened.enter_async_context(Pool(settings, task_names, console))
-        model = await opened.enter_async_context(running(settings.model, console))
+        if records is None:
+            records = Records(settings, await asyncio.to_thread(models.digest, settings.model, console))
+        upstream = await opened.enter_async_context(models.running(settings.model, console))
         names = [settings.model.name, EMBEDDING_NAME]
-        gateway = await opened.enter_async_context(Gateway(model.upstream, pool.embedder, names))
-        yield Harness(settings, model, gateway, pool)
+        gateway = await opened.enter_async_context(Gateway(upstream, pool.embedder, names))
+        yield Harness(settings, records, gateway, pool)
 
 
 def matrix(frameworks: Iterable[Framework], tasks: Iterable[tuple[Task, Sequence[Case]]], trials: int) -> list[Job]:
@@ -437,12 +460,6 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
     for number, job in enumerate(jobs):
         groups.setdefault((job.framework.name, job.together) if job.together else number, []).append(job)
     return list(groups.values())
-
-
-def to_make(made_by: Harness, jobs: Sequence[Job], traces: Path) -> list[Job]:
-    """The jobs that are not recorded already; of jobs that belong together all or none."""
-    missing = [group for group in _groups(jobs) if not all(made_by.recorded(job, traces) for job in group)]
-    return [job for group in missing for job in group]
 
 
 @contextlib.contextmanager

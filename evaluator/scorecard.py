@@ -19,12 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator import discovery, parity
+from evaluator import discovery, parity, probes
 from evaluator.code_size import source_lines
 from evaluator.discovery import IMPLEMENTATIONS, Deviation, Framework, MetadataError, Task
 from evaluator.metrics import METRICS, CellRuns, GradedRun, Value, grade_run, measure
+from evaluator.models import PROBES_NAME
 from evaluator.parity import PARTS, SCRIPTED, Finding, Observation, Parity
 from evaluator.parity_report import as_data, per_call
+from evaluator.probes import Behaviour, Shared
 from evaluator.trace import DamagedTrace, Key, Trace, read_traces
 
 COMMAND = "uv run bakeoff score"
@@ -108,12 +110,14 @@ class Scorecard:
     """Cells sorted by model, task and framework (the baseline first), and what explains them.
 
     `parities` has what differs on the wire, for each cell that could be compared, in the order of
-    the cells. `setups` has for each model the values of every set-up field that occurs in its traces.
+    the cells. `behaviours` has what the frameworks did when probed. `setups` has for each model the
+    values of every set-up field that occurs in its traces.
     """
 
     cells: tuple[Cell, ...]
     totals: tuple[Cell, ...]
     parities: tuple[Parity, ...]
+    behaviours: tuple[Behaviour, ...]
     failures: tuple[Failure, ...]
     damaged: tuple[Damaged, ...]
     setups: dict[str, dict[str, list[Any]]]
@@ -188,11 +192,15 @@ def build(
     damaged: list[Damaged] = []
     keys: set[Key] = set()
     parity_notes: list[str] = []
+    probed: list[Trace] = []
     for item in read_traces(traces):
         if isinstance(item, DamagedTrace):
             damaged.append(Damaged(item.path.relative_to(traces).as_posix(), item.reason))
             continue
         if not keep(item.key):
+            continue
+        if item.key.model == PROBES_NAME:
+            probed.append(item)
             continue
         run = _graded(item, tasks, folders, keys)
         if isinstance(run, str):
@@ -212,7 +220,9 @@ def build(
 
     order = list(tasks)
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), discovery.baseline_first(key[1])))
-    with_runs = {name: folder for name, folder in folders.items() if any(name == key[1] for key in cells)}
+    behaviours = probes.behaviours(trace for trace in probed if trace.key.framework in folders)
+    named = {framework for _, framework, _ in cells} | {behaviour.framework for behaviour in behaviours}
+    with_runs = {name: folder for name, folder in folders.items() if name in named}
     frameworks, broken = _read_frameworks(folders)
     numbered = discovery.numbered_deviations(frameworks.values())
     parities = _parities(cells, sorted_keys, numbered)
@@ -233,6 +243,7 @@ def build(
             if (keys_of_pair := [key for key in sorted_keys if key[:2] == pair])
         ),
         parities=tuple(parities[key] for key in sorted_keys if key in parities),
+        behaviours=tuple(behaviours),
         failures=tuple(Failure(run.key, run.reasons) for run in failures),
         damaged=tuple(damaged),
         setups={
@@ -423,6 +434,7 @@ def to_json(scorecard: Scorecard) -> str:
         "totals": [_flat(cell) for cell in scorecard.totals],
         "metrics": [{"name": m.name, "meaning": m.meaning, "unit": m.unit, "better": m.better} for m in METRICS],
         "parity": [as_data(one) for one in scorecard.parities],
+        "behaviours": [asdict(behaviour) for behaviour in scorecard.behaviours],
         "failures": [{**failure.key.model_dump(), "reasons": failure.reasons} for failure in scorecard.failures],
         "damaged": [asdict(damaged) for damaged in scorecard.damaged],
         "setups": scorecard.setups,
@@ -523,9 +535,10 @@ def to_markdown(scorecard: Scorecard) -> str:
         _HOW_TO_READ,
         *(part for model in scorecard.models for part in _model_parts(scorecard, model)),
         *_parity_parts(scorecard),
+        *_behaviour_parts(scorecard),
         *_deviation_parts(scorecard),
     ]
-    if not scorecard.cells:
+    if not scorecard.cells and not scorecard.behaviours:
         parts.append("There are no traces to score.")
     if scorecard.notes:
         parts += ["## Notes", _bullets(escape(note, limit=2000) for note in scorecard.notes)]
@@ -695,6 +708,38 @@ def _in_runs(finding: Finding | None, runs: int) -> str:
     return f"{finding.runs}/{runs}{tokens}"
 
 
+def _behaviour_parts(scorecard: Scorecard) -> list[str]:
+    """What the frameworks do when something unusual happens, by what they do alike."""
+    if not scorecard.behaviours:
+        return []
+    rows = [
+        [first_of_probe, escape(row.words), "yes" if row.acceptable else "**no**", escape(_who(scorecard, row), 1000)]
+        for first_of_probe, row in _by_probe(scorecard, escape)
+    ]
+    return [
+        "## Behaviour",
+        f"What the frameworks did when the model, a tool or the user did something unusual, read off the traces of "
+        f"`bakeoff run -m {PROBES_NAME}`. Where more than one behaviour is reasonable, each will do. Tasks are named "
+        "where a framework did not do the same in all of the probe's tasks.",
+        _table(["probe", "what the framework does", "will do", "frameworks"], rows).replace("---:", "---"),
+    ]
+
+
+def _by_probe(scorecard: Scorecard, show: Callable[[str], str]) -> list[tuple[str, Shared]]:
+    """The rows of the table of behaviours; the first of each probe has its name and meaning."""
+    rows = probes.shared(scorecard.behaviours)
+    firsts = {id(next(group)) for _, group in groupby(rows, key=lambda row: row.probe)}
+    return [(f"{show(row.probe)}: {show(row.meaning)}" if id(row) in firsts else "", row) for row in rows]
+
+
+def _who(scorecard: Scorecard, row: Shared) -> str:
+    if {name for name, tasks in row.frameworks if tasks is None} == {one.framework for one in scorecard.behaviours}:
+        return "all"
+    return ", ".join(
+        scorecard.frameworks[name].title + (f" ({', '.join(tasks)})" if tasks else "") for name, tasks in row.frameworks
+    )
+
+
 def _deviation_parts(scorecard: Scorecard) -> list[str]:
     lines = [
         f"{number}. {escape(notes.title)}, {escape(task or 'all tasks')}: {escape(note, limit=2000)}"
@@ -781,7 +826,11 @@ def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN
         for title, cells in [*_by_task(scorecard.cells, model), *_by_task(scorecard.totals, model)]:
             console.print(_rich_table(scorecard, f"{model} · {title}", cells))
             console.print()
-    _print_failures(console, scorecard, file)
+    if scorecard.behaviours:
+        console.print(_behaviour_table(scorecard))
+        console.print()
+    if scorecard.cells:
+        _print_failures(console, scorecard, file)
     for note in scorecard.notes:
         console.print(Text(f"note: {note}"))
     if scorecard.damaged:
@@ -798,6 +847,16 @@ def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Tabl
     for cell in cells:
         name = scorecard.frameworks[cell.framework].title
         table.add_row(Text(name), *(Text(column.show(cell.metrics)) for column in columns))
+    return table
+
+
+def _behaviour_table(scorecard: Scorecard) -> Table:
+    table = Table(title=Text("Behaviour", style="bold"), title_justify="left", box=None, padding=(0, 1, 1, 0))
+    for title, ratio in (("probe", 3), ("what the framework does", 4), ("will do", 1), ("frameworks", 4)):
+        table.add_column(title, ratio=ratio)
+    for first_of_probe, row in _by_probe(scorecard, str):
+        cells = (first_of_probe, row.words, "yes" if row.acceptable else "NO", _who(scorecard, row))
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 

@@ -62,7 +62,7 @@ def open_harness(tmp_path: Path) -> OpenHarness:
         names = task_names or ["tool_calling"]
         async with (
             runner.Pool(settings, names, print, watch) as pool,
-            runner.harness(settings, names, print, pool) as made,
+            runner.harness(settings, names, print, pool=pool) as made,
         ):
             yield made
 

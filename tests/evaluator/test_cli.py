@@ -17,7 +17,7 @@ import pytest
 from played import Change, changed, played, system
 from test_discovery import PYPROJECT, make_framework
 
-from evaluator import ROOT, cli, discovery
+from evaluator import ROOT, cli, discovery, runner
 from evaluator.trace import Trace, read_traces, write_trace
 
 COMMANDS = ("run", "score", "parity", "list", "bench")
@@ -78,7 +78,7 @@ TASK = ("-t", "tool_calling")
         (("run", "-f", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("run", "-f", "baseline,nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("run", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, rag_qa, tool_calling"),
-        (("run", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use 'scripted', 'local', or any name"),
+        (("run", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use 'local', 'scripted', 'probes', or any name"),
         (("run", "-m", "../x"), "bakeoff: --model '../x': a name has letters"),
         (("run", "-m", "local", "--base-url", "http://127.0.0.1:9/v1"), "bakeoff: --model 'local' is built in: "),
         (("run", "-m", "x", "--base-url", "localhost:9"), "bakeoff: --base-url 'localhost:9': must "),
@@ -182,7 +182,7 @@ def test_the_list_is_json_where_asked(bakeoff: Bakeoff) -> None:
     assert all(framework["name"] in plain.out for framework in listed["frameworks"])
 
 
-def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path) -> None:
+def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = written(tmp_path / "mine.jsonl", [json.dumps(case) for case in CASES])
     command = ("run", "-m", "scripted", "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
     said = bakeoff(*command)
@@ -190,6 +190,7 @@ def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path) -> Non
     assert "\x1b" not in said.out
     traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
     assert {trace.key.case: trace.outcome.answer for trace in traces} == {case["id"]: case["answer"] for case in CASES}
+    monkeypatch.delattr(runner, "harness")  # nothing is started where every run is recorded
     again = bakeoff(*command)
     assert again.code == 0
     assert "2 of 2 runs are recorded already in traces; --rerun makes them again" in again.out

@@ -13,7 +13,7 @@ from conftest import MakeFramework, OpenHarness
 from evaluator import discovery, models, probes, runner
 from evaluator.discovery import Deviation, Framework
 from evaluator.probes import PROBES, Behaviour, behaviours
-from evaluator.runner import Job, run_all, to_make
+from evaluator.runner import Job, run_all
 from evaluator.trace import Trace, read_trace, read_traces, write_trace
 from evaluator.upstreams import probes as upstream
 from evaluator.upstreams.probes import FAULTS, SILENCE, ProbeScript, ProbeUpstream
@@ -123,6 +123,35 @@ def test_a_deviation_explains_a_failure_in_its_own_task(make_framework: MakeFram
     assert probes.expected_failure(framework, "unicode") == "cannot"
     assert probes.expected_failure(framework, "tool_error", "rag_qa") == "never"
     assert probes.expected_failure(framework, "other", "handoff") is None
+
+
+def test_only_an_unexplained_failure_is_unexpected(make_framework: MakeFramework) -> None:
+    deviations = (Deviation(task="handoff", note="cannot", differences=("conformance: unicode",)),)
+    frameworks = {"fake": dataclasses.replace(make_framework(), deviations=deviations)}
+    fails = Behaviour("unicode", "handoff", "fake", "question changed", acceptable=False)
+    assert not probes.unexpected(fails, frameworks)
+    assert probes.unexpected(dataclasses.replace(fails, task="rag_qa"), frameworks)
+    assert probes.unexpected(dataclasses.replace(fails, framework="gone"), frameworks)
+    assert not probes.unexpected(dataclasses.replace(fails, task="rag_qa", acceptable=True), frameworks)
+
+
+def test_what_frameworks_do_alike_is_said_once() -> None:
+    told = ("the model is told", True)
+    seen = [
+        Behaviour("unknown_tool", "handoff", "a", *told, quote="no such tool"),
+        Behaviour("unknown_tool", "handoff", "b", *told, quote="what?"),
+        Behaviour("unknown_tool", "handoff", "c", "lost", acceptable=False),
+        Behaviour("unknown_tool", "rag_qa", "a", *told),
+        Behaviour("unknown_tool", "rag_qa", "b", "the answer is empty", acceptable=True),
+        Behaviour("temperature", "rag_qa", "a", "sent", acceptable=True),
+    ]
+    rows = [(row.probe, row.words, row.frameworks) for row in probes.shared(seen)]
+    assert rows == [
+        ("temperature", "sent", (("a", None),)),
+        ("unknown_tool", "the model is told", (("a", None), ("b", ("handoff",)))),
+        ("unknown_tool", "the answer is empty", (("b", ("rag_qa",)),)),
+        ("unknown_tool", "lost", (("c", None),)),
+    ]
 
 
 def test_the_probing_model_is_built_in() -> None:
@@ -346,11 +375,13 @@ async def test_runs_that_belong_together_are_made_together_and_again_only_togeth
         ended.append(job)
 
     async with open_harness(model="probes", **limits()) as harness:
-        assert to_make(harness, jobs, tmp_path) == jobs
+        assert harness.records.missing(jobs, tmp_path) == jobs
         await run_all(harness, jobs, tmp_path, 1, started, finished)
-        assert to_make(harness, jobs, tmp_path) == []
+        assert harness.records.missing(jobs, tmp_path) == []
         (tmp_path / "probes/fake/tool_calling/concurrency-2.1.json").unlink()
-        assert [job.case.id for job in to_make(harness, jobs, tmp_path)] == [f"concurrency-{n}" for n in (1, 2, 3, 4)]
+        assert [job.case.id for job in harness.records.missing(jobs, tmp_path)] == [
+            f"concurrency-{n}" for n in (1, 2, 3, 4)
+        ]
     assert most == 4 and len(ended) == 5
     [both] = [each for each in behaviours(read(tmp_path)) if each.probe == "concurrency"] or [None]
     assert both is not None and both.words == "kept apart"

@@ -18,7 +18,6 @@ from conftest import LOCK, MakeFramework, OpenHarness
 
 from evaluator import ROOT, discovery, runner
 from evaluator.discovery import Task
-from evaluator.models import RunningModel
 from evaluator.runner import BusyError, Job, TracesError, exclusive, matrix, run_all
 from evaluator.trace import Trace, read_trace, read_traces, trace_path, write_trace
 
@@ -381,7 +380,9 @@ async def test_stopped_in_the_middle_no_worker_is_left_and_what_was_made_is_ther
         with contextlib.suppress(asyncio.CancelledError):
             await making
         worker = await harness._pool.worker(framework)
-        assert harness.recorded(jobs[0], tmp_path / "traces") and not harness.recorded(jobs[1], tmp_path / "traces")
+        assert harness.records.has(jobs[0], tmp_path / "traces") and not harness.records.has(
+            jobs[1], tmp_path / "traces"
+        )
     assert not worker.alive
 
 
@@ -396,7 +397,7 @@ async def two_runs(
     framework = make_framework(tool_calling=GOOD)
     jobs = [job(framework, id="first"), job(framework, id="second", question="Anybody there?")]
     async with open_harness() as harness:
-        assert not any(harness.recorded(each, tmp_path / "traces") for each in jobs)
+        assert not any(harness.records.has(each, tmp_path / "traces") for each in jobs)
         await run_all(harness, jobs, tmp_path / "traces", 1)
     return jobs, tmp_path / "traces"
 
@@ -410,7 +411,7 @@ def changed(job: Job, **changes: Any) -> Job:
 async def missing(open_harness: OpenHarness, jobs: list[Job], traces: Path, /, **limits: Any) -> list[str]:
     """The cases that would be run again."""
     async with open_harness(**limits) as harness:
-        return [job.case.id for job in jobs if not harness.recorded(job, traces)]
+        return [job.case.id for job in jobs if not harness.records.has(job, traces)]
 
 
 async def test_a_run_is_made_again_only_for_changed_code_lock_limits_or_case(
@@ -441,11 +442,10 @@ async def test_for_a_model_that_does_not_know_the_cases_a_new_expectation_is_tak
     jobs, traces = two_runs
     graded_anew = changed(jobs[0], facts=["hello"])
     async with open_harness() as harness:
-        before = read_trace(trace_path(traces, harness.key(jobs[0])))
-        model = harness._model
-        harness._model = RunningModel(model.upstream, model.digest, knows_cases=False)
-        assert harness.recorded(graded_anew, traces)
-        after = read_trace(trace_path(traces, harness.key(jobs[0])))
+        before = read_trace(trace_path(traces, harness.records.key(jobs[0])))
+        harness.records.knows_cases = False
+        assert harness.records.has(graded_anew, traces)
+        after = read_trace(trace_path(traces, harness.records.key(jobs[0])))
     assert isinstance(before, Trace) and isinstance(after, Trace)
     assert after.case["facts"] == [["hello"]]
     assert after == before.model_copy(update={"case": after.case})
@@ -460,10 +460,10 @@ async def test_a_damaged_trace_is_made_again(two_runs: tuple[list[Job], Path], o
     async with open_harness() as harness:
         for damage in (b"", b"{", b"[]", b"\xff", b"[" * 5000, other_case.encode(), other_run.encode()):
             path.write_bytes(damage)
-            assert not harness.recorded(jobs[0], traces)
-            assert harness.recorded(jobs[1], traces)
+            assert not harness.records.has(jobs[0], traces)
+            assert harness.records.has(jobs[1], traces)
         await run_all(harness, [jobs[0]], traces, 1)
-        assert harness.recorded(jobs[0], traces)
+        assert harness.records.has(jobs[0], traces)
 
 
 def test_only_one_process_may_write_to_the_same_traces(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from played import Change, changed, played, system
 from rich.console import Console
 from test_discovery import PYPROJECT, make_framework
 
-from evaluator import discovery, scorecard
+from evaluator import discovery, probes, scorecard
 from evaluator.metrics import METRICS
 from evaluator.tokens import count_tokens
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
@@ -403,3 +403,45 @@ def test_escape() -> None:
     assert scorecard.escape("a\n b") == "a b"
     assert scorecard.escape("x" * 400) == "x" * 299 + "…"
     assert scorecard.escape("<script>[a](b)|`") == "&lt;script&gt;\\[a\\](b)\\|\\`"
+
+
+# --- behaviours ------------------------------------------------------------------------------
+
+
+def probed(framework: str, **outcome: Any) -> Trace:
+    """A run of the probe whose model says nothing."""
+    [case] = [case for probe in probes.PROBES for case in probe.cases if (case.id, case.task) == EMPTY_CONTENT]
+    run = key(case.id, framework=framework, model="probes")
+    calls = [model_call(0.1, 0.2, 0.3, 0.4), model_call(0.5, 0.6, 0.7, 0.8)]
+    made = trace(run, model_calls=calls, **{"answer": "", **outcome})
+    changes = {
+        "case": json.loads(case.model_dump_json(exclude_defaults=True)),
+        "resources": made.resources.model_copy(update={"cpu_s": 0.1}),
+    }
+    return made.model_copy(update=changes)
+
+
+EMPTY_CONTENT = ("empty_content", "tool_calling")
+WORDS = "the model is asked once more, the answer is empty"
+
+
+def test_behaviours_are_told_beside_the_scores_and_count_in_none(project: Path) -> None:
+    write_all(project, make_traces(project))
+    before = score(project)
+    write_all(project, [probed("baseline"), probed("x")])
+    card = score(project)
+    assert (card.cells, card.totals, card.failures) == (before.cells, before.totals, before.failures)
+    assert [(one.framework, one.words) for one in card.behaviours] == [("baseline", WORDS), ("x", WORDS)]
+    text = (project / "SCORECARD.md").read_text()
+    [row] = [line for line in text.splitlines() if line.startswith("| empty\\_content")]
+    assert row.endswith("| all |")
+    assert len(json.loads((project / "scorecard.json").read_text())["behaviours"]) == 2
+
+
+def test_behaviours_that_differ_name_their_frameworks(project: Path) -> None:
+    write_all(project, [probed("baseline"), probed("x", ended="error", error="<b>|Silence: ")])
+    score(project)
+    text = (project / "SCORECARD.md").read_text()
+    rows = text[text.index("## Behaviour") :].splitlines()
+    assert [row.split(" | ")[-1] for row in rows if row.startswith(("| empty", "|  |"))] == ["X |", "X |"]
+    assert "There are no traces" not in text and "<b>" not in text
