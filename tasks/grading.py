@@ -166,3 +166,35 @@ def _missing(gold: ToolCall, others: Sequence[ToolCall], free: Sequence[str]) ->
     if differences:
         return f"{gold.name} was called with a wrong argument: {'; '.join(differences)}"
     return f"{_shown(gold)} {'failed: ' + nearest.error if nearest.error else 'should have been refused'}"
+
+
+# --- the final state -------------------------------------------------------------------------
+
+
+def state_check(expected: dict[str, Any], got: dict[str, Any]) -> Check:
+    """A check that a run left the state that it should: groups of entries by id, such as `{"refunds": {"R-1": …}}`.
+
+    An absent group and an empty one are the same.
+    """
+    wanted, found = _entries(expected), _entries(got)
+    differences = [
+        f"{name} is {_entry(found.get(name))} instead of {_entry(wanted.get(name))}"
+        for name in sorted({*wanted, *found})
+        if wanted.get(name) != found.get(name)
+    ]
+    return Check(held=not differences, reason=f"the final state differs: {'; '.join(differences)}")
+
+
+def _entries(state: dict[str, Any]) -> dict[str, Any]:
+    """`{"refunds": {"R-1": …}}` as `{"refunds R-1": …}`, in canonical form; a group without ids stays one entry."""
+    entries: dict[str, Any] = {}
+    for group, content in state.items():
+        if isinstance(content, dict):
+            entries |= {f"{group} {entry_id}": canonical(entry) for entry_id, entry in content.items()}
+        elif content:
+            entries[group] = canonical(content)
+    return entries
+
+
+def _entry(entry: Any) -> str:
+    return "absent" if entry is None else repr(entry)

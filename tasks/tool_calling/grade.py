@@ -1,9 +1,7 @@
 """Grading of `tool_calling`: the right calls, the right final state, the right facts in the answer."""
 
-from typing import Any
-
 from tasks.base import Outcome, play
-from tasks.grading import Check, Grade, call_checks, canonical, fact_checks
+from tasks.grading import Grade, call_checks, fact_checks, state_check
 from tasks.tool_calling.spec import ToolCallingCase
 from tasks.tool_calling.tools import READS, Shop
 
@@ -27,29 +25,5 @@ def grade(case: ToolCallingCase, outcome: Outcome) -> Grade:
         ordered=case.ordered,
         other_reads=case.other_reads,
     )
-    differences = _differences(expected.final_state, outcome.final_state)
-    checks.append(Check(held=not differences, reason=f"the final state differs: {'; '.join(differences)}"))
-    return Grade.of(checks + fact_checks(case, outcome.answer))
-
-
-def _differences(expected: dict[str, Any], got: dict[str, Any]) -> list[str]:
-    """Each differing entry in words; an absent group and an empty one are the same."""
-    wanted, found = _entries(expected), _entries(got)
-    return [
-        f"{name} is {_shown(found.get(name))} instead of {_shown(wanted.get(name))}"
-        for name in sorted({*wanted, *found})
-        if wanted.get(name) != found.get(name)
-    ]
-
-
-def _entries(state: dict[str, Any]) -> dict[str, Any]:
-    """`{"refunds": {"R-1": ...}}` as `{"refunds R-1": ...}`, in canonical form."""
-    return {
-        f"{group} {entry_id}": canonical(entry)
-        for group, entries in state.items()
-        for entry_id, entry in (entries.items() if isinstance(entries, dict) else [("", entries)])
-    }
-
-
-def _shown(entry: Any) -> str:
-    return "absent" if entry is None else repr(entry)
+    state = state_check(expected.final_state, outcome.final_state)
+    return Grade.of([*checks, state, *fact_checks(case, outcome.answer)])

@@ -471,7 +471,7 @@ FUNCTIONS = st.fixed_dictionaries({"name": TEXTS | JSON, "parameters": PARAMETER
 OFFERED = st.lists(st.fixed_dictionaries({"function": FUNCTIONS | JSON}), max_size=3)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(messages=MESSAGES | JSON, tools=OFFERED | JSON, more=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=2))
 def test_no_request_breaks_the_scripted_model(messages: Any, tools: Any, more: dict[str, Any]) -> None:
     request = {"model": "scripted", **more, "messages": messages, "tools": tools}

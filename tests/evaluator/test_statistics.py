@@ -40,7 +40,7 @@ def test_percentile_of_known_values() -> None:
         percentile([], 50)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(CASES, st.randoms())
 def test_pass_rate_interval(cases: list[tuple[int, int]], random: "np.random.Generator") -> None:
     low, high = pass_rate_interval(cases)
