@@ -1,7 +1,7 @@
 """Handoff in CrewAI: a flow whose router lets one agent after another speak, and tools that end an agent's turn.
 
-It is long because the loop between the agents is written out. A crew's delegation is no handoff: the coworker gets a
-sentence in place of the conversation, cannot pass it on, and reports back to the first agent, who answers.
+A crew's delegation is no handoff: the coworker gets a sentence in place of the conversation, cannot pass it on, and
+reports back to the first agent, who answers.
 """
 
 from typing import Any, Literal
