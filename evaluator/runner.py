@@ -104,7 +104,9 @@ def _git() -> tuple[str | None, bool | None]:
         return run.stdout.strip()
 
     try:
-        return output("rev-parse", "HEAD"), bool(output("status", "--porcelain", "--untracked-files=no"))
+        return output("rev-parse", "HEAD"), bool(
+            output("status", "--porcelain", "--untracked-files=no", "--", ".", ":!traces")
+        )
     except (OSError, subprocess.CalledProcessError):
         return None, None
 
