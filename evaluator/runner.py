@@ -97,7 +97,7 @@ class Settings:
 
 @cache
 def _git() -> tuple[str | None, bool | None]:
-    """The commit of the checkout and whether it was changed since; `None` where there is no git."""
+    """The commit of the checkout and whether anything but traces was changed since; `None` where there is no git."""
 
     def output(*command: str) -> str:
         run = subprocess.run(["git", "-C", str(ROOT), *command], capture_output=True, text=True, check=True)
