@@ -17,7 +17,7 @@ from evaluator import ROOT, discovery, models, parity_report, probes, runner, sc
 from evaluator.discovery import MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
 from evaluator.local_model import LocalModelError
-from evaluator.parity import SCRIPTED
+from evaluator.models import SCRIPTED
 from evaluator.progress import Progress
 from evaluator.weights import WeightsError
 from tasks.base import SIZES, Case, CasesError, load_cases, of_size
@@ -126,7 +126,8 @@ def run(
     A run is made again only if its code, lock, task, model or limits changed.
     """
     spec = models.resolve(model, base_url, key_variable)
-    frameworks = _chosen(framework, discovery.frameworks(), "framework")
+    every_framework = discovery.frameworks()
+    frameworks = _chosen(framework, every_framework, "framework")
     chosen_tasks = _chosen(task, discovery.tasks(), "task")
     probing = spec.name == models.PROBES_NAME
     if probing:
@@ -151,7 +152,7 @@ def run(
         traces / spec.name, keep=lambda key: key.model == spec.name and (key.framework, key.task) in shown
     )
     scorecard.print_scorecard(console, card, f"`bakeoff score --traces {_shown(traces)}`")
-    if any(probes.unexpected(behaviour, discovery.frameworks()) for behaviour in card.behaviours):
+    if any(probes.unexpected(behaviour, every_framework) for behaviour in card.behaviours):
         raise typer.Exit(1)
 
 

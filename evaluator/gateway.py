@@ -432,17 +432,18 @@ def assembled_message(response: Any) -> dict[str, Any]:
         message: dict[str, Any] = (response["choices"][0].get("message") if response.get("choices") else None) or {}
         return message
     text = ""
-    calls: dict[int, dict[str, str]] = {}
+    calls: dict[int, dict[str, Any]] = {}
     for chunk in response:
         for choice in (chunk.get("choices") or []) if isinstance(chunk, dict) else []:
             delta = choice.get("delta") or {}
             text += delta.get("content") or ""
             for part in delta.get("tool_calls") or []:
-                call = calls.setdefault(part.get("index", 0), {"name": "", "arguments": ""})
+                call = calls.setdefault(part.get("index", 0), {"id": None, "function": {"name": "", "arguments": ""}})
+                call["id"] = call["id"] or part.get("id")
                 function = part.get("function") or {}
-                call["name"] += function.get("name") or ""
-                call["arguments"] += function.get("arguments") or ""
-    return {"content": text, "tool_calls": [{"function": call} for call in calls.values()]}
+                call["function"]["name"] += function.get("name") or ""
+                call["function"]["arguments"] += function.get("arguments") or ""
+    return {"content": text, "tool_calls": list(calls.values())}
 
 
 def _counted(request: dict[str, Any], response: Any) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -17,10 +17,28 @@ from evaluator.upstreams.probes import ProbeUpstream, probes_digest
 from evaluator.upstreams.scripted import ScriptedUpstream, scripted_digest
 
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+SCRIPTED = "scripted"
+"""The model that plays each case perfectly, and asks every framework for the same tool calls."""
+
 PROBES_NAME = "probes"
 """The model that misbehaves on purpose: see `evaluator/probes.py`."""
 
-BUILT_IN = ("local", "scripted", PROBES_NAME)
+
+@dataclass(frozen=True)
+class _Played:
+    """A model that plays what a case expects: what answers, the digest of how, the time limit of a run in seconds."""
+
+    upstream: Callable[[], Upstream]
+    digest: Callable[[], str]
+    timeout_s: float
+
+
+_PLAYED = {
+    SCRIPTED: _Played(ScriptedUpstream, scripted_digest, timeout_s=60),
+    PROBES_NAME: _Played(ProbeUpstream, probes_digest, timeout_s=30),
+}
+
+BUILT_IN = ("local", *_PLAYED)
 
 
 class ModelError(ValueError):
@@ -42,10 +60,8 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
     if not re.fullmatch(r"[\w.:@-]+(/[\w.:@-]+)*", name) or ".." in name:
         raise ModelError(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
     if base_url is None:
-        if name == "scripted":
-            return ModelSpec(name, timeout_s=60, jobs=os.cpu_count() or 1)
-        if name == PROBES_NAME:
-            return ModelSpec(name, timeout_s=30, jobs=os.cpu_count() or 1)
+        if name in _PLAYED:
+            return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
         if name == "local":
             return ModelSpec(name, timeout_s=300, jobs=1)
         raise ModelError(
@@ -68,7 +84,7 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
 
 def knows_cases(spec: ModelSpec) -> bool:
     """Whether the model's replies depend on what a case expects."""
-    return spec.endpoint is None and spec.name in ("scripted", PROBES_NAME)
+    return spec.endpoint is None and spec.name in _PLAYED
 
 
 def digest(spec: ModelSpec, console: Console) -> str:
@@ -78,10 +94,8 @@ def digest(spec: ModelSpec, console: Console) -> str:
     """
     if spec.endpoint is not None:
         return hashlib.sha256(f"{spec.name} {spec.endpoint.base_url}".encode()).hexdigest()[:16]
-    if spec.name == "scripted":
-        return scripted_digest()
-    if spec.name == PROBES_NAME:
-        return probes_digest()
+    if spec.name in _PLAYED:
+        return _PLAYED[spec.name].digest()
     return local_model.model_digest(local_model.local_model(console), local_model.Settings())[:16]
 
 
@@ -90,10 +104,8 @@ async def running(spec: ModelSpec, console: Console) -> AsyncIterator[Upstream]:
     """Bring the model up, fetching weights if need be; it is down again at the end."""
     if spec.endpoint is not None:
         yield HttpUpstream(spec.endpoint)
-    elif spec.name == "scripted":
-        yield ScriptedUpstream()
-    elif spec.name == PROBES_NAME:
-        yield ProbeUpstream()
+    elif spec.name in _PLAYED:
+        yield _PLAYED[spec.name].upstream()
     else:
         async with local_model.LocalServer(local_model.local_model(console), console=console) as server:
             yield HttpUpstream(Endpoint(local_model.NAME, server.base_url))

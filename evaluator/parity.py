@@ -33,6 +33,7 @@ import orjson
 
 from evaluator.discovery import Deviation, Task
 from evaluator.gateway import assembled_message
+from evaluator.models import SCRIPTED
 from evaluator.tokens import count_tokens, text_of
 from evaluator.tool_results import escaped, leaves, result_changes, search_text
 from evaluator.tool_schemas import ToolSpec, changes, collapsed, search_tool, spec_of
@@ -46,9 +47,6 @@ PARTS = (
     *("extra calls", "not attributed"),
 )
 """Where injected tokens can lie. `conversation` is what agents and tools have said so far."""
-
-SCRIPTED = "scripted"
-"""The model that asks every framework for the same tool calls."""
 
 _OTHER_SUITES = "conformance:"
 """How a deviation names what another suite finds."""
@@ -238,7 +236,7 @@ def observe(trace: Trace, task: Task) -> Observation:
         )
         found.update(request.found())
         reply = _reply(call)
-        asked += _calls_in(reply, _ids(call.response))
+        asked += _calls_in(reply)
         said.add(collapsed(text_of(reply.get("content"))))
     return Observation(trace.key, tuple(steps), _made(asked, spec), found)
 
@@ -266,26 +264,15 @@ def _reply(call: ModelCall) -> dict[str, Any]:
         return {}
 
 
-def _ids(response: Any) -> list[str | None]:
-    """The ids of the tool calls in a response, in their order."""
-    found: list[str | None] = []
-    for part in response if isinstance(response, list) else [response]:
-        for choice in (part.get("choices") or []) if isinstance(part, dict) else []:
-            message = choice.get("message") or choice.get("delta") or {}
-            found += [call["id"] for call in message.get("tool_calls") or [] if call.get("id")]
-    return found
-
-
-def _calls_in(message: Mapping[str, Any], ids: Sequence[str | None] = ()) -> list[_Asked]:
-    calls = message.get("tool_calls") or []
+def _calls_in(message: Mapping[str, Any]) -> list[_Asked]:
     return [
         _Asked(
-            call.get("id") or (ids[position] if position < len(ids) else None),
+            call.get("id"),
             call["function"]["name"],
             _parsed(call["function"].get("arguments")),
             str(call["function"].get("arguments")),
         )
-        for position, call in enumerate(calls)
+        for call in message.get("tool_calls") or []
     ]
 
 
@@ -614,6 +601,12 @@ def compare(run: Observation, baseline: Observation | None) -> Comparison:
             words = f"{query}: {', '.join(ours)} in place of {', '.join(theirs)}"
             differences.append(Difference(f"changed tool result: {name}", words))
     return Comparison(run.key, calls, injected, dict(parts), tuple(differences))
+
+
+def compare_all(runs: Iterable[Observation], baseline: Iterable[Observation]) -> list[Comparison]:
+    """Each run beside the baseline's run of the same case and trial, where there is one."""
+    partners = {(one.key.case, one.key.trial): one for one in baseline}
+    return [compare(run, partners.get((run.key.case, run.key.trial))) for run in runs]
 
 
 def _pairs(ours: Sequence[Step], theirs: Sequence[Step]) -> list[tuple[int, int]]:

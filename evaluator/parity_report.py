@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.discovery import BASELINE, Deviation, Framework, Task
-from evaluator.parity import SCRIPTED, Finding, Observation, Parity, compare, observe, stale, summarise
+from evaluator.models import SCRIPTED
+from evaluator.parity import Finding, Observation, Parity, compare_all, observe, stale, summarise
 from evaluator.trace import Trace, read_traces
 
 Numbered = Mapping[str, Sequence[tuple[int, Deviation]]]
@@ -66,14 +67,13 @@ def collect(
         return found
 
     for task in tasks:
-        beside = {(one.key.case, one.key.trial): one for one in observed(BASELINE, task)}
+        beside = observed(BASELINE, task)
         for framework in frameworks:
-            runs = list(beside.values()) if framework.name == BASELINE else observed(framework.name, task)
+            runs = beside if framework.name == BASELINE else observed(framework.name, task)
             if not beside or not runs:
                 missing.append((framework.name if beside else BASELINE, task.name))
                 continue
-            compared = [compare(run, beside.get((run.key.case, run.key.trial))) for run in runs]
-            parities.append(summarise(compared, deviations[framework.name]))
+            parities.append(summarise(compare_all(runs, beside), deviations[framework.name]))
     cases = {task.name: {case.id for case in task.load()} for task in tasks}
     unneeded: list[tuple[int, str]] = []
     for framework in frameworks if model == SCRIPTED else ():

@@ -26,7 +26,6 @@ from evaluator.upstreams.probes import SILENCE, ProbeScript
 from tasks.base import Outcome, Step
 from tasks.grading import Grade
 
-TIME_LIMIT_S = 30.0
 SHORT_TIME_LIMIT_S = 1.5
 """Of the run whose model never answers."""
 
@@ -46,9 +45,10 @@ _QUOTED = 160
 
 def settings(**changes: Any) -> Settings:
     """The limits under which frameworks are probed."""
+    model = resolve(PROBES_NAME, None, None)
     limits: dict[str, Any] = {
-        "model": resolve(PROBES_NAME, None, None),
-        "timeout_s": TIME_LIMIT_S,
+        "model": model,
+        "timeout_s": model.timeout_s,
         "jobs": 1,
         "temperature": TEMPERATURE,
         "max_model_calls": MAX_MODEL_CALLS,

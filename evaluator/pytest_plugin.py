@@ -90,7 +90,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for task in discovery.tasks().values():
             for case in of_size(task.load(), option.cases):
                 for trial in range(1, option.trials + 1):
-                    marks = [getattr(pytest.mark, framework.name), getattr(pytest.mark, task.name)]
+                    marks = marks_of(framework, task.name)
                     marks += [pytest.mark.live] if option.model != "scripted" else []
                     name = f"{framework.name}/{task.name}/{case.id}" + (f".{trial}" if option.trials > 1 else "")
                     parameters.append(pytest.param(runner.Job(framework, task, case, trial), marks=marks, id=name))

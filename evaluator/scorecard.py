@@ -23,8 +23,8 @@ from evaluator import discovery, parity, probes
 from evaluator.code_size import source_lines
 from evaluator.discovery import IMPLEMENTATIONS, Deviation, Framework, MetadataError, Task
 from evaluator.metrics import METRICS, CellRuns, GradedRun, Value, grade_run, measure
-from evaluator.models import PROBES_NAME
-from evaluator.parity import PARTS, SCRIPTED, Finding, Observation, Parity
+from evaluator.models import PROBES_NAME, SCRIPTED
+from evaluator.parity import PARTS, Finding, Observation, Parity
 from evaluator.parity_report import as_data, per_call
 from evaluator.probes import Behaviour, Shared
 from evaluator.trace import DamagedTrace, Key, Trace, read_traces
@@ -296,8 +296,7 @@ def _parities(
     found = {}
     for model, framework, task in keys:
         seen, beside = cells[model, framework, task], cells.get((model, discovery.BASELINE, task))
-        partners = {(one.key.case, one.key.trial): one for one in beside.observations} if beside else {}
-        compared = [parity.compare(run, partners.get((run.key.case, run.key.trial))) for run in seen.observations]
+        compared = parity.compare_all(seen.observations, beside.observations if beside else ())
         by_key = {comparison.key: comparison for comparison in compared}
         seen.runs = [
             replace(run, injected_tokens=by_key[run.key].injected, compared_calls=by_key[run.key].calls)
@@ -721,7 +720,7 @@ def _behaviour_parts(scorecard: Scorecard) -> list[str]:
         f"What the frameworks did when the model, a tool or the user did something unusual, read off the traces of "
         f"`bakeoff run -m {PROBES_NAME}`. Where more than one behaviour is reasonable, each will do. Tasks are named "
         "where a framework did not do the same in all of the probe's tasks.",
-        _table(["probe", "what the framework does", "will do", "frameworks"], rows).replace("---:", "---"),
+        _table(["probe", "what the framework does", "will do", "frameworks"], rows, text_columns=3),
     ]
 
 

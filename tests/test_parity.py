@@ -9,7 +9,7 @@ import pytest
 
 from evaluator import ROOT, discovery, parity, parity_report
 from evaluator.discovery import Framework, Task
-from evaluator.pytest_plugin import TestedRuns
+from evaluator.pytest_plugin import TestedRuns, marks_of
 from evaluator.runner import Job
 from evaluator.trace import Key, Trace, read_trace, trace_path
 from tasks.base import of_size
@@ -17,10 +17,6 @@ from tasks.base import of_size
 TRACES = ROOT / "traces"
 FRAMEWORKS, TASKS = discovery.frameworks(), discovery.tasks()
 DEVIATIONS = discovery.numbered_deviations(FRAMEWORKS.values())
-
-
-def marked(framework: Framework, *tasks: Task) -> list[pytest.MarkDecorator]:
-    return [getattr(pytest.mark, name) for name in (framework.name, *(task.name for task in tasks))]
 
 
 @cache
@@ -44,7 +40,7 @@ def compared(framework: Framework, task: Task, runs: TestedRuns, option: pytest.
 @pytest.mark.parametrize(
     ("framework", "task"),
     [
-        pytest.param(framework, task, marks=marked(framework, task), id=f"{framework.name}/{task.name}")
+        pytest.param(framework, task, marks=marks_of(framework, task.name), id=f"{framework.name}/{task.name}")
         for framework in FRAMEWORKS.values()
         for task in TASKS.values()
     ],
@@ -59,7 +55,7 @@ def test_every_difference_is_explained(
 
 @pytest.mark.parametrize(
     "framework",
-    [pytest.param(framework, marks=marked(framework), id=framework.name) for framework in FRAMEWORKS.values()],
+    [pytest.param(framework, marks=marks_of(framework), id=framework.name) for framework in FRAMEWORKS.values()],
 )
 def test_every_deviation_explains_something(
     framework: Framework, tested_runs: TestedRuns, pytestconfig: pytest.Config
