@@ -11,7 +11,8 @@ import contextlib
 import ipaddress
 import json
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ import psutil
 from evaluator.discovery import Framework
 
 SAMPLE_INTERVAL_S = 0.1
+IDLE_SAMPLE_INTERVAL_S = 1.0
+"""While the worker makes no run: a sample reads the whole table of processes, which is not for nothing."""
 
 Snapshot = dict[str, tuple[int, int]]
 """Size and time of the last change (in ns) of each file, by path."""
@@ -93,20 +96,24 @@ class Watch:
         assert port is not None
         self._ports.add(port)
 
-    def follow(self, framework: Framework, pid: int, scratch: Path) -> None:
-        """Sample the process until it ends."""
-        sampler = asyncio.create_task(self._sample(self._watched[framework.name].sampled, pid, scratch.resolve()))
+    def follow(self, framework: Framework, pid: int, scratch: Path, busy: Callable[[], bool]) -> None:
+        """Sample the process until it ends, more often while it is `busy`."""
+        sampled = self._watched[framework.name].sampled
+        sampler = asyncio.create_task(self._sample(sampled, pid, scratch.resolve(), busy))
         self._samplers.add(sampler)
         sampler.add_done_callback(self._samplers.discard)
 
-    async def _sample(self, sampled: set[tuple[str, str]], pid: int, scratch: Path) -> None:
+    async def _sample(self, sampled: set[tuple[str, str]], pid: int, scratch: Path, busy: Callable[[], bool]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             worker = psutil.Process(pid)
             while True:
                 for process in [worker, *worker.children(recursive=True)]:
                     with contextlib.suppress(psutil.Error):
                         sampled.update(_seen(process, scratch))
+                sampled_at = time.monotonic()
                 await asyncio.sleep(SAMPLE_INTERVAL_S)
+                while not busy() and time.monotonic() - sampled_at < IDLE_SAMPLE_INTERVAL_S:
+                    await asyncio.sleep(SAMPLE_INTERVAL_S)
 
     def findings(self, framework: Framework) -> list[str]:
         """What the framework has done outside since its worker started, in words."""

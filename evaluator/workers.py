@@ -104,6 +104,11 @@ class Worker:
         """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def busy(self) -> bool:
+        """Whether the process is importing the implementations or making a run."""
+        return self._reading is None or bool(self._runs)
+
     async def start(self) -> None:
         """Start the process and wait until the implementations are imported.
 
@@ -139,7 +144,7 @@ class Worker:
         except OSError as error:
             raise WorkerError(f"{python_of(self.framework)} cannot be started: {error.strerror}") from None
         if self._watch is not None:
-            self._watch.follow(self.framework, self._process.pid, scratch)
+            self._watch.follow(self.framework, self._process.pid, scratch, busy=lambda: self.busy)
         self._logging = asyncio.create_task(self._keep_log())
         self._watching = asyncio.create_task(self._watch_memory())
         try:
