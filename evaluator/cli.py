@@ -92,7 +92,10 @@ def run(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", metavar="MODEL", help="'local', 'scripted', 'probes', or a name with --base-url."
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help=f"{', '.join(map(repr, models.BUILT_IN))}, or a name with --base-url.",
         ),
     ] = "local",
     base_url: Annotated[

@@ -1,6 +1,6 @@
-"""The model `local`: a real language model in llama.cpp's own server, as a child process of the harness.
+"""The embedded models: real language models in llama.cpp's own server, as a child process of the harness.
 
-`python -m evaluator.local_model --model PATH` is that child. It prints its address on one line when
+`python -m evaluator.local_model --name NAME --model PATH` is that child. It prints its address on one line when
 it is ready, logs to standard error, and lives exactly as long as its standard input stays open.
 """
 
@@ -27,10 +27,22 @@ from rich.console import Console
 from evaluator import weights
 
 NAME = "local"
-"""The name that the server answers to, and shows in its responses instead of the path of the weights."""
+"""The default model, and the only one for which a user can give weights of their own."""
 
 TEMPLATE = Path(__file__).parent / "templates" / "qwen2.5-coder-tools.jinja"
-"""Chat template of the default weights: asks for tool calls in the form that this model writes by nature."""
+"""Chat template of the Qwen2.5-Coder models: asks for tool calls in the form that they write by nature."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A model that the project brings along: its weights, and the chat template that it is run with."""
+
+    weights: weights.WeightFile
+    template: Path
+
+
+EMBEDDED = {NAME: Embedded(weights.QWEN, TEMPLATE), "local-0.5b": Embedded(weights.QWEN_HALF_B, TEMPLATE)}
+"""The embedded models by name."""
 
 _START_TIMEOUT_S = 300.0
 _STOP_TIMEOUT_S = 5.0
@@ -43,8 +55,12 @@ class LocalModelError(Exception):
 
 @dataclass(frozen=True)
 class LocalModel:
-    """Weights on this machine, their digest, and their chat template (None: the one inside the weights)."""
+    """Weights on this machine, their digest, and their chat template (None: the one inside the weights).
 
+    `name` is what the server answers to, and shows in its responses instead of the path of the weights.
+    """
+
+    name: str
     path: Path
     sha256: str
     template: Path | None
@@ -75,15 +91,17 @@ class Settings:
     threads: int = field(default_factory=lambda: psutil.cpu_count(logical=False) or os.cpu_count() or 1)
 
 
-def local_model(console: Console | None = None) -> LocalModel:
-    """The weights to use: `$BAKEOFF_LOCAL_GGUF` if set, otherwise the default ones, fetched first if need be.
+def local_model(name: str = NAME, console: Console | None = None) -> LocalModel:
+    """An embedded model by name, its weights fetched first if need be.
 
-    A user's own file is not checked against a digest; its own digest is computed, to be recorded.
-    Raises LocalModelError if that file is no GGUF file, weights.WeightsError if the default cannot be had.
+    For `local`, `$BAKEOFF_LOCAL_GGUF` takes a file of the user's own in place of its weights. That is not
+    checked against a digest; its own digest is computed, to be recorded. Raises LocalModelError if that
+    file is no GGUF file, weights.WeightsError if the weights cannot be had.
     """
     own = os.environ.get("BAKEOFF_LOCAL_GGUF")
-    if not own:
-        return LocalModel(weights.fetch(weights.QWEN, console), weights.QWEN.sha256, TEMPLATE)
+    if not own or name != NAME:
+        embedded = EMBEDDED[name]
+        return LocalModel(name, weights.fetch(embedded.weights, console), embedded.weights.sha256, embedded.template)
     path = Path(own).expanduser()
     try:
         with path.open("rb") as opened:
@@ -92,7 +110,7 @@ def local_model(console: Console | None = None) -> LocalModel:
         raise LocalModelError(f"BAKEOFF_LOCAL_GGUF: cannot read {path} ({error.strerror})") from error
     if magic != b"GGUF":
         raise LocalModelError(f"BAKEOFF_LOCAL_GGUF: {path} is not a GGUF file")
-    return LocalModel(path, weights.sha256_of(path), None)
+    return LocalModel(name, path, weights.sha256_of(path), None)
 
 
 def engine_version() -> str:
@@ -125,10 +143,10 @@ class LocalServer:
         log: Path | None = None,
         console: Console | None = None,
     ) -> None:
-        """Nothing is started yet. The server logs to `log` (default: `local-model.log` in the cache folder)."""
+        """Nothing is started yet. The server logs to `log` (default: `<name>.log` in the cache folder)."""
         self.model = model
         self.settings = settings or Settings()
-        self.log = log or weights.cache_dir() / "local-model.log"
+        self.log = log or weights.cache_dir() / f"{model.name}.log"
         self.base_url = ""
         """Where it answers, `http://127.0.0.1:PORT/v1`; empty until it is started."""
         self._console = console or Console(stderr=True)
@@ -189,7 +207,8 @@ class LocalServer:
             await process.wait()
 
     def _command(self) -> list[str]:
-        command = [sys.executable, "-m", "evaluator.local_model", "--model", str(self.model.path)]
+        command = [sys.executable, "-m", "evaluator.local_model"]
+        command += ["--name", self.model.name, "--model", str(self.model.path)]
         command += ["--settings", json.dumps(asdict(self.settings))]
         return [*command, "--template", str(self.model.template)] if self.model.template else command
 
@@ -214,8 +233,8 @@ def die_with_parent() -> None:
     threading.Thread(target=wait_for_end, daemon=True).start()
 
 
-def serve(model: Path, template: Path | None, settings: Settings) -> None:
-    """Load the model, print the server's address, and answer until the parent is gone."""
+def serve(name: str, model: Path, template: Path | None, settings: Settings) -> None:
+    """Load the model, print the server's address, and answer to `name` until the parent is gone."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's to handle; it ends this process
     address_out = os.dup(1)
@@ -224,7 +243,7 @@ def serve(model: Path, template: Path | None, settings: Settings) -> None:
 
     params = xllamacpp.CommonParams()
     params.model.path = str(model)
-    params.model_alias = {NAME}
+    params.model_alias = {name}
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.cors_origins = "http://127.0.0.1"
@@ -252,8 +271,9 @@ def serve(model: Path, template: Path | None, settings: Settings) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="The model server; started by the harness.")
+    parser.add_argument("--name", required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--template", type=Path)
     parser.add_argument("--settings", type=json.loads, default={}, help="fields of Settings, as JSON")
     arguments = parser.parse_args()
-    serve(arguments.model, arguments.template, Settings(**arguments.settings))
+    serve(arguments.name, arguments.model, arguments.template, Settings(**arguments.settings))

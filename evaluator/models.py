@@ -38,7 +38,7 @@ _PLAYED = {
     PROBES_NAME: _Played(ProbeUpstream, probes_digest, timeout_s=30),
 }
 
-BUILT_IN = ("local", *_PLAYED)
+BUILT_IN = (*local_model.EMBEDDED, *_PLAYED)
 
 
 class ModelError(ValueError):
@@ -62,7 +62,7 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
     if base_url is None:
         if name in _PLAYED:
             return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
-        if name == "local":
+        if name in local_model.EMBEDDED:
             return ModelSpec(name, timeout_s=300, jobs=1)
         raise ModelError(
             f"--model {name!r} is unknown: use {', '.join(map(repr, BUILT_IN))}, "
@@ -96,7 +96,7 @@ def digest(spec: ModelSpec, console: Console) -> str:
         return hashlib.sha256(f"{spec.name} {spec.endpoint.base_url}".encode()).hexdigest()[:16]
     if spec.name in _PLAYED:
         return _PLAYED[spec.name].digest()
-    return local_model.model_digest(local_model.local_model(console), local_model.Settings())[:16]
+    return local_model.model_digest(local_model.local_model(spec.name, console), local_model.Settings())[:16]
 
 
 @contextlib.asynccontextmanager
@@ -107,5 +107,5 @@ async def running(spec: ModelSpec, console: Console) -> AsyncIterator[Upstream]:
     elif spec.name in _PLAYED:
         yield _PLAYED[spec.name].upstream()
     else:
-        async with local_model.LocalServer(local_model.local_model(console), console=console) as server:
-            yield HttpUpstream(Endpoint(local_model.NAME, server.base_url))
+        async with local_model.LocalServer(local_model.local_model(spec.name, console), console=console) as server:
+            yield HttpUpstream(Endpoint(spec.name, server.base_url))

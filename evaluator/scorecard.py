@@ -62,6 +62,11 @@ _ABOUT_MODEL = {
         "Its server keeps the prompts used last, so model time depends on the order of the runs: the frameworks take "
         "turns in coming first."
     ),
+    "local-0.5b": (
+        "A language model of half a billion parameters on a CPU, of the same family as `local`, with the same chat "
+        "template and settings. It is there to be compared with `local`: what changes from one to the other is the "
+        "model, not the framework."
+    ),
 }
 
 

