@@ -78,7 +78,10 @@ TASK = ("-t", "tool_calling")
         (("run", "-f", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("run", "-f", "baseline,nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("run", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, rag_qa, tool_calling"),
-        (("run", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use 'local', 'local-0.5b', 'scripted', 'probes', or any name"),
+        (
+            ("run", "-m", "nope"),
+            "bakeoff: --model 'nope' is unknown: use 'local', 'local-0.5b', 'scripted', 'probes', or any name",
+        ),
         (("run", "-m", "../x"), "bakeoff: --model '../x': a name has letters"),
         (("run", "-m", "local", "--base-url", "http://127.0.0.1:9/v1"), "bakeoff: --model 'local' is built in: "),
         (("run", "-m", "x", "--base-url", "localhost:9"), "bakeoff: --base-url 'localhost:9': must "),
