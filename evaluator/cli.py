@@ -1,4 +1,4 @@
-"""The command line: `bakeoff run`, `score`, `parity`, `list`, `bench`."""
+"""The command line: `bakeoff run`, `score`, `compare`, `parity`, `list`, `bench`."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluator import ROOT, discovery, models, parity_report, probes, runner, scorecard
+from evaluator import ROOT, discovery, models, parity_report, probes, runner, scorecard, side_by_side
 from evaluator.discovery import MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
 from evaluator.local_model import LocalModelError
@@ -44,7 +44,7 @@ class Stopped(Exception):
 
 _MISTAKES = (
     *(UsageMistake, models.ModelError, CasesError, MetadataError, ProvisionError, WeightsError),
-    runner.TracesError,
+    *(runner.TracesError, side_by_side.ImplementationError),
 )
 
 
@@ -198,6 +198,34 @@ def score(
 @app.command(
     epilog="""[bold]Examples[/]
 
+    bakeoff compare langgraph crewai -t handoff
+
+    bakeoff compare baseline agno --width 200 | less      all tasks, for a pager"""
+)
+def compare(
+    left: Annotated[str, typer.Argument(metavar="A", help="A framework.")],
+    right: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    task: TaskOption = None,
+    width: Annotated[
+        int | None, typer.Option(min=40, metavar="N", help="Columns. Default: the terminal's, or 160 elsewhere.")
+    ] = None,
+) -> None:
+    """Show two implementations side by side: part by part, with line counts and deviations.
+
+    What both say alike is dimmed. A terminal of less than 120 columns gets one under the other.
+    """
+    every_framework = discovery.frameworks()
+    numbered = discovery.numbered_deviations(every_framework.values())
+    frameworks = [_one(name, every_framework, "framework") for name in (left, right)]
+    shown = Console(width=width or (None if console.is_terminal else 160))
+    for a_task in _chosen(task, discovery.tasks(), "task"):
+        ours, theirs = (side_by_side.read_side(one, a_task, numbered[one.name]) for one in frameworks)
+        side_by_side.print_side_by_side(shown, a_task.name, ours, theirs)
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
     bakeoff parity                          every framework and task, from the committed traces
 
     bakeoff parity -f langgraph -t handoff  one of them
@@ -281,9 +309,15 @@ def bench(
 
 def _chosen(names: str | None, there_are: dict[str, T], what: str) -> list[T]:
     wanted = [name for name in (names or "").split(",") if name]
-    if unknown := [name for name in wanted if name not in there_are]:
-        raise UsageMistake(f"there is no {what} {unknown[0]!r}; there are {', '.join(there_are)}")
+    for name in wanted:
+        _one(name, there_are, what)
     return [value for name, value in there_are.items() if not wanted or name in wanted]
+
+
+def _one(name: str, there_are: dict[str, T], what: str) -> T:
+    if name not in there_are:
+        raise UsageMistake(f"there is no {what} {name!r}; there are {', '.join(there_are)}")
+    return there_are[name]
 
 
 def _cases(task: Task, size_or_file: str, number_of_tasks: int) -> list[Case]:

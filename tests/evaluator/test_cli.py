@@ -20,7 +20,7 @@ from test_discovery import PYPROJECT, make_framework
 from evaluator import ROOT, cli, discovery, runner
 from evaluator.trace import Trace, read_traces, write_trace
 
-COMMANDS = ("run", "score", "parity", "list", "bench")
+COMMANDS = ("run", "score", "compare", "parity", "list", "bench")
 
 CASES = [
     {
@@ -106,6 +106,8 @@ TASK = ("-t", "tool_calling")
         ),
         (("score", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
         (("parity", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
+        (("compare", "baseline", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
+        (("compare", "baseline", "baseline", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, "),
         (("parity", "-f", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (
             ("parity", "-f", "baseline", *TASK, "--traces", "."),
