@@ -4,6 +4,8 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,10 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluator import ROOT, discovery, models, parity_report, probes, runner, scorecard, side_by_side
+from evaluator import ROOT, discovery, local_model, models, parity_report, probes, runner, scorecard, side_by_side
 from evaluator.discovery import MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
-from evaluator.local_model import LocalModelError
 from evaluator.models import SCRIPTED
 from evaluator.progress import Progress
 from evaluator.weights import WeightsError
@@ -55,7 +56,7 @@ def main() -> None:
     except _MISTAKES as mistake:
         print(f"bakeoff: {mistake}", file=sys.stderr)
         sys.exit(2)
-    except (runner.BusyError, LocalModelError) as failure:
+    except (runner.BusyError, local_model.LocalModelError) as failure:
         print(f"bakeoff: {failure}", file=sys.stderr)
         sys.exit(1)
     except runner.ModelGoneError as failure:
@@ -84,20 +85,23 @@ TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Whe
 
     bakeoff run -f langgraph,baseline -t handoff  two frameworks on one task
 
+    bakeoff run -f langgraph -m local -m local-0.5b             is it the framework or the model?
+
     bakeoff run -m qwen3 --base-url http://localhost:11434/v1 --cases standard --trials 3"""
 )
 def run(
     framework: FrameworkOption = None,
     task: TaskOption = None,
     model: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             "--model",
             "-m",
             metavar="MODEL",
-            help=f"{', '.join(map(repr, models.BUILT_IN))}, or a name with --base-url.",
+            help=f"{', '.join(map(repr, models.BUILT_IN))}, or a name with --base-url. Several: one -m for each. "
+            f"Default: {local_model.NAME}.",
         ),
-    ] = "local",
+    ] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="OpenAI-compatible server that has the model.")
     ] = None,
@@ -122,57 +126,82 @@ def run(
     traces: Annotated[Path, typer.Option(metavar="DIR", help="Where the traces go.")] = runner.WORK / "traces",
     rerun: Annotated[bool, typer.Option("--rerun", help="Make runs again that are recorded already.")] = False,
 ) -> None:
-    """Run frameworks on tasks against a model, and print the scorecard.
+    """Run frameworks on tasks against one model or several in turn, and print the scorecard.
 
     Interrupted, the same command goes on where it stopped.
 
     A run is made again only if its code, lock, task, model or limits changed.
     """
-    spec = models.resolve(model, base_url, key_variable)
+    specs = models.resolve_all(model or [local_model.NAME], base_url, key_variable)
     every_framework = discovery.frameworks()
     frameworks = _chosen(framework, every_framework, "framework")
     chosen_tasks = _chosen(task, discovery.tasks(), "task")
-    probing = spec.name == models.PROBES_NAME
-    if probing:
-        settings = probes.settings(jobs=jobs or spec.jobs)
-        all_jobs = probes.jobs(frameworks, [a_task.name for a_task in chosen_tasks])
-    else:
+
+    def planned(spec: models.ModelSpec) -> _Plan:
+        if spec.name == models.PROBES_NAME:
+            task_names = [a_task.name for a_task in chosen_tasks]
+            return _Plan(probes.settings(jobs=jobs or spec.jobs), probes.jobs(frameworks, task_names))
         settings = runner.Settings(
             model=spec, timeout_s=timeout or spec.timeout_s, jobs=jobs or spec.jobs, max_model_calls=max_model_calls
         )
-        plan = [(a_task, _cases(a_task, cases, len(chosen_tasks))) for a_task in chosen_tasks]
-        all_jobs = runner.matrix(frameworks, plan, trials)
+        with_cases = [(a_task, _cases(a_task, cases, len(chosen_tasks))) for a_task in chosen_tasks]
+        return _Plan(settings, runner.matrix(frameworks, with_cases, trials))
+
+    plans = [planned(spec) for spec in specs]
     for path in (implementation_path(f.folder, a_task.name) for f in frameworks for a_task in chosen_tasks):
         if not path.is_file():
             raise UsageMistake(f"{_shown(path)}: there is no such file; choose frameworks with -f and tasks with -t")
     with runner.exclusive(traces):
         try:
-            uvloop.run(_run(all_jobs, settings, traces, rerun))
+            uvloop.run(_run(plans, traces, rerun))
         except KeyboardInterrupt:
             raise Stopped from None
-    shown = {(job.framework.name, job.task.name) for job in all_jobs}
+    shown = {(plan.model, job.framework.name, job.task.name) for plan in plans for job in plan.jobs}
     card = scorecard.build(
-        traces / spec.name, keep=lambda key: key.model == spec.name and (key.framework, key.task) in shown
+        traces,
+        models=[plan.model for plan in plans],
+        keep=lambda key: (key.model, key.framework, key.task) in shown,
     )
     scorecard.print_scorecard(console, card, f"`bakeoff score --traces {_shown(traces)}`")
     if any(probes.unexpected(behaviour, every_framework) for behaviour in card.behaviours):
         raise typer.Exit(1)
 
 
-async def _run(jobs: Sequence[runner.Job], settings: runner.Settings, traces: Path, rerun: bool) -> None:
-    records = runner.Records(settings, await asyncio.to_thread(models.digest, settings.model, console))
-    missing = list(jobs) if rerun else records.missing(jobs, traces)
-    if done := len(jobs) - len(missing):
-        again = "" if missing else "; --rerun makes them again"
-        _say(f"{done} of {len(jobs)} runs are recorded already in {_shown(traces)}{again}")
-    if not missing:
+@dataclass(frozen=True)
+class _Plan:
+    """The runs that were asked for against one model."""
+
+    settings: runner.Settings
+    jobs: list[runner.Job]
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.settings.model.name
+
+
+async def _run(plans: Sequence[_Plan], traces: Path, rerun: bool) -> None:
+    """Make the runs that are not recorded yet, one model after the other."""
+    to_make: list[tuple[_Plan, runner.Records]] = []
+    for plan in plans:
+        records = runner.Records(plan.settings, await asyncio.to_thread(models.digest, plan.settings.model, console))
+        missing = plan.jobs if rerun else records.missing(plan.jobs, traces)
+        if missing:
+            to_make.append((replace(plan, jobs=missing), records))
+    asked = sum(len(plan.jobs) for plan in plans)
+    if done := asked - sum(len(plan.jobs) for plan, _ in to_make):
+        again = "" if to_make else "; --rerun makes them again"
+        _say(f"{done} of {asked} runs are recorded already in {_shown(traces)}{again}")
+    if not to_make:
         return
-    for framework in dict.fromkeys(job.framework for job in missing):
+    for framework in dict.fromkeys(job.framework for plan, _ in to_make for job in plan.jobs):
         await provision(framework, _say)
-    task_names = list(dict.fromkeys(job.task.name for job in missing))
-    async with runner.harness(settings, task_names, console, records=records) as harness:
-        with Progress(console, missing, settings.jobs) as progress:
-            await runner.run_all(harness, missing, traces, settings.jobs, progress.started, progress.finished)
+    with Progress(console, {plan.model: (plan.jobs, plan.settings.jobs) for plan, _ in to_make}) as progress:
+        for plan, records in to_make:
+            task_names = list(dict.fromkeys(job.task.name for job in plan.jobs))
+            async with runner.harness(plan.settings, task_names, console, records=records) as harness:
+                shown = (partial(show, plan.model) for show in (progress.started, progress.finished))
+                await runner.run_all(harness, plan.jobs, traces, plan.settings.jobs, *shown)
 
 
 @app.command(

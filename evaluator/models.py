@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -80,6 +80,15 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
         raise ModelError(f"--key-variable {key_variable}: this environment variable is not set")
     key = os.environ.get(key_variable or DEFAULT_KEY_VARIABLE)
     return ModelSpec(name, timeout_s=120, jobs=1, endpoint=Endpoint(name, base_url, key))
+
+
+def resolve_all(names: Sequence[str], base_url: str | None, key_variable: str | None) -> list[ModelSpec]:
+    """The models that the user means, each once. Raises `ModelError`."""
+    once = list(dict.fromkeys(names))
+    for option, value in (("--base-url", base_url), ("--key-variable", key_variable)):
+        if value is not None and len(once) > 1:
+            raise ModelError(f"{option} is for one model, and there are {len(once)}: {', '.join(once)}")
+    return [resolve(name, base_url, key_variable) for name in once]
 
 
 def knows_cases(spec: ModelSpec) -> bool:

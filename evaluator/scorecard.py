@@ -183,9 +183,12 @@ def build(
     *,
     tasks: Mapping[str, Task] | None = None,
     implementations: Path = IMPLEMENTATIONS,
+    models: Sequence[str] | None = None,
     keep: Callable[[Key], bool] = lambda key: True,
 ) -> Scorecard:
     """The scorecard of all traces below `traces` whose key `keep` accepts, read one at a time.
+
+    With `models`, only the folders of these models are read.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
     already) is named in `damaged` and left out.
@@ -198,7 +201,7 @@ def build(
     keys: set[Key] = set()
     parity_notes: list[str] = []
     probed: list[Trace] = []
-    for item in read_traces(traces):
+    for item in read_traces(traces, models):
         if isinstance(item, DamagedTrace):
             damaged.append(Damaged(item.path.relative_to(traces).as_posix(), item.reason))
             continue

@@ -5,7 +5,7 @@ gateway share. Field names follow the OpenTelemetry GenAI conventions where one 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -194,8 +194,9 @@ def read_trace(path: Path) -> Trace | DamagedTrace:
         return DamagedTrace(path, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
 
 
-def read_traces(root: Path) -> Iterator[Trace | DamagedTrace]:
-    """Every trace below `root`, one at a time, in the order of their paths."""
-    for path in sorted(root.rglob("*.json")):
+def read_traces(root: Path, models: Sequence[str] | None = None) -> Iterator[Trace | DamagedTrace]:
+    """Every trace below `root`, or below its folders of some models, one at a time, in the order of their paths."""
+    folders = [root] if models is None else [root / model for model in models]
+    for path in sorted({path for folder in folders for path in folder.rglob("*.json")}):
         if not path.name.startswith("."):
             yield read_trace(path)

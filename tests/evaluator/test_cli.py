@@ -1,5 +1,6 @@
 """The command line: mistakes in one line, help with examples, plain output."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,17 +9,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from played import Change, changed, played, system
+from rich.console import Console
 from test_discovery import PYPROJECT, make_framework
 
-from evaluator import ROOT, cli, discovery, runner
-from evaluator.trace import Trace, read_traces, write_trace
+from evaluator import ROOT, cli, discovery, models, runner
+from evaluator.trace import Trace, read_traces, trace_path, write_trace
+from evaluator.upstreams import Upstream
+from evaluator.upstreams.scripted import ScriptedUpstream
 
 COMMANDS = ("run", "score", "compare", "parity", "list", "bench")
 
@@ -84,6 +89,15 @@ TASK = ("-t", "tool_calling")
         ),
         (("run", "-m", "../x"), "bakeoff: --model '../x': a name has letters"),
         (("run", "-m", "local", "--base-url", "http://127.0.0.1:9/v1"), "bakeoff: --model 'local' is built in: "),
+        (
+            ("run", "-m", "x", "-m", "y", "-m", "x", "--base-url", "http://127.0.0.1:9"),
+            "bakeoff: --base-url is for one model, and there are 2: x, y",
+        ),
+        (
+            ("run", "-m", "local", "-m", "y", "--key-variable", "HOME"),
+            "bakeoff: --key-variable is for one model, and there are 2: local, y",
+        ),
+        (("run", "-m", "scripted", "-m", "nope"), "bakeoff: --model 'nope' is unknown: "),
         (("run", "-m", "x", "--base-url", "localhost:9"), "bakeoff: --base-url 'localhost:9': must "),
         (
             ("run", "-m", "x", "--base-url", "http://127.0.0.1:9", "--key-variable", "NOT_SET_HERE"),
@@ -203,6 +217,39 @@ def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path, monkey
     said = bakeoff("score", "--traces", "traces", "--out", "scores")
     assert said.code == 0, said.err
     assert (tmp_path / "scores/scorecard.json").exists()
+
+
+def test_several_models_are_run_in_turn_and_shown_together(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scripted model stands in for the embedded one, whose weights are not fetched for tests."""
+    started: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def running(spec: models.ModelSpec, _: Console) -> AsyncIterator[Upstream]:
+        started.append(spec.name)
+        yield ScriptedUpstream()
+
+    monkeypatch.setattr(models, "running", running)
+    monkeypatch.setattr(models, "digest", lambda spec, _: f"digest of {spec.name}")
+    file = written(tmp_path / "mine.jsonl", [json.dumps(case) for case in CASES])
+    command = ("run", "-m", "scripted", "-m", "local-0.5b", "-m", "scripted", "-f", "baseline")
+    command += (*TASK, "--cases", file, "--traces", "traces")
+    said = bakeoff(*command)
+    assert said.code == 0, said.err
+    assert "scripted · tool_calling" in said.out and "local-0.5b · tool_calling" in said.out
+    assert "4 of 4 runs" in said.out
+    assert started == ["scripted", "local-0.5b"]
+    traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
+    assert Counter(trace.key.model for trace in traces) == {"scripted": 2, "local-0.5b": 2}
+    assert {trace.setup.model_digest for trace in traces} == {"digest of scripted", "digest of local-0.5b"}
+
+    trace_path(tmp_path / "traces", traces[0].key).unlink()
+    again = bakeoff(*command)
+    assert again.code == 0, again.err
+    assert "3 of 4 runs are recorded already in traces\n" in again.out and "1 of 1 runs" in again.out
+    assert started[2:] == [traces[0].key.model]
+    assert len(list(read_traces(tmp_path / "traces"))) == 4
 
 
 @pytest.fixture

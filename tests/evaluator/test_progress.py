@@ -35,10 +35,10 @@ def test_durations_are_said_in_a_fitting_unit(seconds: float, words: str) -> Non
 
 
 def shown(console: Console, jobs: list[Job], ends: list[Ended], at_once: int = 1) -> list[str]:
-    with Progress(console, jobs, at_once) as bar:
+    with Progress(console, {"scripted": (jobs, at_once)}) as bar:
         for job, ended in zip(jobs, ends, strict=True):
-            bar.started(job)
-            bar.finished(job, trace(key(job.case.id), ended=ended, wall_s=6.0))
+            bar.started("scripted", job)
+            bar.finished("scripted", job, trace(key(job.case.id), ended=ended, wall_s=6.0))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
@@ -62,10 +62,30 @@ def test_where_there_is_no_terminal_it_says_a_plain_line_now_and_then(
     assert lines == ["1 of 4 runs, about 18 s left", "4 of 4 runs"]
 
 
+def test_several_models_are_one_progress_at_the_pace_of_each(
+    make_framework: MakeFramework, job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    framework = make_framework()
+    jobs = [job(framework, trial=trial) for trial in (1, 2)]
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
+    console = Console(file=io.StringIO())
+    with Progress(console, {"slow": (jobs, 1), "fast": (jobs, 1)}) as bar:
+        for model, wall_s in (("slow", 20.0), ("fast", 2.0)):
+            for one in jobs:
+                bar.finished(model, one, trace(key(one.case.id, model=model), wall_s=wall_s))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == [
+        "1 of 4 runs, about 60 s left",  # nothing is known of the second model: as slow as the first
+        "2 of 4 runs, about 40 s left",
+        "3 of 4 runs, about 2 s left",
+        "4 of 4 runs",
+    ]
+
+
 def test_on_a_terminal_it_is_a_bar(make_framework: MakeFramework, job: MakeJob) -> None:
     framework = make_framework()
     jobs = [job(framework, trial=trial) for trial in (1, 2)]
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     said = "\n".join(shown(console, jobs, ["answered", "error"]))
-    assert "fake tool_calling greeting" in said and "2/2" in said and "1 without an answer" in said
+    assert "scripted fake tool_calling greeting" in said and "2/2" in said and "1 without an answer" in said
     assert "of 2 runs" not in said

@@ -113,6 +113,13 @@ def test_each_damaged_file_is_named_with_the_reason_and_the_others_are_read(tmp_
     assert isinstance(missing, DamagedTrace) and missing.reason == "cannot be read: No such file or directory"
 
 
+def test_only_the_folders_of_some_models_are_read_and_each_file_once(tmp_path: Path) -> None:
+    for model in ("a", "a/b", "c"):
+        write_trace(tmp_path, trace(key(model=model)))
+    found = [item.key.model for item in read_traces(tmp_path, ["a/b", "a", "not there"]) if isinstance(item, Trace)]
+    assert sorted(found) == ["a", "a/b"]
+
+
 def test_no_partial_file_is_ever_seen(tmp_path: Path) -> None:
     versions = [trace(answer=letter * 200_000) for letter in "ab"]
     path = write_trace(tmp_path, versions[0])
