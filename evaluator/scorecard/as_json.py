@@ -1,0 +1,45 @@
+"""`scorecard.json`."""
+
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from evaluator.metrics import METRICS
+from evaluator.parity_report import as_data
+from evaluator.scorecard.content import COMMAND, Cell, Scorecard
+
+
+def to_json(scorecard: Scorecard) -> str:
+    """`scorecard.json`: every cell with every metric by name, and what explains them."""
+    content = {
+        "generated_by": COMMAND,
+        "schema": 1,
+        "cells": [_flat(cell) for cell in scorecard.cells],
+        "totals": [_flat(cell) for cell in scorecard.totals],
+        "metrics": [{"name": m.name, "meaning": m.meaning, "unit": m.unit, "better": m.better} for m in METRICS],
+        "parity": [as_data(one) for one in scorecard.parities],
+        "behaviours": [asdict(behaviour) for behaviour in scorecard.behaviours],
+        "failures": [{**failure.key.model_dump(), "reasons": failure.reasons} for failure in scorecard.failures],
+        "damaged": [asdict(damaged) for damaged in scorecard.damaged],
+        "setups": scorecard.setups,
+        "frameworks": [
+            {
+                "name": name,
+                "title": notes.title,
+                "homepage": notes.homepage,
+                "by_hand": notes.by_hand,
+                "deviations": [{"number": i, "task": task, "note": note} for i, task, note in notes.deviations],
+            }
+            for name, notes in scorecard.frameworks.items()
+        ],
+        "notes": scorecard.notes,
+    }
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _flat(cell: Cell) -> dict[str, Any]:
+    names: dict[str, Any] = {"framework": cell.framework, "task": cell.task, "model": cell.model}
+    if cell.task is None:
+        del names["task"]
+    return names | {"framework_versions": cell.framework_versions} | cell.metrics

@@ -1,0 +1,94 @@
+"""What a scorecard holds."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from evaluator.metrics import Value
+from evaluator.parity import Parity
+from evaluator.probes import Behaviour
+from evaluator.trace import Key
+
+COMMAND = "uv run bakeoff score"
+JSON_NAME = "scorecard.json"
+MARKDOWN_NAME = "SCORECARD.md"
+
+SETUP_FIELDS = {
+    "cpu": "CPU",
+    "cpu_cores": "CPU cores",
+    "platform": "platform",
+    "python": "Python",
+    "harness_version": "bakeoff",
+    "git_commit": "commit",
+    "git_dirty": "uncommitted changes",
+    "model_digest": "model digest",
+    "temperature": "temperature",
+    "max_model_calls": "model calls at most",
+    "timeout_s": "time-out in s",
+    "jobs": "runs at a time",
+}
+"""What of a run's set-up is shown with the results, and in which words."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One framework × task, or with `task` None one framework over all tasks, on one model."""
+
+    model: str
+    framework: str
+    task: str | None
+    framework_versions: tuple[str, ...]
+    metrics: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that did not pass, and why."""
+
+    key: Key
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A file among the traces that was left out, by its path below the folder of traces, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FrameworkNotes:
+    """What a reader must know about a framework's implementations.
+
+    Deviations are (number, task, note), without a task where they hold for all.
+    """
+
+    title: str
+    homepage: str | None
+    by_hand: tuple[str, ...]
+    deviations: tuple[tuple[int, str | None, str], ...]
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """Cells sorted by model, task and framework (the baseline first), and what explains them.
+
+    `parities` has what differs on the wire, for each cell that could be compared, in the order of
+    the cells. `behaviours` has what the frameworks did when probed. `setups` has for each model the
+    values of every set-up field that occurs in its traces.
+    """
+
+    cells: tuple[Cell, ...]
+    totals: tuple[Cell, ...]
+    parities: tuple[Parity, ...]
+    behaviours: tuple[Behaviour, ...]
+    failures: tuple[Failure, ...]
+    damaged: tuple[Damaged, ...]
+    setups: dict[str, dict[str, list[Any]]]
+    frameworks: dict[str, FrameworkNotes]
+    notes: tuple[str, ...]
+
+    @property
+    def models(self) -> list[str]:
+        """The models that have cells."""
+        return list(self.setups)

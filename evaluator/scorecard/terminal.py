@@ -1,0 +1,74 @@
+"""A scorecard in the terminal."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evaluator.scorecard.content import MARKDOWN_NAME, Cell, Scorecard
+from evaluator.scorecard.show import COLUMNS, by_probe, by_task, who
+
+_FAILURE_LINES = 12
+
+
+def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN_NAME) -> None:
+    """Print the tables and the failures, for 100 columns; `file` is where the reader finds the rest."""
+    for model in scorecard.models:
+        for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
+            console.print(_rich_table(scorecard, f"{model} · {title}", cells))
+            console.print()
+    if scorecard.behaviours:
+        console.print(_behaviour_table(scorecard))
+        console.print()
+    if scorecard.cells:
+        _print_failures(console, scorecard, file)
+    for note in scorecard.notes:
+        console.print(Text(f"note: {note}"))
+    if scorecard.damaged:
+        console.print(Text(f"{len(scorecard.damaged)} traces left out:"))
+        _print_lines(console, [f"{damaged.path}: {damaged.reason}" for damaged in scorecard.damaged], file)
+
+
+def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Table:
+    columns = [column for column in COLUMNS if column.in_terminal]
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("framework")  # the only column that gives way where the console is narrow
+    for column in columns:
+        table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
+    for cell in cells:
+        name = scorecard.frameworks[cell.framework].title
+        table.add_row(Text(name), *(Text(column.show(cell.metrics)) for column in columns))
+    return table
+
+
+def _behaviour_table(scorecard: Scorecard) -> Table:
+    table = Table(title=Text("Behaviour", style="bold"), title_justify="left", box=None, padding=(0, 1, 1, 0))
+    for title, ratio in (("probe", 3), ("what the framework does", 4), ("will do", 1), ("frameworks", 4)):
+        table.add_column(title, ratio=ratio)
+    for first_of_probe, row in by_probe(scorecard, str):
+        cells = (first_of_probe, row.words, "yes" if row.acceptable else "NO", who(scorecard, row))
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
+    runs = sum(int(cell.metrics["runs"] or 0) for cell in scorecard.totals)
+    console.print(Text(f"{len(scorecard.failures)} of {runs} runs failed"), end=":\n" if scorecard.failures else "\n")
+    groups = Counter(
+        (failure.key.model, failure.key.framework, failure.key.task, "; ".join(failure.reasons[:1]))
+        for failure in scorecard.failures
+    )
+    lines = [
+        f"{number} × {model} {framework} {task}: {reason}"
+        for (model, framework, task, reason), number in groups.most_common()
+    ]
+    _print_lines(console, lines, file)
+
+
+def _print_lines(console: Console, lines: Sequence[str], file: str) -> None:
+    for line in lines[:_FAILURE_LINES]:
+        console.print(Text(f" {' '.join(line.split())}", no_wrap=True, overflow="ellipsis"))
+    if len(lines) > _FAILURE_LINES:
+        console.print(Text(f" … and {len(lines) - _FAILURE_LINES} more: see {file}"))
