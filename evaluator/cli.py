@@ -15,7 +15,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluator import ROOT, discovery, local_model, models, parity_report, probes, runner, scorecard, side_by_side
+from evaluator import (
+    ROOT,
+    discovery,
+    endpoints,
+    local_model,
+    models,
+    parity_report,
+    probes,
+    runner,
+    scorecard,
+    side_by_side,
+)
 from evaluator.discovery import MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
 from evaluator.models import SCRIPTED
@@ -44,8 +55,8 @@ class Stopped(Exception):
 
 
 _MISTAKES = (
-    *(UsageMistake, models.ModelError, CasesError, MetadataError, ProvisionError, WeightsError),
-    *(runner.TracesError, side_by_side.ImplementationError),
+    *(UsageMistake, models.ModelError, endpoints.EndpointError, CasesError, MetadataError, ProvisionError),
+    *(WeightsError, runner.TracesError, side_by_side.ImplementationError),
 )
 
 
@@ -87,7 +98,9 @@ TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Whe
 
     bakeoff run -f langgraph -m local -m local-0.5b             is it the framework or the model?
 
-    bakeoff run -m qwen3 --base-url http://localhost:11434/v1 --cases standard --trials 3"""
+    bakeoff run -m ollama/qwen3:8b --cases standard --trials 3
+
+    bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints"""
 )
 def run(
     framework: FrameworkOption = None,
@@ -98,16 +111,19 @@ def run(
             "--model",
             "-m",
             metavar="MODEL",
-            help=f"{', '.join(map(repr, models.BUILT_IN))}, or a name with --base-url. Several: one -m for each. "
-            f"Default: {local_model.NAME}.",
+            help=f"{', '.join(map(repr, models.BUILT_IN))}, ENDPOINT/MODEL (see `bakeoff list`), or a name with "
+            f"--base-url. Several: one -m for each. Default: {local_model.NAME}.",
         ),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="OpenAI-compatible server that has the model.")
+        str | None, typer.Option(metavar="URL", help="OpenAI-compatible server, in place of the endpoint's own.")
     ] = None,
     key_variable: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"Variable that holds its key. Default: {models.DEFAULT_KEY_VARIABLE}."),
+        typer.Option(
+            metavar="NAME",
+            help=f"Variable that holds its key. Default: the endpoint's, else {models.DEFAULT_KEY_VARIABLE}.",
+        ),
     ] = None,
     trials: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions of each run.")] = 1,
     cases: Annotated[
@@ -298,11 +314,12 @@ def parity(
 
 @app.command(name="list", epilog="[bold]Example[/]\n\n    bakeoff list --json")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """List the frameworks with their versions, the tasks with their cases, and the models."""
+    """List the frameworks with their versions, the tasks with their cases, the models and the endpoints."""
     frameworks, tasks = discovery.frameworks().values(), discovery.tasks().values()
     sizes: dict[str, dict[str, int]] = {
         task.name: {size: len(of_size(task.load(), size)) for size in SIZES} for task in tasks
     }
+    there_are = endpoints.endpoints()
     if as_json:
         listed: dict[str, Any] = {
             "frameworks": [
@@ -310,6 +327,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
             ],
             "tasks": [{"name": name, "cases": counts} for name, counts in sizes.items()],
             "models": list(models.BUILT_IN),
+            "endpoints": [{"name": name, **endpoint.model_dump()} for name, endpoint in there_are.items()],
         }
         console.print_json(data=listed)
         return
@@ -321,7 +339,14 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
     for name, counts in sizes.items():
         table.add_row(name, *(str(counts[size]) for size in SIZES))
     console.print(table)
-    console.print(f"\nModels: {', '.join(models.BUILT_IN)}, or any name together with --base-url URL")
+    table = Table("endpoint", "address", "key", "quirks", title="\nEndpoints", title_justify="left", box=None)
+    for name, endpoint in there_are.items():
+        table.add_row(name, endpoint.base_url, endpoint.key_variable or "none", ", ".join(endpoint.quirks))
+    console.print(table)
+    console.print(
+        f"\nModels: {', '.join(models.BUILT_IN)}, ENDPOINT/MODEL, or any name together with --base-url URL. "
+        "Your own endpoints: MODELS.md"
+    )
 
 
 @app.command(epilog="[bold]Example[/]\n\n    bakeoff bench --seconds 5")

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from yarl import URL
 
-from evaluator import local_model
+from evaluator import endpoints, local_model
 from evaluator.upstreams import Endpoint, Upstream
 from evaluator.upstreams.http import HttpUpstream
 from evaluator.upstreams.probes import ProbeUpstream, probes_digest
@@ -54,36 +53,49 @@ class ModelSpec:
     jobs: int
     endpoint: Endpoint | None = None
 
+    @property
+    def sent_name(self) -> str:
+        """The name that frameworks are given and servers are sent: without the endpoint's."""
+        return self.endpoint.model if self.endpoint is not None else self.name
+
 
 def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelSpec:
-    """The model that the user means. Raises `ModelError`."""
+    """The model that the user means. Raises `ModelError` or `EndpointError`."""
     if not re.fullmatch(r"[\w.:@-]+(/[\w.:@-]+)*", name) or ".." in name:
         raise ModelError(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
-    if base_url is None:
-        if name in _PLAYED:
-            return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
-        if name in local_model.EMBEDDED:
-            return ModelSpec(name, timeout_s=300, jobs=1)
-        raise ModelError(
-            f"--model {name!r} is unknown: use {', '.join(map(repr, BUILT_IN))}, "
-            "or any name together with --base-url URL"
-        )
-    if name in (*BUILT_IN, "replay"):
+    if name in (*BUILT_IN, "replay") and base_url is not None:
         raise ModelError(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
-    try:
-        usable = URL(base_url).scheme in ("http", "https") and bool(URL(base_url).host)
-    except ValueError:
-        usable = False
-    if not usable:
+    if name in _PLAYED:
+        return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
+    if name in local_model.EMBEDDED:
+        return ModelSpec(name, timeout_s=300, jobs=1)
+    if base_url is not None and not endpoints.is_server_url(base_url):
         raise ModelError(f"--base-url {base_url!r}: must be a URL such as http://localhost:8000/v1")
-    if key_variable is not None and key_variable not in os.environ:
+    if key_variable is not None and endpoints.key_in(key_variable) is None:
         raise ModelError(f"--key-variable {key_variable}: this environment variable is not set")
-    key = os.environ.get(key_variable or DEFAULT_KEY_VARIABLE)
-    return ModelSpec(name, timeout_s=120, jobs=1, endpoint=Endpoint(name, base_url, key))
+    return ModelSpec(name, timeout_s=120, jobs=1, endpoint=_endpoint(name, base_url, key_variable))
+
+
+def _endpoint(name: str, base_url: str | None, key_variable: str | None) -> Endpoint:
+    """Where `<endpoint>/<model>` is, or the model of a server without a name."""
+    there_are = endpoints.endpoints()
+    first, _, model = name.partition("/")
+    if model and first in there_are:
+        return endpoints.reach(there_are[first], first, model, base_url, key_variable)
+    if base_url is not None:
+        return Endpoint(name, base_url, endpoints.key_in(key_variable or DEFAULT_KEY_VARIABLE))
+    if first in there_are:
+        raise ModelError(
+            f"--model {name!r}: say which model of this endpoint, such as {first}/{there_are[first].example or 'NAME'}"
+        )
+    raise ModelError(
+        f"--model {name!r} is unknown: use {', '.join(map(repr, BUILT_IN))}, ENDPOINT/MODEL with one of "
+        f"{', '.join(there_are)}, or any name together with --base-url URL"
+    )
 
 
 def resolve_all(names: Sequence[str], base_url: str | None, key_variable: str | None) -> list[ModelSpec]:
-    """The models that the user means, each once. Raises `ModelError`."""
+    """The models that the user means, each once. Raises `ModelError` or `EndpointError`."""
     once = list(dict.fromkeys(names))
     for option, value in (("--base-url", base_url), ("--key-variable", key_variable)):
         if value is not None and len(once) > 1:
@@ -102,7 +114,8 @@ def digest(spec: ModelSpec, console: Console) -> str:
     Weights are fetched if they are not there. Raises `WeightsError`, `LocalModelError`.
     """
     if spec.endpoint is not None:
-        return hashlib.sha256(f"{spec.name} {spec.endpoint.base_url}".encode()).hexdigest()[:16]
+        decides = " ".join([spec.name, spec.endpoint.base_url, *spec.endpoint.quirks])
+        return hashlib.sha256(decides.encode()).hexdigest()[:16]
     if spec.name in _PLAYED:
         return _PLAYED[spec.name].digest()
     return local_model.model_digest(local_model.local_model(spec.name, console), local_model.Settings())[:16]

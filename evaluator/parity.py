@@ -326,7 +326,11 @@ class _Request:
 
     def _parameters(self) -> Iterator[Difference]:
         request = {key: value for key, value in self._call.request.items() if key not in ("messages", "tools")}
-        expected = {"model": self._trace.key.model, "temperature": self._trace.setup.temperature}
+        named = self._trace.key.model
+        without_endpoint = named.partition("/")[2]
+        sent = request.get("model")
+        model = without_endpoint if without_endpoint and sent == without_endpoint else named
+        expected = {"model": model, "temperature": self._trace.setup.temperature}
         for key in sorted({*expected, *request}):
             before, after = expected.get(key, _DEFAULTS.get(key)), request.get(key)
             if after is None and key not in expected:

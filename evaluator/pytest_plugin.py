@@ -18,6 +18,7 @@ from rich.console import Console
 
 from evaluator import discovery, models, probes, runner
 from evaluator.discovery import Framework
+from evaluator.endpoints import EndpointError
 from evaluator.environments import provision
 from evaluator.metrics import GradedRun, grade_run
 from evaluator.trace import Key, Trace, trace_path, write_trace
@@ -52,8 +53,8 @@ class TestedProbe:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options that say which model answers, and how often."""
     group = parser.getgroup("bakeoff")
-    group.addoption("--model", default="scripted", help="'scripted' (default), 'local', or a name with --base-url")
-    group.addoption("--base-url", default=None, help="OpenAI-compatible server that has the model")
+    group.addoption("--model", default="scripted", help="'scripted' (default), 'local', ENDPOINT/MODEL, or a name")
+    group.addoption("--base-url", default=None, help="OpenAI-compatible server, in place of the endpoint's own")
     group.addoption("--key-variable", default=None, help="environment variable that holds its key")
     group.addoption("--trials", type=int, default=1, help="repetitions of each case")
     group.addoption("--cases", default="full", choices=("quick", "standard", "full"), help="which cases")
@@ -235,7 +236,7 @@ def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
     say = request.config.get_terminal_writer().line
     try:
         spec = models.resolve(option.model, option.base_url, option.key_variable)
-    except models.ModelError as mistake:
+    except (models.ModelError, EndpointError) as mistake:
         raise pytest.UsageError(str(mistake)) from None
     settings = runner.Settings(model=spec, timeout_s=spec.timeout_s, jobs=1)
     background = _Background()

@@ -299,7 +299,7 @@ class Harness:
         if worker.start_error:
             return {"error": worker.start_error}
         model = Model(
-            name=self._settings.model.name,
+            name=self._settings.model.sent_name,
             base_url=self._gateway.base_url(live),
             api_key="none-needed",
             embedding_name=EMBEDDING_NAME,
@@ -394,7 +394,7 @@ async def harness(
         if records is None:
             records = Records(settings, await asyncio.to_thread(models.digest, settings.model, console))
         upstream = await opened.enter_async_context(models.running(settings.model, console))
-        names = [settings.model.name, EMBEDDING_NAME]
+        names = [settings.model.sent_name, EMBEDDING_NAME]
         gateway = await opened.enter_async_context(Gateway(upstream, pool.embedder, names))
         yield Harness(settings, records, gateway, pool)
 

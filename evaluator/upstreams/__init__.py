@@ -46,8 +46,12 @@ STREAM_HEADERS: list[tuple[bytes, bytes]] = [(b"content-type", b"text/event-stre
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenAI-compatible server. `key` never leaves the gateway's process."""
+    """An OpenAI-compatible server, and the quirks that its `model` needs.
+
+    `key` never leaves the gateway's process.
+    """
 
     model: str
     base_url: str
     key: str | None = field(default=None, repr=False)
+    quirks: tuple[str, ...] = ()

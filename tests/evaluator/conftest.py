@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evaluator import discovery, models, runner
+from evaluator import discovery, endpoints, models, runner
 from evaluator.discovery import Framework, Task
 from evaluator.watch import Watch
 from tasks.tool_calling.spec import ToolCallingCase
@@ -28,6 +28,13 @@ homepage = "https://example.org"
 package = "fake"
 """
 LOCK = '[[package]]\nname = "fake"\nversion = "1.2.3"\n'
+
+
+@pytest.fixture(autouse=True)
+def _no_endpoints_of_the_developers_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever runs the tests may have a `models.toml`."""
+    monkeypatch.delenv(endpoints.FILE_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
 @pytest.fixture

@@ -83,10 +83,11 @@ TASK = ("-t", "tool_calling")
         (("run", "-f", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("run", "-f", "baseline,nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("run", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, rag_qa, tool_calling"),
-        (
-            ("run", "-m", "nope"),
-            "bakeoff: --model 'nope' is unknown: use 'local', 'local-0.5b', 'scripted', 'probes', or any name",
-        ),
+        (("run", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use 'local', 'local-0.5b', 'scripted', "),
+        (("run", "-m", "nope/x"), "bakeoff: --model 'nope/x' is unknown: use 'local', 'local-0.5b', 'scripted', "),
+        (("run", "-m", "ollama"), "bakeoff: --model 'ollama': say which model of this endpoint, such as ollama/"),
+        (("run", "-m", "groq/x"), "bakeoff: endpoint 'groq' needs a key: set the environment variable GROQ_API_KEY"),
+        (("run", "-m", "azure/x"), "bakeoff: endpoint 'azure' needs the environment variable AZURE_OPENAI_RESOURCE"),
         (("run", "-m", "../x"), "bakeoff: --model '../x': a name has letters"),
         (("run", "-m", "local", "--base-url", "http://127.0.0.1:9/v1"), "bakeoff: --model 'local' is built in: "),
         (
@@ -131,8 +132,10 @@ TASK = ("-t", "tool_calling")
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_and_where(
-    bakeoff: Bakeoff, tmp_path: Path, arguments: tuple[str, ...], line: str
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], line: str
 ) -> None:
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    monkeypatch.setenv("AZURE_OPENAI_RESOURCE", "")
     written(tmp_path / "mine.jsonl", [ONE, "", '{"id": "x", "kind": "no_call", "size": "quick", "answer": "y"}'])
     written(tmp_path / "json.jsonl", [ONE, "", "{not JSON"])
     written(tmp_path / "twice.jsonl", [ONE, "", ONE])
