@@ -1,4 +1,4 @@
-"""The command line: `bakeoff run`, `score`, `compare`, `parity`, `list`, `bench`."""
+"""The command line: `bakeoff run`, `score`, `compare`, `parity`, `doctor`, `list`, `bench`."""
 
 import asyncio
 import os
@@ -309,6 +309,24 @@ def parity(
             f"`bakeoff run -f {lacking[0]} -t {lacking[1]} -m {model}{size} --traces {_shown(traces)}`"
         )
     if report.unexplained or report.stale:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="""[bold]Example[/]
+
+    bakeoff doctor                 is everything here that runs need? Installs and fetches nothing"""
+)
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Check this machine: uv, Python, disk, environments, locks and weights.
+
+    Exit code 1 if something is not in order that runs need.
+    """
+    from evaluator import doctor as telling
+    from evaluator import doctor_machine
+
+    examine = partial(doctor_machine.examine, list(discovery.frameworks().values()))
+    if not asyncio.run(telling.tell(console, "this machine", examine, as_json)):
         raise typer.Exit(1)
 
 

@@ -98,10 +98,18 @@ def local_model(name: str = NAME, console: Console | None = None) -> LocalModel:
     checked against a digest; its own digest is computed, to be recorded. Raises LocalModelError if that
     file is no GGUF file, weights.WeightsError if the weights cannot be had.
     """
-    own = os.environ.get("BAKEOFF_LOCAL_GGUF")
-    if not own or name != NAME:
+    own = own_weights(name)
+    if own is None:
         embedded = EMBEDDED[name]
         return LocalModel(name, weights.fetch(embedded.weights, console), embedded.weights.sha256, embedded.template)
+    return LocalModel(name, own, weights.sha256_of(own), None)
+
+
+def own_weights(name: str) -> Path | None:
+    """The user's own file for an embedded model, if there is one. Raises LocalModelError if it is no GGUF file."""
+    own = os.environ.get("BAKEOFF_LOCAL_GGUF")
+    if not own or name != NAME:
+        return None
     path = Path(own).expanduser()
     try:
         with path.open("rb") as opened:
@@ -110,7 +118,7 @@ def local_model(name: str = NAME, console: Console | None = None) -> LocalModel:
         raise LocalModelError(f"BAKEOFF_LOCAL_GGUF: cannot read {path} ({error.strerror})") from error
     if magic != b"GGUF":
         raise LocalModelError(f"BAKEOFF_LOCAL_GGUF: {path} is not a GGUF file")
-    return LocalModel(name, path, weights.sha256_of(path), None)
+    return path
 
 
 def engine_version() -> str:

@@ -236,6 +236,11 @@ def fetch(weights: WeightFile, console: Console | None = None, *, verify: bool =
         raise WeightsError(f"cannot fetch {weights.name}: {'; '.join(reasons)}")
 
 
+def damage(weights: WeightFile) -> str:
+    """What is wrong with the fetched file, in words; empty if it is the right one. Raises `FileNotFoundError`."""
+    return _damage(weights.path, weights, sha256_of)
+
+
 def _download(weights: WeightFile, source: Source, console: Console) -> None:
     """Fetch into a temporary file, verify it, and only then give it its name."""
     scratch = weights.path.with_name(f"{weights.name}.part")

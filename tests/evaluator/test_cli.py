@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -25,7 +26,7 @@ from evaluator.trace import Trace, read_traces, trace_path, write_trace
 from evaluator.upstreams import Upstream
 from evaluator.upstreams.scripted import ScriptedUpstream
 
-COMMANDS = ("run", "score", "compare", "parity", "list", "bench")
+COMMANDS = ("run", "score", "compare", "parity", "doctor", "list", "bench")
 
 CASES = [
     {
@@ -202,6 +203,21 @@ def test_the_list_is_json_where_asked(bakeoff: Bakeoff) -> None:
     plain = bakeoff("list")
     assert plain.code == 0 and "\x1b" not in plain.out
     assert all(framework["name"] in plain.out for framework in listed["frameworks"])
+
+
+def test_doctor_alone_looks_at_this_machine(bakeoff: Bakeoff, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "frameworks", lambda: {})
+    said = bakeoff("doctor", "--json")
+    assert (said.code, said.err) == (0, "")
+    checked = {check["name"]: check for check in json.loads(said.out)["checks"]}
+    assert checked["uv"]["verdict"] == checked["lock harness"]["verdict"] == "ok"
+    assert checked["python"]["measured"] == {"version": platform.python_version()}
+    monkeypatch.setenv("BAKEOFF_LOCAL_GGUF", "nowhere.gguf")
+    said = bakeoff("doctor")
+    assert said.code == 0 and "cannot read nowhere.gguf" in said.out  # the model 'local' alone needs it
+    monkeypatch.setenv("UV", "/nowhere/uv")
+    said = bakeoff("doctor")
+    assert said.code == 1 and said.out.endswith("; runs will fail: uv\n") and "\x1b" not in said.out
 
 
 def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
