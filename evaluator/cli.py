@@ -1,4 +1,4 @@
-"""The command line: `bakeoff run`, `score`, `compare`, `parity`, `doctor`, `list`, `bench`."""
+"""The command line: `bakeoff run`, `score`, `compare`, `parity`, `export`, `doctor`, `list`, `bench`."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress as Bar
 from rich.table import Table
 
 from evaluator import (
@@ -29,6 +30,8 @@ from evaluator import (
 )
 from evaluator.discovery import MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
+from evaluator.export import training
+from evaluator.export.runs import ExportError, Report, graded_runs, trace_folders
 from evaluator.models import SCRIPTED
 from evaluator.progress import Progress
 from evaluator.weights import WeightsError
@@ -56,7 +59,7 @@ class Stopped(Exception):
 
 _MISTAKES = (
     *(UsageMistake, models.ModelError, endpoints.EndpointError, CasesError, MetadataError, ProvisionError),
-    *(WeightsError, runner.TracesError, side_by_side.ImplementationError),
+    *(WeightsError, runner.TracesError, side_by_side.ImplementationError, ExportError),
 )
 
 
@@ -328,6 +331,52 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
     examine = partial(doctor_machine.examine, list(discovery.frameworks().values()))
     if not asyncio.run(telling.tell(console, "this machine", examine, as_json)):
         raise typer.Exit(1)
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
+    bakeoff export --format openai                          every passed run of the committed traces
+
+    bakeoff export --format sharegpt --traces .bakeoff/traces -m qwen3:8b -t tool_calling,handoff
+
+    bakeoff export --format alpaca -f baseline --out train.jsonl
+
+Which layout a fine-tuning tool reads, and with which setting: evaluator/export/README.md"""
+)
+def export(
+    layout: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(training.LAYOUTS)}.")],
+    framework: FrameworkOption = None,
+    task: TaskOption = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="MODEL,…", help="Whose runs. Default: all models.")
+    ] = None,
+    traces: TracesOption = ROOT / "traces",
+    failed: Annotated[bool, typer.Option("--failed", help="Runs that failed, too.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: .bakeoff/export/FORMAT.jsonl.")] = None,
+) -> None:
+    """Write recorded runs as training conversations with tool calls, graded now: the passed ones.
+
+    The file appears whole or not at all. The same traces give the same bytes.
+    """
+    if layout not in training.LAYOUTS:
+        raise UsageMistake(f"--format {layout!r}: there are {', '.join(training.LAYOUTS)}")
+    frameworks = {one.name for one in _chosen(framework, discovery.frameworks(), "framework")}
+    tasks = {one.name for one in _chosen(task, discovery.tasks(), "task")}
+    out = out or runner.WORK / "export" / f"{layout}.jsonl"
+    report = Report()
+    with Bar(console=console, disable=not console.is_terminal, transient=True) as bar:
+        chosen = [name for name in (model or "").split(",") if name]
+        files = sum(1 for folder in trace_folders(traces, chosen) for _ in folder.rglob("*.json"))
+        reading = bar.add_task("reading traces", total=files)
+        runs = graded_runs(
+            *(traces, chosen, lambda key: key.framework in frameworks and key.task in tasks),
+            *(report, lambda: bar.advance(reading)),
+        )
+        training.write(layout, runs, failed, out, report)
+    for line in report.damaged:
+        _say(f"left out: {line}")
+    _say(f"wrote {report.written:,} lines to {_shown(out)}: {report.in_words()}")
 
 
 @app.command(name="list", epilog="[bold]Example[/]\n\n    bakeoff list --json")

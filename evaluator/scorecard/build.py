@@ -71,14 +71,14 @@ def build(
         if item.key.model == PROBES_NAME:
             probed.append(item)
             continue
-        run = _graded(item, tasks, folders, keys)
+        run = graded(item, tasks, folders, keys)
         if isinstance(run, str):
-            damaged.append(Damaged(_name(item.key), run))
+            damaged.append(Damaged(run_name(item.key), run))
             continue
         keys.add(run.key)
         observation = _observed(item, tasks)
         if isinstance(observation, str):
-            parity_notes.append(f"{_name(item.key)}: cannot be compared with the spec: {observation}")
+            parity_notes.append(f"{run_name(item.key)}: cannot be compared with the spec: {observation}")
         cells[run.key.model, run.key.framework, run.key.task].add(
             item, run, None if isinstance(observation, str) else observation
         )
@@ -128,7 +128,7 @@ def build(
     )
 
 
-def _graded(trace: Trace, tasks: Mapping[str, Task], folders: Mapping[str, Path], keys: set[Key]) -> GradedRun | str:
+def graded(trace: Trace, tasks: Mapping[str, Task], folders: Mapping[str, Path], keys: set[Key]) -> GradedRun | str:
     """The graded run, or in words why the trace is left out."""
     if trace.key.task not in tasks:
         return f"key.task: there is no task {trace.key.task!r}"
@@ -178,7 +178,7 @@ def _parities(
     return found
 
 
-def _name(key: Key) -> str:
+def run_name(key: Key) -> str:
     """The path of a run's trace below the folder of traces. The key may be anything that a file claims."""
     return f"{key.model}/{key.framework}/{key.task}/{key.case}.{key.trial}.json"
 

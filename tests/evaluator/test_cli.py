@@ -26,7 +26,7 @@ from evaluator.trace import Trace, read_traces, trace_path, write_trace
 from evaluator.upstreams import Upstream
 from evaluator.upstreams.scripted import ScriptedUpstream
 
-COMMANDS = ("run", "score", "compare", "parity", "doctor", "list", "bench")
+COMMANDS = ("run", "score", "compare", "parity", "export", "doctor", "list", "bench")
 
 CASES = [
     {
@@ -124,6 +124,13 @@ TASK = ("-t", "tool_calling")
         (("parity", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
         (("compare", "baseline", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("compare", "baseline", "baseline", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, "),
+        (("export", "--format", "nope"), "bakeoff: --format 'nope': there are openai, sharegpt, alpaca"),
+        (
+            ("export", "--format", "openai", "--traces", "nowhere"),
+            "bakeoff: nowhere: there is no such folder of traces",
+        ),
+        (("export", "--format", "openai", "--traces", ".", "-m", "x"), "bakeoff: x: there is no such folder of traces"),
+        (("export", "--format", "openai", "--traces", "."), "bakeoff: nothing to write: 0 runs looked at"),
         (("parity", "-f", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (
             ("parity", "-f", "baseline", *TASK, "--traces", "."),

@@ -1,0 +1,1 @@
+"""Writing recorded runs in the layouts that other tools read. What reads which: the README beside this file."""

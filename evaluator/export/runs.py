@@ -1,0 +1,89 @@
+"""What all formats share: the runs to be exported, graded now, and files that are written whole or not at all."""
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from evaluator import discovery
+from evaluator.metrics import GradedRun
+from evaluator.models import PROBES_NAME
+from evaluator.scorecard.build import graded, run_name
+from evaluator.trace import DamagedTrace, Key, Trace, read_traces
+
+
+class ExportError(ValueError):
+    """Nothing can be exported. The message says why."""
+
+
+@dataclass
+class Report:
+    """What became of the runs that were asked for. `left_out` counts what was not exported, in words."""
+
+    runs: int = 0
+    written: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    damaged: list[str] = field(default_factory=list)
+
+    def in_words(self) -> str:
+        """How many runs were looked at, and what was left out."""
+        left_out = [f"{count:,} {what}" for what, count in self.left_out.items()]
+        if self.damaged:
+            left_out.append(f"{len(self.damaged):,} traces that cannot be used")
+        return "; left out: ".join(filter(None, [f"{self.runs:,} runs looked at", ", ".join(left_out)]))
+
+
+def graded_runs(
+    traces: Path,
+    models: Sequence[str],
+    keep: Callable[[Key], bool],
+    report: Report,
+    read: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[Trace, GradedRun]]:
+    """The runs of `models` (none: of all) below `traces` whose key `keep` accepts, by path; `read` is called at each.
+
+    Probes are no runs of a task. A trace that cannot be used is named in `report.damaged`.
+    """
+    tasks = discovery.tasks()
+    folders = {folder.name: folder for folder in discovery.framework_folders()}
+    keys: set[Key] = set()
+    for item in chain.from_iterable(read_traces(folder) for folder in trace_folders(traces, models)):
+        read()
+        if isinstance(item, DamagedTrace):
+            report.damaged.append(f"{item.path.relative_to(traces).as_posix()}: {item.reason}")
+        elif item.key.model != PROBES_NAME and keep(item.key):
+            run = graded(item, tasks, folders, keys)
+            if isinstance(run, str):
+                report.damaged.append(f"{run_name(item.key)}: {run}")
+                continue
+            keys.add(run.key)
+            report.runs += 1
+            yield item, run
+
+
+def trace_folders(traces: Path, models: Sequence[str]) -> list[Path]:
+    """Where the traces of `models` are; without models, `traces` itself. Raises `ExportError` where there are none."""
+    folders = [traces / model for model in models] or [traces]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ExportError(f"{folder}: there is no such folder of traces")
+    return folders
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears at `path` only when it is complete. Raises `ExportError` where it cannot be written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(path)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)

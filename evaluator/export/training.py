@@ -1,0 +1,49 @@
+"""Training conversations of recorded runs, as lines of JSON."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from evaluator.export import alpaca, openai, sharegpt
+from evaluator.export.conversations import Conversation, LeftOutError, conversations
+from evaluator.export.runs import ExportError, Report, written_whole
+from evaluator.metrics import GradedRun
+from evaluator.trace import Trace
+
+LAYOUTS: dict[str, Callable[[Conversation], Iterator[dict[str, Any]]]] = {
+    "openai": openai.records,
+    "sharegpt": sharegpt.records,
+    "alpaca": alpaca.records,
+}
+
+
+def write(layout: str, runs: Iterable[tuple[Trace, GradedRun]], failed: bool, out: Path, report: Report) -> None:
+    """Write the conversations of the runs that passed, of the `failed` ones too if asked, one record a line.
+
+    Raises `ExportError` where there is nothing to write, or it cannot be written.
+    """
+    with written_whole(out) as file:
+        for trace, run in runs:
+            if run.passed or failed:
+                for record in _records(layout, trace, report):
+                    file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+                    report.written += 1
+            else:
+                report.left_out["runs that failed"] += 1
+        if not report.written:
+            raise ExportError(f"nothing to write: {report.in_words()}")
+
+
+def _records(layout: str, trace: Trace, report: Report) -> Iterator[dict[str, Any]]:
+    try:
+        found = conversations(trace)
+    except LeftOutError as reason:
+        report.left_out[f"runs with {reason}"] += 1
+        return
+    for conversation in found:
+        try:
+            yield from LAYOUTS[layout](conversation)
+        except LeftOutError as reason:
+            report.left_out[f"conversations with {reason}"] += 1
