@@ -9,7 +9,8 @@ not used: others would silently train without them.
 from collections.abc import Iterator
 from typing import Any
 
-from evaluator.export.conversations import Conversation, Message, as_json
+from evaluator.export.conversations import Conversation
+from evaluator.export.wire import Message, as_json
 
 _SPEAKER = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
 
@@ -17,9 +18,10 @@ _SPEAKER = {"system": "System", "user": "User", "assistant": "Assistant", "tool"
 def records(conversation: Conversation) -> Iterator[dict[str, Any]]:
     """One line for each reply to be learned."""
     system, rest = conversation.split()
-    instruction = "\n\n".join(filter(None, [system, _tools(conversation.functions())]))
+    instruction = "\n\n".join(filter(None, [system, _tools(conversation.functions)]))
+    learned = conversation.learned[-len(rest) :]
     for place, message in enumerate(rest):
-        if message.learned:
+        if learned[place]:
             said = (f"{_SPEAKER[earlier.role]}: {_text(earlier)}" for earlier in rest[:place])
             yield {"instruction": instruction, "input": "\n\n".join(said), "output": _text(message)}
 

@@ -6,18 +6,20 @@ Assistant messages that are context have the weight 0, those to be learned the w
 from collections.abc import Iterator
 from typing import Any
 
-from evaluator.export.conversations import Conversation, Message
+from evaluator.export.conversations import Conversation
+from evaluator.export.wire import Message
 
 
 def records(conversation: Conversation) -> Iterator[dict[str, Any]]:
     """The one line of a conversation."""
-    record: dict[str, Any] = {"messages": [_message(message) for message in conversation.messages]}
-    if conversation.tools:
-        record |= {"tools": list(conversation.tools), "parallel_tool_calls": conversation.parallel_tool_calls}
+    marked = zip(conversation.messages, conversation.learned, strict=True)
+    record: dict[str, Any] = {"messages": [_message(message, learned) for message, learned in marked]}
+    if tools := conversation.last.tools:
+        record |= {"tools": list(tools), "parallel_tool_calls": conversation.last.parallel_tool_calls}
     yield record
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, learned: bool) -> dict[str, Any]:
     written: dict[str, Any] = {"role": message.role, "content": message.text}
     if message.calls:
         written["tool_calls"] = [
@@ -27,5 +29,5 @@ def _message(message: Message) -> dict[str, Any]:
     if message.role == "tool":
         written["tool_call_id"] = message.answers
     if message.role == "assistant":
-        written["weight"] = int(message.learned)
+        written["weight"] = int(learned)
     return written

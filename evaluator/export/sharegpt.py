@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from evaluator.export.conversations import Conversation, LeftOutError, Message, Role, as_json
+from evaluator.export.conversations import Conversation, LeftOutError
+from evaluator.export.wire import Message, Role, as_json
 
 _ASKING = ("human", "observation")
 
@@ -22,8 +23,8 @@ def records(conversation: Conversation) -> Iterator[dict[str, Any]]:
     turns = [_turn(role, list(messages)) for role, messages in groupby(rest, lambda message: message.role)]
     if any((turn["from"] in _ASKING) != (place % 2 == 0) for place, turn in enumerate(turns)):
         raise LeftOutError("turns that do not alternate")
-    functions = conversation.functions()
-    yield {"conversations": turns, "system": system, "tools": as_json(functions) if functions else ""}
+    tools = as_json(conversation.functions) if conversation.functions else ""
+    yield {"conversations": turns, "system": system, "tools": tools}
 
 
 def _turn(role: Role, messages: Sequence[Message]) -> dict[str, str]:

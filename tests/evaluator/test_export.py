@@ -12,6 +12,7 @@ from evaluator import ROOT, discovery
 from evaluator.export import alpaca, openai, sharegpt, training
 from evaluator.export.conversations import Conversation, LeftOutError, conversations
 from evaluator.export.runs import ExportError, Report, graded_runs, written_whole
+from evaluator.export.wire import Message
 from evaluator.gateway import assembled_message
 from evaluator.metrics import GradedRun, grade_run
 from evaluator.tokens import text_of
@@ -19,7 +20,7 @@ from evaluator.trace import Trace, read_trace, write_trace
 
 TWO_CALLS = ("tool_calling", "stock-and-quote")
 HOPS = ("handoff", "hops-invoice-line")
-FRAMEWORKS = [folder.name for folder in discovery.framework_folders()]
+FRAMEWORKS = sorted(folder.name for folder in (ROOT / "traces" / "scripted").iterdir())
 
 
 def user(text: str) -> dict[str, Any]:
@@ -67,26 +68,36 @@ def test_every_reply_of_a_recorded_run_is_learned_once_after_what_was_sent(
     asked = [[call["function"] for call in reply.get("tool_calls") or ()] for reply in replies]
     made = [[[call["name"], json.loads(call["arguments"])] for call in calls] for calls in asked]
     found = conversations(run)
-    learned = [[[call.name, call.arguments] for call in m.calls] for one in found for m in one.messages if m.learned]
+    learned = [[[call.name, call.arguments] for call in m.calls] for one in found for m in replies_learned(one)]
     assert sorted(map(json.dumps, learned)) == sorted(map(json.dumps, made))
     for one in found:
         assert [call for call in chats if shows(call.request, one)]
     if task != "handoff":
-        assert len(found) == 1 and not [m for m in found[0].messages if m.role == "assistant" and not m.learned]
+        assert len(found) == 1 and len(learned) == sum(m.role == "assistant" for m in found[0].messages)
+
+
+def replies_learned(one: Conversation) -> list[Message]:
+    return [message for message, learned in zip(one.messages, one.learned, strict=True) if learned]
 
 
 def shows(request: dict[str, Any], one: Conversation) -> bool:
     sent = [(message["role"], text_of(message.get("content"))) for message in request["messages"]]
     tools = tuple(request.get("tools") or ())
-    return sent == [(message.role, message.text) for message in one.messages[:-1]] and tools == one.tools
+    return sent == [(message.role, message.text) for message in one.messages[:-1]] and tools == one.last.tools
 
 
 def test_each_agent_has_a_conversation_and_learns_only_what_it_said() -> None:
     triage, billing, technical = conversations(played(*HOPS))
     assert [message.role for message in triage.messages] == ["system", "user", "assistant"]
     assert triage.messages[-1].calls[0].name == "transfer_to_billing"
-    names = [[(m.calls[0].name if m.calls else "", m.learned) for m in one.messages if m.role == "assistant"]
-             for one in (billing, technical)]  # fmt: skip
+    names = [
+        [
+            (message.calls[0].name if message.calls else "", learned)
+            for message, learned in zip(one.messages, one.learned, strict=True)
+            if message.role == "assistant"
+        ]
+        for one in (billing, technical)
+    ]
     assert names == [
         [("transfer_to_billing", False), ("get_invoice", True), ("transfer_to_technical", True)],
         [("transfer_to_billing", False), ("get_invoice", False), ("transfer_to_technical", False),
@@ -122,7 +133,7 @@ def test_a_history_that_was_rewritten_or_other_tools_begin_a_new_conversation() 
     assert len(conversations(run_of(first, ([user("Q"), user("R")], said("B"))))) == 2
     run = run_of(first, ([user("Q"), said("A"), user("R")], said("B")))
     run.model_calls[1].request["tools"] = [{"type": "function", "function": {"name": "f"}}]
-    assert [[m.learned for m in one.messages] for one in conversations(run)] == [
+    assert [one.learned for one in conversations(run)] == [
         [False, True],
         [False, False, False, True],
     ]
