@@ -30,7 +30,7 @@ from evaluator import (
 )
 from evaluator.discovery import MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
-from evaluator.export import training
+from evaluator.export import otlp, training
 from evaluator.export.runs import ExportError, Report, graded_runs, trace_folders
 from evaluator.models import SCRIPTED
 from evaluator.progress import Progress
@@ -80,6 +80,8 @@ def main() -> None:
         print("bakeoff: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
 
+
+_FORMATS = (*training.LAYOUTS, "otlp")
 
 FrameworkOption = Annotated[
     str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks. Default: all.")
@@ -342,25 +344,27 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
 
     bakeoff export --format alpaca -f baseline --out train.jsonl
 
-Which layout a fine-tuning tool reads, and with which setting: evaluator/export/README.md"""
+    bakeoff export --format otlp -m local                   all runs as OpenTelemetry spans, however they ended
+
+What reads which format, and with which setting: evaluator/export/README.md"""
 )
 def export(
-    layout: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(training.LAYOUTS)}.")],
+    layout: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(_FORMATS)}.")],
     framework: FrameworkOption = None,
     task: TaskOption = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="MODEL,…", help="Whose runs. Default: all models.")
     ] = None,
     traces: TracesOption = ROOT / "traces",
-    failed: Annotated[bool, typer.Option("--failed", help="Runs that failed, too.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Conversations of runs that failed, too.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: .bakeoff/export/FORMAT.jsonl.")] = None,
 ) -> None:
-    """Write recorded runs as training conversations with tool calls, graded now: the passed ones.
+    """Write recorded runs for other tools, graded now: the passed ones as conversations to train on, or all as spans.
 
     The file appears whole or not at all. The same traces give the same bytes.
     """
-    if layout not in training.LAYOUTS:
-        raise UsageMistake(f"--format {layout!r}: there are {', '.join(training.LAYOUTS)}")
+    if layout not in _FORMATS:
+        raise UsageMistake(f"--format {layout!r}: there are {', '.join(_FORMATS)}")
     frameworks = {one.name for one in _chosen(framework, discovery.frameworks(), "framework")}
     tasks = {one.name for one in _chosen(task, discovery.tasks(), "task")}
     out = out or runner.WORK / "export" / f"{layout}.jsonl"
@@ -373,7 +377,10 @@ def export(
             *(traces, chosen, lambda key: key.framework in frameworks and key.task in tasks),
             *(report, lambda: bar.advance(reading)),
         )
-        training.write(layout, runs, failed, out, report)
+        if layout == "otlp":
+            otlp.write(runs, out, report)
+        else:
+            training.write(layout, runs, failed, out, report)
     for line in report.damaged:
         _say(f"left out: {line}")
     _say(f"wrote {report.written:,} lines to {_shown(out)}: {report.in_words()}")
