@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -81,7 +82,7 @@ def main() -> None:
         sys.exit(130)
 
 
-_FORMATS = (*training.LAYOUTS, "otlp")
+_FORMATS = (*training.LAYOUTS, "otlp", "inspect")
 
 FrameworkOption = Annotated[
     str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks. Default: all.")
@@ -346,6 +347,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
 
     bakeoff export --format otlp -m local                   all runs as OpenTelemetry spans, however they ended
 
+    uv run --extra inspect bakeoff export --format inspect && inspect view --log-dir .bakeoff/export/inspect
+
 What reads which format, and with which setting: evaluator/export/README.md"""
 )
 def export(
@@ -357,17 +360,20 @@ def export(
     ] = None,
     traces: TracesOption = ROOT / "traces",
     failed: Annotated[bool, typer.Option("--failed", help="Conversations of runs that failed, too.")] = False,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: .bakeoff/export/FORMAT.jsonl.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A folder for inspect. Default: in .bakeoff/export.")
+    ] = None,
 ) -> None:
-    """Write recorded runs for other tools, graded now: the passed ones as conversations to train on, or all as spans.
+    """Write recorded runs for other tools, graded now: the passed ones as conversations to train on, or all as spans
+    or as logs of Inspect.
 
-    The file appears whole or not at all. The same traces give the same bytes.
+    Each file appears whole or not at all. The same traces give the same bytes.
     """
     if layout not in _FORMATS:
         raise UsageMistake(f"--format {layout!r}: there are {', '.join(_FORMATS)}")
     frameworks = {one.name for one in _chosen(framework, discovery.frameworks(), "framework")}
     tasks = {one.name for one in _chosen(task, discovery.tasks(), "task")}
-    out = out or runner.WORK / "export" / f"{layout}.jsonl"
+    out = out or runner.WORK / "export" / (layout if layout == "inspect" else f"{layout}.jsonl")
     report = Report()
     with Bar(console=console, disable=not console.is_terminal, transient=True) as bar:
         chosen = [name for name in (model or "").split(",") if name]
@@ -379,11 +385,23 @@ def export(
         )
         if layout == "otlp":
             otlp.write(runs, out, report)
+        elif layout == "inspect":
+            _inspect_log().write(runs, out, report)
         else:
             training.write(layout, runs, failed, out, report)
     for line in report.damaged:
         _say(f"left out: {line}")
-    _say(f"wrote {report.written:,} lines to {_shown(out)}: {report.in_words()}")
+    what = "logs" if layout == "inspect" else "lines"
+    _say(f"wrote {report.written:,} {what} to {_shown(out)}: {report.in_words()}")
+
+
+def _inspect_log() -> ModuleType:
+    """The module that needs Inspect, which is an optional extra."""
+    try:
+        from evaluator.export import inspect_log
+    except ImportError:
+        raise UsageMistake("--format inspect: needs the extra, as in `uv run --extra inspect bakeoff …`") from None
+    return inspect_log
 
 
 @app.command(name="list", epilog="[bold]Example[/]\n\n    bakeoff list --json")

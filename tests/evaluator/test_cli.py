@@ -124,7 +124,7 @@ TASK = ("-t", "tool_calling")
         (("parity", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
         (("compare", "baseline", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("compare", "baseline", "baseline", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, "),
-        (("export", "--format", "nope"), "bakeoff: --format 'nope': there are openai, sharegpt, alpaca, otlp"),
+        (("export", "--format", "nope"), "bakeoff: --format 'nope': there are openai, sharegpt, alpaca, otlp, inspect"),
         (
             ("export", "--format", "openai", "--traces", "nowhere"),
             "bakeoff: nowhere: there is no such folder of traces",
