@@ -20,6 +20,8 @@ from rich.table import Table
 from evaluator import (
     ROOT,
     discovery,
+    doctor_machine,
+    doctor_model,
     endpoints,
     local_model,
     models,
@@ -29,12 +31,14 @@ from evaluator import (
     scorecard,
     side_by_side,
 )
+from evaluator import doctor as telling
 from evaluator.discovery import MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
 from evaluator.export import otlp, training
 from evaluator.export.runs import ExportError, Report, graded_runs, trace_folders
 from evaluator.models import SCRIPTED
 from evaluator.progress import Progress
+from evaluator.trace import read_traces
 from evaluator.weights import WeightsError
 from tasks.base import SIZES, Case, CasesError, load_cases, of_size
 
@@ -88,6 +92,16 @@ FrameworkOption = Annotated[
     str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks. Default: all.")
 ]
 TaskOption = Annotated[str | None, typer.Option("--task", "-t", metavar="TASK,…", help="Tasks. Default: all.")]
+BaseUrlOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="OpenAI-compatible server, in place of the endpoint's own.")
+]
+KeyVariableOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"Variable that holds its key. Default: the endpoint's, else {models.DEFAULT_KEY_VARIABLE}.",
+    ),
+]
 TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Where the traces are.")]
 
 
@@ -121,16 +135,8 @@ def run(
             f"--base-url. Several: one -m for each. Default: {local_model.NAME}.",
         ),
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="OpenAI-compatible server, in place of the endpoint's own.")
-    ] = None,
-    key_variable: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"Variable that holds its key. Default: the endpoint's, else {models.DEFAULT_KEY_VARIABLE}.",
-        ),
-    ] = None,
+    base_url: BaseUrlOption = None,
+    key_variable: KeyVariableOption = None,
     trials: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions of each run.")] = 1,
     cases: Annotated[
         str, typer.Option(metavar="SIZE|FILE", help="quick (2 a task), standard (8), full, or your own cases.jsonl.")
@@ -319,21 +325,55 @@ def parity(
 
 
 @app.command(
-    epilog="""[bold]Example[/]
+    epilog="""[bold]Examples[/]
 
-    bakeoff doctor                 is everything here that runs need? Installs and fetches nothing"""
+    bakeoff doctor                       is everything here that runs need? Installs and fetches nothing
+
+    bakeoff doctor -m llamacpp/qwen2.5   can this model's server do what the tasks need?
+
+    bakeoff doctor -m qwen3 --base-url http://localhost:11434/v1 --json"""
 )
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Check this machine: uv, Python, disk, environments, locks and weights.
+def doctor(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help="Examine a model instead of this machine.")
+    ] = None,
+    base_url: BaseUrlOption = None,
+    key_variable: KeyVariableOption = None,
+    time_limit: Annotated[
+        float, typer.Option(min=1, metavar="S", help="Seconds that the checks of a model may take together.")
+    ] = doctor_model.TIME_LIMIT_S,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Check this machine: uv, Python, disk, environments, locks and weights. With -m, check a model.
+
+    A model is asked what the tasks ask, in the ways in which frameworks ask it: in about a minute, with few tokens.
 
     Exit code 1 if something is not in order that runs need.
     """
-    from evaluator import doctor as telling
-    from evaluator import doctor_machine
-
-    examine = partial(doctor_machine.examine, list(discovery.frameworks().values()))
-    if not asyncio.run(telling.tell(console, "this machine", examine, as_json)):
+    if model is None:
+        if base_url is not None or key_variable is not None:
+            raise UsageMistake("--base-url and --key-variable say where a model is: name it with -m MODEL")
+        examine = partial(doctor_machine.examine, list(discovery.frameworks().values()))
+        passed = asyncio.run(telling.tell(console, "this machine", examine, as_json))
+    else:
+        spec = models.resolve(model, base_url, key_variable)
+        if spec.name == models.PROBES_NAME:
+            raise UsageMistake(f"--model {model!r} misbehaves on purpose: there is nothing to examine")
+        passed = asyncio.run(_examine_model(spec, time_limit, as_json))
+    if not passed:
         raise typer.Exit(1)
+
+
+async def _examine_model(spec: models.ModelSpec, time_limit_s: float, as_json: bool) -> bool:
+    needs = await asyncio.to_thread(
+        doctor_model.recorded, read_traces(ROOT / "traces" / SCRIPTED), doctor_model.sent_forms()
+    )
+    async with models.running(spec, Console(stderr=True)) as upstream:
+        try:
+            seen = doctor_model.Seen(doctor_model.Examination(upstream, time_limit_s), needs, spec.timeout_s)
+            return await telling.tell(console, spec.name, partial(doctor_model.examine, seen), as_json)
+        finally:
+            await upstream.close()
 
 
 @app.command(

@@ -331,7 +331,7 @@ async def _send_error(send: Send, status: int, kind: str, message: str) -> None:
 
 
 def _recorded(call: _Call, run_start: float) -> ModelCall:
-    request, response = _request(call.body), _parsed(call.response)
+    request, response = _request(call.body), parsed(call.response)
     usage, source = usage_of(response), "upstream"
     error = call.error or (f"status {call.status}" if call.status >= 400 else None)
     if usage is None and error is None:
@@ -379,7 +379,7 @@ def _request(body: bytes) -> dict[str, Any]:
     return request if _can_be_written(request) else {"nested_too_deep": body.decode(errors="replace")}
 
 
-def _parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> Any:
     """A JSON body, the chunks of a stream, or the text that it is; never raises."""
     try:
         response = orjson.loads(body) if body else None

@@ -26,6 +26,11 @@ class HttpUpstream:
             self._headers["Authorization"] = f"Bearer {endpoint.key}"
         self._client: aiohttp.ClientSession | None = None
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """The server that it forwards to."""
+        return self._endpoint
+
     def session(self, script: Script) -> Session:
         """A server remembers nothing of a run."""
         return Session()
@@ -62,7 +67,7 @@ class HttpUpstream:
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError(f"the model's server cannot be used: {_reason(error)}") from error
+            raise UpstreamError(f"the model's server cannot be used: {reason(error)}") from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -77,12 +82,12 @@ async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     except TimeoutError:  # an OSError too, but the run's own limit
         raise
     except (aiohttp.ClientError, OSError) as error:
-        raise UpstreamError(f"the model's server broke off the stream: {_reason(error)}") from error
+        raise UpstreamError(f"the model's server broke off the stream: {reason(error)}") from error
     finally:
         response.close()
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What went wrong, without the server's address: that is the user's own and stands in no trace."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name cannot be resolved"
