@@ -69,6 +69,12 @@ class Result:
     sent_by: tuple[str, ...] = ()
 
     @property
+    def advice(self) -> str:
+        """What to do; what the check advises in general only where it shows a limitation or fails."""
+        shows = self.finding.verdict in (Verdict.LIMITED, Verdict.FAILS)
+        return self.finding.todo or (self.todo if shows else "")
+
+    @property
     def failed(self) -> bool:
         """Whether this alone makes runs fail."""
         return self.needed and self.finding.verdict is Verdict.FAILS
@@ -109,7 +115,7 @@ def print_result(console: Console, result: Result) -> None:
         if result.sent_by:
             line.append(_paragraph(f"sent by: {', '.join(result.sent_by)}", console.width))
         line.append(_paragraph(f"means: {result.means}", console.width))
-    if verdict in (Verdict.LIMITED, Verdict.FAILS, Verdict.NOT_MADE) and (todo := result.finding.todo or result.todo):
+    if verdict is not Verdict.OK and (todo := result.advice):
         line.append(_paragraph(f"do: {todo}", console.width))
     console.print(line, highlight=False, soft_wrap=True)
 
@@ -148,7 +154,7 @@ def as_data(subject: str, results: Sequence[Result], seconds: float) -> dict[str
                 "found": result.finding.found,
                 "measured": result.finding.measured,
                 "means": result.means,
-                "todo": result.finding.todo or result.todo,
+                "todo": result.advice,
                 "sent_by": list(result.sent_by),
             }
             for result in results

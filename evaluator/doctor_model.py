@@ -959,7 +959,8 @@ CHECKS = (
         requires=("two_calls", "tool_call_streamed"),
     ),
     Check(
-        *("tool_result", "tool result", judge_result, _NO_TOOLS),
+        *("tool_result", "tool result", judge_result),
+        means="Where a result is refused or not used, no answer that rests on it can be right.",
         todo="If it is the model that does not use the result, take a bigger one.",
         ask=_given_a_result,
         requires=("tools",),

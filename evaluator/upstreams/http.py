@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -47,12 +48,11 @@ class HttpUpstream:
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
+                trace_configs=[_noticing_kept_connections()],
             )
         timeout = aiohttp.ClientTimeout(total=max(time_left_s, 0.001))  # to aiohttp, 0 is no limit at all
         try:
-            response = await self._client.post(
-                self._url, data=body, headers=self._headers, timeout=timeout, allow_redirects=False
-            )
+            response = await _posted(self._client, self._url, data=body, headers=self._headers, timeout=timeout)
             headers = [
                 (name.encode(), response.headers[name].encode(errors="surrogateescape"))
                 for name in _PASSED_ON
@@ -73,6 +73,33 @@ class HttpUpstream:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()
+
+
+def _noticing_kept_connections() -> aiohttp.TraceConfig:
+    """Puts "kept" into the context of a request that goes over a connection of an earlier one."""
+
+    async def notice(client: aiohttp.ClientSession, request: SimpleNamespace, _: object) -> None:
+        request.trace_request_ctx.add("kept")
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(notice)
+    return config
+
+
+async def _posted(client: aiohttp.ClientSession, url: URL, **request: Any) -> aiohttp.ClientResponse:
+    """The response, once its headers are there.
+
+    A kept connection may be closed already: llama.cpp's server closes it after a stream, although it
+    announces to keep it. The request is then sent again, in the end on a new connection; on that, it
+    is never sent twice.
+    """
+    while True:
+        noticed: set[str] = set()
+        try:
+            return await client.post(url, allow_redirects=False, trace_request_ctx=noticed, **request)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if "kept" not in noticed:
+                raise
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -14,7 +14,8 @@ FINE = Result("a", "the first", Finding(Verdict.OK, "12 ms", measured={"seconds"
 LIMITED = Result("b", "the second", Finding(Verdict.LIMITED, "half of it"), "Half is missing.", "Mend [it].")
 BROKEN = Result("c", "the third", Finding(Verdict.FAILS, "no", todo="Now."), "Bad.", "Later.", sent_by=("x", "y"))
 UNNEEDED = Result("d", "the fourth", Finding(Verdict.FAILS, "no"), "Little.", "", needed=False)
-SKIPPED = Result("e", "the fifth", Finding(Verdict.NOT_MADE, "no time was left"), "Unknown.", "Give it more.")
+SKIPPED = Result("e", "the fifth", Finding(Verdict.NOT_MADE, "no time", todo="More time."), "Unknown.", "Mend it.")
+BUILT_ON = Result("f", "the sixth", Finding(Verdict.NOT_MADE, "it builds on 'the third'"), "Unknown.", "Mend it.")
 
 
 def examine(*results: Result) -> Examine:
@@ -41,12 +42,12 @@ async def test_what_is_in_order_is_one_line() -> None:
 
 
 async def test_what_is_not_says_what_it_means_and_what_to_do() -> None:
-    passed, text = await told(LIMITED, BROKEN, SKIPPED)
+    passed, text = await told(LIMITED, BROKEN, SKIPPED, BUILT_ON)
     assert not passed
     assert "means: Half is missing.\n      do: Mend [it].\n" in text
     assert "sent by: x, y\n      means: Bad.\n      do: Now.\n" in text and "Later." not in text
-    assert "do: Give it more." in text and "Unknown." not in text
-    assert text.endswith("it: 1 limited, 1 fails, 1 not made (… s); runs will fail: the third\n")
+    assert "do: More time." in text and "Unknown." not in text and "Mend it." not in text
+    assert text.endswith("it: 1 limited, 1 fails, 2 not made (… s); runs will fail: the third\n")
 
 
 async def test_what_runs_do_not_need_may_fail() -> None:

@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
+import itertools
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from aiohttp import web
 from evaluator.gateway import Gateway, GatewayRun
 from evaluator.tokens import count_tokens
 from evaluator.trace import ModelCall
-from evaluator.upstreams import Endpoint
+from evaluator.upstreams import Endpoint, Session, UpstreamError
 from evaluator.upstreams.http import HttpUpstream
 from tasks.base import Script
 
@@ -411,3 +413,57 @@ async def test_runs_at_the_same_time_do_not_mix() -> None:
             assert [call.response["choices"][0]["message"]["content"] for call in calls] == [
                 f"{number}.{n}!" for n in range(3)
             ]
+
+
+# --- kept connections ------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def closing_after(answers: int) -> AsyncIterator[tuple[str, list[int]]]:
+    """A server that gives so many answers over each connection, and closes it at the next request.
+
+    Gives its base URL, and the number of the connection that each request came over.
+    """
+    came: list[int] = []
+    connections = itertools.count()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = next(connections)
+        for answered in itertools.count():
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError:
+                break
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            assert length is not None
+            await reader.readexactly(int(length[1]))
+            came.append(connection)
+            if answered == answers:
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", came
+    finally:
+        server.close()
+
+
+async def test_a_kept_connection_that_turns_out_closed_is_no_failure() -> None:
+    async with closing_after(1) as (url, came):
+        upstream = HttpUpstream(Endpoint("m", url))
+        for _ in range(3):
+            assert (await upstream.chat(b"{}", {"model": "m"}, Session(), 10)).status == 200
+        await upstream.close()
+    assert came == [0, 0, 1, 1, 2]  # over the kept one, and again over a new one
+
+
+async def test_over_a_new_connection_a_request_is_never_sent_twice() -> None:
+    async with closing_after(0) as (url, came):
+        upstream = HttpUpstream(Endpoint("m", url))
+        with pytest.raises(UpstreamError, match="cannot be used"):
+            await upstream.chat(b"{}", {"model": "m"}, Session(), 10)
+        await upstream.close()
+    assert came == [0]
