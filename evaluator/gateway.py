@@ -2,8 +2,8 @@
 
 Each run has a path of its own, `http://127.0.0.1:<port>/<token>/v1`, so that every request is
 attributed to its run without trusting the framework. Requests pass unchanged but for the model's
-name and the key. While a call is under way only bytes and times are kept; they are parsed when
-the run is closed.
+name, the key, and what an endpoint's quirks say, which is recorded. While a call is under way only
+bytes and times are kept; they are parsed when the run is closed.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -24,12 +25,13 @@ import uvicorn
 from numpy.typing import NDArray
 
 from evaluator.tokens import count_completion_tokens, count_prompt_tokens
-from evaluator.trace import ModelCall
-from evaluator.upstreams import JSON_HEADERS, Reply, Session, Upstream, UpstreamError
+from evaluator.trace import Api, ModelCall
+from evaluator.upstreams import JSON_HEADERS, Reply, ResponsesUpstream, Session, Upstream, UpstreamError
 from tasks.base import Script
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+Forward = Callable[[bytes, dict[str, Any], Session, float], Awaitable[Reply]]
 Refusal = Literal["call_limit", "timeout"]
 
 _LOG = logging.getLogger(__name__)
@@ -58,6 +60,8 @@ class _Call:
     start: float
     body: bytes
     stream: bool = False
+    api: Api = "chat_completions"
+    retry_after: str | None = None
     sent: float = 0.0
     first_byte: float = 0.0
     received: float = 0.0
@@ -87,7 +91,7 @@ class GatewayRun:
 
     def model_calls(self, run_start: float) -> list[ModelCall]:
         """All calls of a run that was closed, timed from `run_start`."""
-        return [_recorded(call, run_start) for call in self.calls]
+        return [_recorded(call, run_start, self.session) for call in self.calls]
 
 
 class Gateway:
@@ -125,7 +129,7 @@ class Gateway:
         return f"http://127.0.0.1:{self._port}/{run.token}/v1"
 
     def open_run(self, script: Script, max_model_calls: int, timeout_s: float) -> GatewayRun:
-        """Make a new path live for `timeout_s` seconds and `max_model_calls` chat completions."""
+        """Make a new path live for `timeout_s` seconds and `max_model_calls` chat completions or responses."""
         run = GatewayRun(
             token=secrets.token_urlsafe(16),
             max_model_calls=max_model_calls,
@@ -155,9 +159,12 @@ class Gateway:
         run = self._runs.get(token)
         if run is None:
             return await _send_error(send, 404, "not_found", "no live run has this path")
+        handler: Callable[[GatewayRun, float, bytes, dict[str, Any], Send], Awaitable[None]]
         match scope["method"], route:
             case "POST", "v1/chat/completions":
-                handler = self._chat
+                handler = partial(self._model_call, "chat_completions", self._upstream.chat)
+            case "POST", "v1/responses" if isinstance(self._upstream, ResponsesUpstream):
+                handler = partial(self._model_call, "responses", self._upstream.responses)
             case "POST", "v1/embeddings":
                 handler = self._embeddings
             case "GET", "v1/models":
@@ -186,17 +193,26 @@ class Gateway:
         finally:
             run.tasks.discard(task)
 
-    async def _chat(self, run: GatewayRun, start: float, body: bytes, request: dict[str, Any], send: Send) -> None:
+    async def _model_call(
+        self,
+        api: Api,
+        forward: Forward,
+        run: GatewayRun,
+        start: float,
+        body: bytes,
+        request: dict[str, Any],
+        send: Send,
+    ) -> None:
         if run.chat_calls >= run.max_model_calls:
             run.refusal = "call_limit"
             message = f"this run may make {run.max_model_calls} model calls and has made them"
             return await _send_error(send, 400, "call_limit", message)
         run.chat_calls += 1
-        call = _Call("chat", start, body, bool(request.get("stream")))
+        call = _Call("chat", start, body, bool(request.get("stream")), api)
         run.calls.append(call)
         call.sent = time.monotonic()
         try:
-            reply = await self._upstream.chat(body, request, run.session, run.deadline - call.sent)
+            reply = await forward(body, request, run.session, run.deadline - call.sent)
             call.first_byte = time.monotonic()
             await _deliver(call, reply, send)
             run.upstream_failure = None
@@ -298,6 +314,8 @@ async def _read(receive: Receive) -> bytes:
 async def _deliver(call: _Call, reply: Reply, send: Send) -> None:
     """Hand the reply to the framework as it comes in, and keep a copy."""
     call.status = reply.status
+    if reply.status >= 400:
+        call.retry_after = dict(reply.headers).get(b"retry-after", b"").decode(errors="replace") or None
     if isinstance(reply.body, bytes):
         call.response = reply.body
         call.received = call.first_byte
@@ -330,11 +348,11 @@ async def _send_error(send: Send, status: int, kind: str, message: str) -> None:
     await _send_json(send, status, {"error": {"type": kind, "code": kind, "message": message}})
 
 
-def _recorded(call: _Call, run_start: float) -> ModelCall:
+def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
     request, response = _request(call.body), parsed(call.response)
-    usage, source = usage_of(response), "upstream"
+    usage, source = _USAGE_OF[call.api](response), "upstream"
     error = call.error or (f"status {call.status}" if call.status >= 400 else None)
-    if usage is None and error is None:
+    if usage is None and error is None and call.api == "chat_completions":  # with `responses` the server may know more
         usage, source = _counted(request, response), "counted"
     if (
         call.operation == "embeddings"
@@ -347,6 +365,7 @@ def _recorded(call: _Call, run_start: float) -> ModelCall:
         {
             "gen_ai.operation.name": call.operation,
             "gen_ai.request.model": str(request.get("model")),
+            "api": call.api,
             "gen_ai.usage.input_tokens": _tokens(usage, "prompt_tokens"),
             "gen_ai.usage.output_tokens": _tokens(usage, "completion_tokens"),
             "gen_ai.usage.cache_read.input_tokens": _tokens(usage, "prompt_tokens_details", "cached_tokens"),
@@ -354,11 +373,13 @@ def _recorded(call: _Call, run_start: float) -> ModelCall:
             "stream": call.stream,
             "status": call.status,
             "error.type": error,
+            "retry_after": call.retry_after,
             "start_s": _since(run_start, call.start),
             "sent_s": _since(run_start, call.sent),
             "first_byte_s": _since(run_start, call.first_byte),
             "received_s": _since(run_start, call.received),
             "end_s": _since(run_start, call.end),
+            "changes": session.changes(orjson.loads(call.body)) if call.operation == "chat" else [],
             "request": request,
             "response": response,
         }
@@ -414,6 +435,26 @@ def usage_of(response: Any) -> dict[str, Any] | None:
         if isinstance(usage, dict) and _tokens(usage, "prompt_tokens") is not None:
             return usage
     return None
+
+
+def usage_of_response(response: Any) -> dict[str, Any] | None:
+    """The same for `responses`, in the words of chat completions; in a stream the last event has the whole response."""
+    for part in reversed(response) if isinstance(response, list) else [response]:
+        whole = part.get("response", part) if isinstance(part, dict) else None
+        usage = whole.get("usage") if isinstance(whole, dict) else None
+        if isinstance(usage, dict) and _tokens(usage, "input_tokens") is not None:
+            return {
+                "prompt_tokens": usage["input_tokens"],
+                "completion_tokens": usage.get("output_tokens"),
+                "prompt_tokens_details": usage.get("input_tokens_details"),
+            }
+    return None
+
+
+_USAGE_OF: dict[Api, Callable[[Any], dict[str, Any] | None]] = {
+    "chat_completions": usage_of,
+    "responses": usage_of_response,
+}
 
 
 def _tokens(usage: Any, *path: str) -> int | None:

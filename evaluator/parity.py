@@ -223,6 +223,8 @@ def observe(trace: Trace, task: Task) -> Observation:
     steps: list[Step] = []
     found: dict[str, tuple[str, ...]] = {}
     calls = [call for call in trace.model_calls if call.operation == "chat" and call.status < 400 and not call.error]
+    if any(call.api != "chat_completions" for call in calls):
+        raise ValueError("it uses the API `responses`, which is compared with nothing here")
     for call in sorted(calls, key=lambda call: call.start_s):
         request = _Request(call, spec, trace, tuple(asked), frozenset(said))
         steps.append(

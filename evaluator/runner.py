@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from rich.console import Console
 
-from evaluator import ROOT, discovery, models
+from evaluator import ROOT, discovery, models, upstream_errors
 from evaluator.discovery import Framework, Task, implementation_digest, lock_digest, task_digest
 from evaluator.embedding import MODEL_NAME as EMBEDDING_NAME
 from evaluator.embedding import Embedder
@@ -28,6 +28,7 @@ from evaluator.models import ModelSpec
 from evaluator.trace import (
     Ended,
     Key,
+    ModelCall,
     ReportedUsage,
     Resources,
     RunOutcome,
@@ -54,7 +55,8 @@ class BusyError(RuntimeError):
 
 
 class ModelGoneError(RuntimeError):
-    """The model's server was out of reach or broke off. That is no framework's fault, so nothing is recorded."""
+    """The model's server was out of reach, broke off, or refuses every run alike: no framework's fault, so nothing
+    is recorded."""
 
 
 class TracesError(ValueError):
@@ -271,17 +273,21 @@ class Harness:
         if live.upstream_failure:
             raise ModelGoneError(live.upstream_failure)
         start, end = done.get("start", asked), done.get("end", time.monotonic())
+        model_calls = live.model_calls(start)
+        chats = [call for call in model_calls if call.operation == "chat"]
+        if why := upstream_errors.same_for_all(chats):
+            raise ModelGoneError(why)
         ended = _ended(live, done, end - start, setup)
         return Trace(
             key=self.records.key(job),
             setup=setup,
             case=_case_as_data(job.case),
-            model_calls=live.model_calls(start),
+            model_calls=model_calls,
             tool_calls=[_traced(call, start) for call in calls],
             outcome=RunOutcome(
                 ended=ended,
                 answer=done.get("answer") or "",
-                error=None if ended == "answered" else _why(ended, done, setup),
+                error=None if ended == "answered" else self._error(_why(ended, done, setup), chats),
                 final_state=done.get("final_state") or {},
             ),
             reported_usage=_reported(done.get("reported_usage")),
@@ -293,6 +299,11 @@ class Harness:
                 peak_memory_mb=done.get("peak_memory_mb"),
             ),
         )
+
+    def _error(self, why: str, chats: Sequence[ModelCall]) -> str:
+        """Why the run ended, after what the model's server said if the last call failed there."""
+        said = upstream_errors.failure(chats[-1]) if chats and not self.records.knows_cases else None
+        return f"{said}; {why}" if said else why
 
     async def _made(self, worker: Worker, live: GatewayRun, job: Job, calls: list[dict[str, Any]]) -> dict[str, Any]:
         """The worker's `done` event, or one in its place that says what became of the worker."""

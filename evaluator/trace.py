@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 _DEEPEST = 100
 
 Ended = Literal["answered", "error", "timeout", "call_limit"]
+Api = Literal["chat_completions", "responses"]
 
 
 class _Record(BaseModel):
@@ -63,14 +64,17 @@ class ModelCall(_Record):
     `first_byte_s` and `received_s` when the first and the last byte came back, `end_s` when the
     last byte had been handed to the framework. `response` is the body as delivered: one object,
     or the list of chunks of a stream. `usage_source` says who counted the tokens: the `upstream`,
-    or the gateway with a tokenizer (`counted`).
+    or the gateway with a tokenizer (`counted`). `request` is as the framework sent it; `changes` names
+    the quirks that changed it before it went upstream. `retry_after` is what a refusal said of that.
     """
 
     operation: Literal["chat", "embeddings"] = Field(alias="gen_ai.operation.name")
     request_model: str = Field(alias="gen_ai.request.model")
+    api: Api = Field(default="chat_completions", exclude_if=lambda api: api == "chat_completions")
     stream: bool = False
     status: int
     error: str | None = Field(default=None, alias="error.type")
+    retry_after: str | None = Field(default=None, exclude_if=lambda value: value is None)
     input_tokens: int | None = Field(default=None, alias="gen_ai.usage.input_tokens")
     output_tokens: int | None = Field(default=None, alias="gen_ai.usage.output_tokens")
     cached_tokens: int | None = Field(default=None, alias="gen_ai.usage.cache_read.input_tokens")
@@ -80,6 +84,7 @@ class ModelCall(_Record):
     first_byte_s: float
     received_s: float
     end_s: float
+    changes: list[str] = Field(default=[], exclude_if=lambda names: not names)
     request: Any
     response: Any
 

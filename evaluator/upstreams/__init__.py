@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tasks.base import Script
 
@@ -23,6 +23,10 @@ class UpstreamError(Exception):
 class Session:
     """What an upstream remembers of one run; most remember nothing."""
 
+    def changes(self, request: dict[str, Any]) -> list[str]:
+        """What the upstream changes in this request before it goes on, in words."""
+        return []
+
 
 class Upstream(Protocol):
     """What the gateway forwards chat completions to."""
@@ -37,6 +41,15 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """Free connections."""
+        ...
+
+
+@runtime_checkable
+class ResponsesUpstream(Upstream, Protocol):
+    """An upstream that can pass on the API `responses` as well."""
+
+    async def responses(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
+        """Answer one response; see `chat`."""
         ...
 
 

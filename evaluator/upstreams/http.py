@@ -1,7 +1,7 @@
-"""Any OpenAI-compatible server, plain and streamed, passed through byte for byte."""
+"""Any OpenAI-compatible server, plain and streamed, passed through byte for byte but for the key."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,21 +10,36 @@ import orjson
 from multidict import CIMultiDict
 from yarl import URL
 
-from evaluator.upstreams import Endpoint, Reply, Session, UpstreamError
+from evaluator.upstreams import Endpoint, Reply, Session, UpstreamError, quirks
+from evaluator.upstreams.redaction import Redactor
 from tasks.base import Script
 
 _PASSED_ON = ("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 
 
+class HttpSession(Session):
+    """A run against a server: nothing is remembered, and the quirks are the same for each request."""
+
+    def __init__(self, quirk_names: Sequence[str]) -> None:
+        self._quirk_names = quirk_names
+
+    def changes(self, request: dict[str, Any]) -> list[str]:
+        """The names of the quirks that change this request."""
+        return quirks.applied(self._quirk_names, request)[1]
+
+
 class HttpUpstream:
-    """Forwards to one endpoint; changes nothing but the model's name and the key."""
+    """Forwards to one endpoint; changes nothing but the model's name, the key, and what the endpoint's quirks say."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._url = URL(endpoint.base_url.rstrip("/") + "/chat/completions")
+        base_url = endpoint.base_url.rstrip("/")
+        self._chat_url = URL(f"{base_url}/chat/completions")
+        self._responses_url = URL(f"{base_url}/responses")
         self._headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity"})
         if endpoint.key:
             self._headers["Authorization"] = f"Bearer {endpoint.key}"
+        self._redactor = Redactor(endpoint.key)
         self._client: aiohttp.ClientSession | None = None
 
     @property
@@ -33,14 +48,24 @@ class HttpUpstream:
         return self._endpoint
 
     def session(self, script: Script) -> Session:
-        """A server remembers nothing of a run."""
-        return Session()
+        """What the gateway asks about changes."""
+        return HttpSession(self._endpoint.quirks)
 
     async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
         """See `Upstream.chat`."""
-        if request.get("model") != self._endpoint.model:
+        return await self._post(self._chat_url, body, request, time_left_s)
+
+    async def responses(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
+        """See `ResponsesUpstream.responses`."""
+        return await self._post(self._responses_url, body, request, time_left_s)
+
+    async def _post(self, url: URL, body: bytes, request: dict[str, Any], time_left_s: float) -> Reply:
+        going, _ = quirks.applied(self._endpoint.quirks, request)
+        if going.get("model") != self._endpoint.model:
+            going = {**going, "model": self._endpoint.model}
+        if going is not request:
             try:
-                body = orjson.dumps({**request, "model": self._endpoint.model})
+                body = orjson.dumps(going)
             except TypeError as error:
                 raise UpstreamError(f"the request cannot be passed on: {error}") from error
         if self._client is None:
@@ -52,18 +77,15 @@ class HttpUpstream:
             )
         timeout = aiohttp.ClientTimeout(total=max(time_left_s, 0.001))  # to aiohttp, 0 is no limit at all
         try:
-            response = await _posted(self._client, self._url, data=body, headers=self._headers, timeout=timeout)
+            response = await _posted(self._client, url, data=body, headers=self._headers, timeout=timeout)
             headers = [
-                (name.encode(), response.headers[name].encode(errors="surrogateescape"))
+                (name.encode(), self._redactor.clean(response.headers[name].encode(errors="surrogateescape")))
                 for name in _PASSED_ON
                 if name in response.headers
             ]
             if response.content_type == "text/event-stream":
-                return Reply(response.status, headers, _pieces(response))
-            content = await response.read()
-            if response.status >= 400 and self._endpoint.key:
-                content = content.replace(self._endpoint.key.encode(), b"***")  # some servers show a wrong key
-            return Reply(response.status, headers, content)
+                return Reply(response.status, headers, self._redactor.clean_stream(_pieces(response)))
+            return Reply(response.status, headers, self._redactor.clean(await response.read()))
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError) as error:
@@ -118,8 +140,14 @@ def reason(error: Exception) -> str:
     """What went wrong, without the server's address: that is the user's own and stands in no trace."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name cannot be resolved"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "no TLS with it; is its address http:// or https://, and is its certificate valid?"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
-        return str(error)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "it closed the connection before the end"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "what it answers is not HTTP"
     return type(error).__name__

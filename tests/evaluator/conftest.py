@@ -58,13 +58,17 @@ def make_framework(tmp_path: Path) -> MakeFramework:
 
 @pytest.fixture
 def open_harness(tmp_path: Path) -> OpenHarness:
-    """Opens a harness with the scripted model, for the task `tool_calling` unless told otherwise."""
+    """Opens a harness with the scripted model, or one at `base_url`; for `tool_calling` unless told otherwise."""
 
     @contextlib.asynccontextmanager
     async def opened(
-        *task_names: str, model: str = "scripted", watch: Watch | None = None, **limits: Any
+        *task_names: str,
+        model: str = "scripted",
+        base_url: str | None = None,
+        watch: Watch | None = None,
+        **limits: Any,
     ) -> AsyncIterator[runner.Harness]:
-        spec = models.resolve(model, None, None)
+        spec = models.resolve(model, base_url, None)
         settings = runner.Settings(model=spec, **{"timeout_s": 30.0, "jobs": 1, "logs": tmp_path / "logs", **limits})
         names = task_names or ["tool_calling"]
         async with (

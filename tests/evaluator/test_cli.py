@@ -14,16 +14,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles import DOUBLES, NAME, served
+from model_server import Answer, completion, serving
 from played import Change, changed, played, system
 from rich.console import Console
 from test_discovery import PYPROJECT, make_framework
 
 from evaluator import ROOT, cli, discovery, models, runner
+from evaluator.discovery import Framework
 from evaluator.trace import Trace, read_traces, trace_path, write_trace
 from evaluator.upstreams import Upstream
 from evaluator.upstreams.scripted import ScriptedUpstream
@@ -419,47 +421,100 @@ def test_parity_leaves_out_damaged_traces(bakeoff: Bakeoff, compared_run: Callab
     assert "left out: traces/scripted/x/tool_calling/z.1.json: line 1: not valid JSON" in said.out
 
 
-class RefusesKey(BaseHTTPRequestHandler):
-    """A model server that refuses every key, and shows it in its error."""
+PLANTED = "planted-7f3a/5c"
+SHOWS = """
+import json
+import urllib.error
+import urllib.request
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"error": {"message": f"wrong key: {self.headers['Authorization']}"}}).encode()
-        self.send_response(401)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+async def run(brief, model):
+    seen = []
+    for stream in (False, True, False):
+        body = json.dumps({"model": model.name, "messages": [], "stream": stream}).encode()
+        request = urllib.request.Request(f"{model.base_url}/chat/completions", body)
+        try:
+            with urllib.request.urlopen(request) as reply:
+                seen.append(f"{reply.headers} {reply.read()}")
+        except urllib.error.HTTPError as error:
+            seen.append(f"{error.headers} {error.read()}")
+    print(seen, flush=True)
+    raise RuntimeError(str(seen))
+"""
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
-
-@pytest.fixture
-def refusing_server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), RefusesKey) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-        server.shutdown()
+def shows_the_key(number: int, headers: dict[str, str]) -> Answer:
+    """A server that shows the key wherever it can: in an answer, in the pieces of a stream, in an error, in headers."""
+    key = headers["authorization"]
+    shown = {"x-request-id": key, "Retry-After": key}
+    match number:
+        case 0:
+            return Answer(200, completion(key), shown)
+        case 1:
+            data = f"data: {json.dumps(completion(key))}\n\n".encode()
+            return Answer(200, headers=shown, pieces=tuple(data[i : i + 5] for i in range(0, len(data), 5)))
+        case _:
+            return Answer(500, {"error": {"message": f"wrong key: {key}"}}, shown)
 
 
 def test_no_planted_key_is_written_anywhere(
-    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusing_server: str
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_framework: Callable[..., Framework]
 ) -> None:
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN"):
-        monkeypatch.setenv(name, "planted-7f3a")
+        monkeypatch.setenv(name, PLANTED)
+    framework = make_framework("planted", tool_calling=SHOWS)
+    monkeypatch.setattr(discovery, "frameworks", lambda: {"planted": framework})
+
+    async def provided(*_: object) -> None:
+        """The environment is there."""
+
+    monkeypatch.setattr(cli, "provision", provided)
     file = written(tmp_path / "mine.jsonl", [json.dumps(CASES[1])])
-    endpoint = ("-m", "mine", "--base-url", refusing_server, "--key-variable", "ANTHROPIC_API_KEY")
-    for model in (("-m", "scripted"), endpoint):
-        said = bakeoff("run", *model, "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
-        assert said.code == 0, said.err
-        assert "planted-7f3a" not in said.out + said.err
-    traces = [trace for trace in read_traces(tmp_path) if isinstance(trace, Trace)]
-    assert {trace.outcome.ended for trace in traces} == {"answered", "error"}
-    assert any("wrong key" in (trace.outcome.error or "") for trace in traces)
-    logs = ROOT / ".bakeoff" / "logs" / "baseline.log"
-    for path in [logs, *(path for path in tmp_path.rglob("*") if path.is_file())]:
-        assert b"planted-7f3a" not in path.read_bytes(), path
+    with serving(shows_the_key) as server:
+        said = bakeoff(
+            *("run", "-m", "anthropic/claude-x", "--base-url", server.url, "-f", "planted", *TASK),
+            *("--cases", file, "--traces", "traces"),
+        )
+    assert (said.code, said.err) == (0, "")
+    assert [headers["authorization"] for headers in server.headers] == [f"Bearer {PLANTED}"] * 3
+    [trace] = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
+    assert trace.key.model == "anthropic/claude-x"
+    assert [call.status for call in trace.model_calls] == [200, 200, 500]
+    assert str(trace.outcome.error).startswith(
+        "the model's server answered 500 (server error, Retry-After: Bearer ***): wrong key: Bearer ***; RuntimeError: "
+    )
+    assert bakeoff("score", "--traces", "traces", "--out", "scores").code == 0
+    log = runner.WORK / "logs" / "planted.log"
+    files = [log, *(path for path in tmp_path.rglob("*") if path.is_file())]
+    assert any(b"Bearer ***" in path.read_bytes() for path in (log, tmp_path / "scores" / "scorecard.json"))
+    for content in [(said.out + said.err).encode(), *(path.read_bytes() for path in files)]:
+        assert b"planted-7f3a" not in content
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (
+            lambda _, headers: Answer(401, {"error": {"message": f"wrong key: {headers['authorization']}"}}),
+            "the model's server answered 401 (key refused): wrong key: Bearer ***",
+        ),
+        (
+            Answer(404, {"error": {"message": "model 'x' not found"}}),
+            "the model's server answered 404 (no such model): model 'x' not found",
+        ),
+    ],
+)
+def test_what_every_run_would_meet_ends_with_one_line_and_records_nothing(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, line: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", PLANTED)
+    with serving(answer) as server:
+        said = bakeoff(
+            *("run", "-m", "openai/x", "--base-url", server.url, "-f", "baseline", *TASK, "--traces", "traces")
+        )
+    assert said.code == 1
+    assert said.err == f"bakeoff: {line}; what was made is kept, and the same command goes on from here\n"
+    assert PLANTED not in said.out
+    assert list(read_traces(tmp_path / "traces")) == []
 
 
 def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:

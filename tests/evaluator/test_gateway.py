@@ -120,6 +120,7 @@ async def test_it_listens_on_the_loopback_only(opened: Any) -> None:
         ("GET", "/chat/completions"),
         ("POST", "/chat/completions/"),
         ("POST", "/completions"),
+        ("POST", "/responses"),
         ("POST", "/../chat/completions"),
         ("GET", "/models/scripted"),
         ("DELETE", "/models"),

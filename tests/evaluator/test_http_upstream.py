@@ -54,10 +54,10 @@ class Opened:
     run: GatewayRun
     client: aiohttp.ClientSession
 
-    def post(self, body: Any = HELLO) -> Any:
+    def post(self, body: Any = HELLO, route: str = "/chat/completions") -> Any:
         data = body if isinstance(body, bytes) else orjson.dumps(body)
         headers = {"Authorization": f"Bearer {FRAMEWORK_KEY}", "X-Framework": "yes", "Content-Type": "application/json"}
-        return self.client.post(self.gateway.base_url(self.run) + "/chat/completions", data=data, headers=headers)
+        return self.client.post(self.gateway.base_url(self.run) + route, data=data, headers=headers)
 
     def calls(self) -> list[ModelCall]:
         self.gateway.close_run(self.run.token)
@@ -73,7 +73,12 @@ class Opened:
 
 @contextlib.asynccontextmanager
 async def opened(
-    answer: Answer | dict[str, Any], *, model: str = "gpt-x", key: str | None = KEY, timeout_s: float = 60
+    answer: Answer | dict[str, Any],
+    *,
+    model: str = "gpt-x",
+    key: str | None = KEY,
+    timeout_s: float = 60,
+    quirks: tuple[str, ...] = (),
 ) -> AsyncIterator[Opened]:
     if isinstance(answer, dict):
         body = answer
@@ -84,6 +89,7 @@ async def opened(
     server = Server(answer)
     application = web.Application(client_max_size=2**26)
     application.router.add_post("/v1/chat/completions", server.handle)
+    application.router.add_post("/v1/responses", server.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -92,7 +98,7 @@ async def opened(
     server.url = f"http://{host}:{port}/v1"
     try:
         async with (
-            Gateway(HttpUpstream(Endpoint(model, server.url, key)), None, [model]) as gateway,
+            Gateway(HttpUpstream(Endpoint(model, server.url, key, quirks)), None, [model]) as gateway,
             aiohttp.ClientSession() as client,
         ):
             yield Opened(server, gateway, gateway.open_run(Script(answer="x"), 20, timeout_s), client)
@@ -171,6 +177,91 @@ async def test_the_users_key_replaces_the_frameworks(key: str | None) -> None:
         assert len(both.calls()) == 1
 
 
+QUIRKS = ("drop_strict", "max_completion_tokens", "drop_temperature")
+LOOSE = {"type": "function", "function": {"name": "f"}}
+STRICT = {"type": "function", "function": {"name": "f", "strict": True}}
+
+
+async def test_quirks_change_what_goes_upstream_and_the_trace_says_so() -> None:
+    async with opened(COMPLETION, quirks=QUIRKS) as both:
+        for tool in (STRICT, LOOSE):
+            async with both.post({**HELLO, "tools": [tool], "temperature": 0}) as response:
+                assert response.status == 200
+        assert [json.loads(body) for body in both.server.bodies] == [{**HELLO, "tools": [LOOSE]}] * 2
+        first, second = both.calls()
+    assert first.request == {**HELLO, "tools": [STRICT], "temperature": 0}
+    assert first.changes == ["drop_strict", "drop_temperature"]
+    assert second.changes == ["drop_temperature"]
+
+
+async def test_where_no_quirk_applies_the_body_passes_byte_for_byte() -> None:
+    body = b'{ "model":"gpt-x", "messages": [],  "x": 1.0e5 }'
+    async with opened(COMPLETION, quirks=QUIRKS) as both:
+        async with both.post(body) as response:
+            assert response.status == 200
+        assert both.server.bodies == [body]
+        assert both.calls()[0].changes == []
+
+
+async def test_changes_are_recorded_for_a_call_that_fails_too() -> None:
+    upstream = HttpUpstream(Endpoint("gpt-x", f"http://127.0.0.1:{free_port()}/v1", None, QUIRKS))
+    async with Gateway(upstream, None, []) as gateway, aiohttp.ClientSession() as client:
+        run = gateway.open_run(Script(answer="x"), 20, 60)
+        async with client.post(gateway.base_url(run) + "/chat/completions", json={**HELLO, "temperature": 0}):
+            pass
+        gateway.close_run(run.token)
+    assert run.model_calls(0)[0].changes == ["drop_temperature"]
+
+
+# --- responses ------------------------------------------------------------------------------------
+
+ASKED: dict[str, Any] = {"model": "gpt-x", "input": "Hello there", "temperature": 0}
+RESPONSE: dict[str, Any] = {
+    "object": "response",
+    "output": [{"type": "message", "content": [{"type": "output_text", "text": "Good day."}]}],
+    "usage": {"input_tokens": 70, "output_tokens": 30, "input_tokens_details": {"cached_tokens": 20}},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_responses_are_passed_through_recorded_and_counted(stream: bool) -> None:
+    events = [{"type": "response.created", "response": {"usage": None}}, {"type": "x"}]
+    events.append({"type": "response.completed", "response": RESPONSE})
+    async with opened(streaming(*events) if stream else RESPONSE, quirks=("drop_temperature",)) as both:
+        async with both.post({**ASKED, "stream": stream}, "/responses") as response:
+            assert response.status == 200
+            await response.read()
+        assert json.loads(both.server.bodies[0]) == {"model": "gpt-x", "input": "Hello there", "stream": stream}
+        assert both.server.headers[0]["authorization"] == f"Bearer {KEY}"
+        assert both.run.chat_calls == 1
+        [call] = both.calls()
+    assert (call.operation, call.api, call.stream) == ("chat", "responses", stream)
+    assert (call.input_tokens, call.output_tokens, call.cached_tokens, call.usage_source) == (70, 30, 20, "upstream")
+    assert call.request == {**ASKED, "stream": stream}
+    assert call.response == (events if stream else RESPONSE)
+    assert call.changes == ["drop_temperature"]
+
+
+async def test_responses_without_usage_are_not_guessed() -> None:
+    async with opened({"object": "response", "output": []}) as both:
+        async with both.post(ASKED, "/responses") as response:
+            assert response.status == 200
+        [call] = both.calls()
+    assert (call.input_tokens, call.usage_source, call.error) == (None, None, None)
+
+
+async def test_responses_count_against_the_cap() -> None:
+    async with opened(RESPONSE) as both:
+        both.run.max_model_calls = 2
+        statuses = []
+        for route in ("/chat/completions", "/responses", "/responses"):
+            async with both.post(ASKED, route) as response:
+                statuses.append(response.status)
+        assert statuses == [200, 200, 400]
+        assert both.run.refusal == "call_limit"
+        assert [call.api for call in both.calls()] == ["chat_completions", "responses"]
+
+
 # --- what comes back ----------------------------------------------------------------------------------
 
 
@@ -241,7 +332,7 @@ async def test_refusals_pass_on_as_sent(status: int, headers: dict[str, str]) ->
             for name, value in {"Content-Type": "application/json", **headers}.items():
                 assert response.headers[name] == value
         [call] = both.calls()
-    assert (call.status, call.error) == (status, f"status {status}")
+    assert (call.status, call.error, call.retry_after) == (status, f"status {status}", headers.get("Retry-After"))
     assert call.response == json.loads(body)
     assert (call.input_tokens, call.usage_source) == (None, None)
 
@@ -254,6 +345,31 @@ async def test_a_server_that_shows_the_key_does_not_bring_it_into_the_trace() ->
         async with both.post() as response:
             assert (response.status, await response.text()) == (401, "wrong key: Bearer ***")
         assert both.calls()[0].response == "wrong key: Bearer ***"
+
+
+async def test_the_key_is_taken_out_of_answers_streams_and_headers() -> None:
+    async def show(request: web.Request) -> web.StreamResponse:
+        key = request.headers["Authorization"]
+        headers = {"x-request-id": key, "Retry-After": key}
+        if not json.loads(await request.read()).get("stream"):
+            return web.json_response({**COMPLETION, "shown": key}, headers=headers)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **headers})
+        await response.prepare(request)
+        for start in range(0, len(key), 3):
+            await response.write((b"data: " if start == 0 else b"") + key[start : start + 3].encode())
+            await asyncio.sleep(0.01)
+        await response.write(b"\n\n" + b"data: " + orjson.dumps(delta(key)) + b"\n\n")
+        return response
+
+    async with opened(show) as both:
+        for stream in (False, True):
+            async with both.post({**HELLO, "stream": stream}) as response:
+                text = await response.text()
+                assert "Bearer ***" in text and KEY not in text
+                assert response.headers["x-request-id"] == response.headers["Retry-After"] == "Bearer ***"
+        plain, streamed = both.calls()
+    assert plain.response["shown"] == "Bearer ***"
+    assert streamed.response == ["Bearer ***", delta("Bearer ***")]
 
 
 @pytest.mark.parametrize(
@@ -294,6 +410,25 @@ async def test_a_malformed_body_passes_on_and_is_recorded(body: bytes) -> None:
     assert [(call.status, call.error) for call in calls] == [(200, None)] * len(content_types)
 
 
+async def test_what_speaks_no_http_is_named() -> None:
+    async def garble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"220 mail.example.org ESMTP\r\n")
+        writer.close()
+
+    garbling = await asyncio.start_server(garble, "127.0.0.1", 0)
+    port = garbling.sockets[0].getsockname()[1]
+    for scheme, reason in (
+        ("http", "what it answers is not HTTP"),
+        ("https", "no TLS with it; is its address http://"),
+    ):
+        upstream = HttpUpstream(Endpoint("gpt-x", f"{scheme}://127.0.0.1:{port}/v1"))
+        with pytest.raises(UpstreamError, match=reason):
+            await upstream.chat(b"{}", HELLO, upstream.session(Script(answer="x")), 60)
+        await upstream.close()
+    garbling.close()
+
+
 # --- when the server does not work --------------------------------------------------------------------
 
 
@@ -303,8 +438,7 @@ async def test_a_stream_that_breaks_off_is_broken_for_the_client_too() -> None:
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.read()
         [call] = both.calls()
-    assert call.error is not None
-    assert call.error.startswith("the model's server broke off the stream: ")
+    assert call.error == "the model's server broke off the stream: it closed the connection before the end"
     assert (call.status, call.response, call.usage_source) == (200, [delta("Good")], None)
     assert both.run.refusal is None
 
@@ -321,7 +455,7 @@ async def test_a_body_that_breaks_off_is_a_bad_gateway() -> None:
     async with opened(answer) as both:
         async with both.post() as response:
             assert response.status == 502
-        assert "not completed" in str(both.calls()[0].error)
+        assert both.calls()[0].error == "the model's server cannot be used: it closed the connection before the end"
 
 
 def free_port() -> int:

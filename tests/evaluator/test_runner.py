@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,10 +16,11 @@ from typing import Any
 
 import pytest
 from conftest import LOCK, MakeFramework, OpenHarness
+from model_server import Answer, completion, serving
 
 from evaluator import ROOT, discovery, runner
 from evaluator.discovery import Task
-from evaluator.runner import BusyError, Job, TracesError, exclusive, matrix, run_all
+from evaluator.runner import BusyError, Job, ModelGoneError, TracesError, exclusive, matrix, run_all
 from evaluator.trace import Trace, read_trace, read_traces, trace_path, write_trace
 
 MakeJob = Callable[..., Job]
@@ -320,6 +322,94 @@ async def run(brief, model):
 
 
 # --- the matrix ------------------------------------------------------------------------------
+
+
+GIVES_UP = (
+    ASK
+    + """
+async def run(brief, model):
+    answers = []
+    for _ in range(brief.question.count("?")):
+        try:
+            answers.append(ask(model, stream="stream" in brief.question))
+        except Exception as error:
+            failed = error
+    raise RuntimeError(f"gave up after {len(answers)}") from None
+"""
+)
+GOOD_ANSWER = Answer(body=completion("Hello."))
+BUSY = Answer(429, {"error": {"message": "slow down"}}, {"Retry-After": "7"})
+TOO_LONG = Answer(400, {"error": {"message": "too much", "code": "context_length_exceeded"}})
+CUT_SHORT = Answer(pieces=(b'data: {"choices": [{"index": 0, "delta": {"content": "He"}}]}\n\n',))
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "said"),
+    [
+        (BUSY, "Hello?", "429 (rate limit, Retry-After: 7): slow down"),
+        (TOO_LONG, "Hello?", "400 (context length exceeded): too much"),
+        (Answer(500, b"oh no"), "Hello?", "500 (server error): oh no"),
+        (Answer(504), "Hello?", "504 (time-out)"),
+        (Answer(200, b"not JSON"), "Hello?", "200 with a body that is no chat completion"),
+        (CUT_SHORT, "stream?", "200, and ended the stream in the middle"),
+    ],
+)
+async def test_what_the_models_server_said_comes_first_in_the_error(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob, answer: Answer, question: str, said: str
+) -> None:
+    framework = make_framework(tool_calling=GIVES_UP)
+    with serving(answer) as server:
+        async with open_harness(model="ollama/some/model:8b", base_url=server.url) as harness:
+            trace = await harness.run(job(framework, question))
+    assert trace.outcome.ended == "error"
+    assert trace.outcome.error == f"the model's server answered {said}; RuntimeError: gave up after 0"
+    assert json.loads(server.bodies[0])["model"] == trace.model_calls[0].request_model == "some/model:8b"
+    assert trace.key.model == "ollama/some/model:8b"
+    assert len(server.paths) == 1  # trying again is the framework's business
+
+
+async def test_an_error_after_good_answers_is_the_frameworks_own(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob
+) -> None:
+    framework = make_framework(tool_calling=GIVES_UP)
+    with serving(lambda number, _: BUSY if number == 0 else GOOD_ANSWER) as server:
+        async with open_harness(model="vllm/x", base_url=server.url) as harness:
+            trace = await harness.run(job(framework, "One? Two?"))
+    assert trace.outcome.error == "RuntimeError: gave up after 1"
+    assert [call.retry_after for call in trace.model_calls] == ["7", None]
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "line"),
+    [
+        (Answer(401, {"error": {"message": "wrong key"}}), "Hello?", "answered 401 (key refused): wrong key"),
+        (Answer(404, {"error": "no model 'x'"}), "Hello? Hello?", "answered 404 (no such model): no model 'x'"),
+        (Answer(402), "Hello?", "answered 402 (no credit left)"),
+        (
+            Answer(pieces=CUT_SHORT.pieces, breaks_off=True),
+            "stream?",
+            "broke off the stream: it closed the connection before the end",
+        ),
+    ],
+)
+async def test_what_every_run_would_meet_is_no_run(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob, answer: Answer, question: str, line: str
+) -> None:
+    framework = make_framework(tool_calling=GIVES_UP)
+    with serving(answer) as server:
+        async with open_harness(model="vllm/x", base_url=server.url) as harness:
+            with pytest.raises(ModelGoneError, match=f"^the model's server {re.escape(line)}$"):
+                await harness.run(job(framework, question))
+
+
+async def test_a_key_refused_in_the_middle_is_recorded(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob
+) -> None:
+    framework = make_framework(tool_calling=GIVES_UP)
+    with serving(lambda number, _: GOOD_ANSWER if number == 0 else Answer(401)) as server:
+        async with open_harness(model="vllm/x", base_url=server.url) as harness:
+            trace = await harness.run(job(framework, "One? Two?"))
+    assert trace.outcome.error == "the model's server answered 401 (key refused); RuntimeError: gave up after 1"
 
 
 def test_the_matrix_is_complete_and_the_frameworks_take_turns(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from factories import key, model_call, tool_call, trace
 
+from evaluator import ROOT
 from evaluator.trace import DamagedTrace, Trace, read_trace, read_traces, trace_path, write_trace
 
 
@@ -27,6 +28,24 @@ def test_a_trace_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_trace(path) == written
     content = path.read_bytes()
     assert write_trace(tmp_path, written).read_bytes() == content
+
+
+def test_what_only_some_calls_have_is_not_written_for_the_others(tmp_path: Path) -> None:
+    own = {"api": "responses", "changes": ["drop_strict"], "retry_after": "7"}
+    calls = [model_call(0.1, 0.2, 0.3, 0.4), model_call(0.1, 0.2, 0.3, 0.4, **own)]
+    path = write_trace(tmp_path, trace(model_calls=calls))
+    plain, special = json.loads(path.read_text())["model_calls"]
+    assert special.items() >= own.items()
+    assert own.keys().isdisjoint(plain)
+    read = read_trace(path)
+    assert isinstance(read, Trace) and read.model_calls == calls
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "traces").glob("*/baseline/*/*.1.json"))[::10], ids=str)
+def test_a_committed_trace_is_written_as_it_was(path: Path, tmp_path: Path) -> None:
+    committed = read_trace(path)
+    assert isinstance(committed, Trace)
+    assert write_trace(tmp_path, committed).read_bytes() == path.read_bytes()
 
 
 def test_names_are_those_of_opentelemetry(tmp_path: Path) -> None:
