@@ -56,6 +56,14 @@ class Setup(_Record):
     jobs: int
 
 
+class RecordedTimes(_Record):
+    """When a call that is replayed went upstream and its bytes came back in the recorded run, on that run's clock."""
+
+    sent_s: float
+    first_byte_s: float
+    received_s: float
+
+
 class ModelCall(_Record):
     """One request to the model, as the gateway saw it.
 
@@ -63,7 +71,8 @@ class ModelCall(_Record):
     `first_byte_s` and `received_s` when the first and the last byte came back, `end_s` when the
     last byte had been handed to the framework. `response` is the body as delivered: one object,
     or the list of chunks of a stream. `usage_source` says who counted the tokens: the `upstream`,
-    or the gateway with a tokenizer (`counted`).
+    or the gateway with a tokenizer (`counted`). `recorded` is there where the response came from a
+    recording: then the time that the model took is that of the recording.
     """
 
     operation: Literal["chat", "embeddings"] = Field(alias="gen_ai.operation.name")
@@ -82,6 +91,7 @@ class ModelCall(_Record):
     end_s: float
     request: Any
     response: Any
+    recorded: RecordedTimes | None = Field(default=None, exclude_if=lambda times: times is None)
 
 
 class TracedToolCall(_Record):
