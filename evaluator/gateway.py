@@ -35,6 +35,10 @@ Forward = Callable[[bytes, dict[str, Any], Session, float], Awaitable[Reply]]
 Refusal = Literal["call_limit", "timeout"]
 
 _LOG = logging.getLogger(__name__)
+_END_OF_STREAM = b"data: [DONE]"
+
+CUT_OFF = "the run ended before the response did"
+"""The error of a call that was still under way when its run ended."""
 
 VERBATIM_INPUTS = 4
 """Embedding requests with more inputs than this are recorded by digest."""
@@ -67,7 +71,7 @@ class _Call:
     received: float = 0.0
     end: float = 0.0
     status: int = 0
-    response: bytes = b""
+    response: bytes | bytearray = b""
     error: str | None = None
 
 
@@ -140,14 +144,18 @@ class Gateway:
         return run
 
     def close_run(self, token: str) -> None:
-        """End a run: its path is gone, and calls under way are cut off and marked so."""
+        """End a run: its path is gone, and calls under way are cut off and marked so.
+
+        A stream whose end mark has come is whole, whatever else the framework did not wait for.
+        """
         run = self._runs.pop(token)
         for task in run.tasks:
             task.cancel()
         now = time.monotonic()
         for call in run.calls:
             if not call.end:
-                call.error = call.error or "the run ended before the response did"
+                if not call.response.rstrip().endswith(_END_OF_STREAM):
+                    call.error = call.error or CUT_OFF
                 call.sent, call.first_byte = call.sent or now, call.first_byte or now
                 call.received, call.end = call.received or now, now
 
@@ -218,6 +226,7 @@ class Gateway:
             run.upstream_failure = None
         except TimeoutError:
             run.refusal = "timeout"
+            run.deadline = min(run.deadline, time.monotonic())  # a replayed run may be out of time sooner
             call.error = "timeout"
             if not call.status:
                 call.status = 504
@@ -324,16 +333,15 @@ async def _deliver(call: _Call, reply: Reply, send: Send) -> None:
         await send({"type": "http.response.body", "body": reply.body})
         return
     await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-    pieces: list[bytes] = []
+    call.response = response = bytearray()  # there at once: the run may be closed before the stream is
     try:
         async for piece in reply.body:
-            if not pieces:
+            if not response:
                 call.first_byte = time.monotonic()
-            pieces.append(piece)
+            response += piece
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     finally:
         call.received = time.monotonic()
-        call.response = b"".join(pieces)
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -400,7 +408,7 @@ def _request(body: bytes) -> dict[str, Any]:
     return request if _can_be_written(request) else {"nested_too_deep": body.decode(errors="replace")}
 
 
-def parsed(body: bytes) -> Any:
+def parsed(body: bytes | bytearray) -> Any:
     """A JSON body, the chunks of a stream, or the text that it is; never raises."""
     try:
         response = orjson.loads(body) if body else None

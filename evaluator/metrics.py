@@ -29,6 +29,7 @@ _FAILED_TO_ANSWER: dict[Ended, str] = {
 class WallTimeSplit:
     """Where the wall time of a run went, in seconds. The four parts add up to the wall time."""
 
+    wall_s: float
     model_s: float
     gateway_s: float
     tool_s: float
@@ -99,7 +100,7 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
     Raises `pydantic.ValidationError` for a case that is none of this task, and whatever the grader
     raises for a case that cannot be played.
     """
-    grade = _grade(trace, task)
+    grade, split = _grade(trace, task), split_wall_time(trace)
     chats = [call for call in trace.model_calls if call.operation == "chat"]
     embeddings = [call for call in trace.model_calls if call.operation == "embeddings"]
     return GradedRun(
@@ -108,8 +109,8 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
         score=grade.score,
         reasons=tuple(grade.reasons),
         ended=trace.outcome.ended,
-        wall_s=trace.resources.wall_s,
-        split=split_wall_time(trace),
+        wall_s=split.wall_s,
+        split=split,
         model_calls=len(chats),
         prompt_tokens=_tokens(chats, lambda call: call.input_tokens),
         completion_tokens=_tokens(chats, lambda call: call.output_tokens),
@@ -156,20 +157,30 @@ def split_wall_time(trace: Trace) -> WallTimeSplit:
     An instant belongs to the model if any model call (chat or embeddings) is upstream, else to the
     gateway if any is inside it, else to the tools if any runs, else to overhead. What lies outside
     the run does not count.
+
+    A replayed call takes the time that its recorded call took with the model: the moments in which it
+    was looked up are taken out of the wall time, and the recorded intervals (a union again, on the
+    recorded run's own clock) are put in. Gateway, tools and overhead are those measured in the replay.
+    What the recorded run did while it waited for the model therefore counts beside the model's time.
     """
     wall_s = trace.resources.wall_s
 
     def within_run(start_s: float, end_s: float) -> tuple[float, float]:
         return max(start_s, 0.0), min(end_s, wall_s)
 
-    upstream = [within_run(call.sent_s, call.received_s) for call in trace.model_calls]
-    calls = [*upstream, *(within_run(call.start_s, call.end_s) for call in trace.model_calls)]
+    live = [within_run(call.sent_s, call.received_s) for call in trace.model_calls if call.recorded is None]
+    looked_up = [within_run(call.sent_s, call.received_s) for call in trace.model_calls if call.recorded is not None]
+    recorded = [(call.recorded.sent_s, call.recorded.received_s) for call in trace.model_calls if call.recorded]
+    calls = [*live, *looked_up, *(within_run(call.start_s, call.end_s) for call in trace.model_calls)]
     tools = [within_run(call.start_s, call.end_s) for call in trace.tool_calls]
-    model_s, calls_s, all_s = covered_length(upstream), covered_length(calls), covered_length([*calls, *tools])
+    live_s, upstream_s = covered_length(live), covered_length([*live, *looked_up])
+    calls_s, all_s = covered_length(calls), covered_length([*calls, *tools])
+    recorded_s = covered_length(recorded)
     # The differences cannot be negative but for rounding in the last digit.
     return WallTimeSplit(
-        model_s=model_s,
-        gateway_s=max(calls_s - model_s, 0.0),
+        wall_s=wall_s - (upstream_s - live_s) + recorded_s,
+        model_s=live_s + recorded_s,
+        gateway_s=max(calls_s - upstream_s, 0.0),
         tool_s=max(all_s - calls_s, 0.0),
         overhead_s=max(wall_s - all_s, 0.0),
     )

@@ -13,6 +13,7 @@ from evaluator import endpoints, local_model
 from evaluator.upstreams import Endpoint, Upstream
 from evaluator.upstreams.http import HttpUpstream
 from evaluator.upstreams.probes import ProbeUpstream, probes_digest
+from evaluator.upstreams.replay import ReplayUpstream
 from evaluator.upstreams.scripted import ScriptedUpstream, scripted_digest
 
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
@@ -22,10 +23,16 @@ SCRIPTED = "scripted"
 PROBES_NAME = "probes"
 """The model that misbehaves on purpose: see `evaluator/probes.py`."""
 
+REPLAY = "replay"
+"""The recorded responses of earlier runs: see `evaluator/replays.py`."""
+
 
 @dataclass(frozen=True)
 class _Played:
-    """A model that plays what a case expects: what answers, the digest of how, the time limit of a run in seconds."""
+    """A model that plays what a case expects, or what was recorded.
+
+    That is what answers, the digest of how, and the time limit of a run in seconds.
+    """
 
     upstream: Callable[[], Upstream]
     digest: Callable[[], str]
@@ -35,6 +42,7 @@ class _Played:
 _PLAYED = {
     SCRIPTED: _Played(ScriptedUpstream, scripted_digest, timeout_s=60),
     PROBES_NAME: _Played(ProbeUpstream, probes_digest, timeout_s=30),
+    REPLAY: _Played(ReplayUpstream, digest=lambda: REPLAY, timeout_s=300),  # each run has those of its recording
 }
 
 BUILT_IN = (*local_model.EMBEDDED, *_PLAYED)
@@ -63,7 +71,7 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
     """The model that the user means. Raises `ModelError` or `EndpointError`."""
     if not re.fullmatch(r"[\w.:@-]+(/[\w.:@-]+)*", name) or ".." in name:
         raise ModelError(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
-    if name in (*BUILT_IN, "replay") and base_url is not None:
+    if name in BUILT_IN and base_url is not None:
         raise ModelError(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
     if name in _PLAYED:
         return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
@@ -105,7 +113,7 @@ def resolve_all(names: Sequence[str], base_url: str | None, key_variable: str | 
 
 def knows_cases(spec: ModelSpec) -> bool:
     """Whether the model's replies depend on what a case expects."""
-    return spec.endpoint is None and spec.name in _PLAYED
+    return spec.endpoint is None and spec.name in _PLAYED and spec.name != REPLAY
 
 
 def digest(spec: ModelSpec, console: Console) -> str:

@@ -39,9 +39,10 @@ from evaluator.trace import (
     trace_path,
     write_trace,
 )
+from evaluator.upstreams.replay import recorded_name, recorded_script, recording_digest
 from evaluator.watch import Watch
 from evaluator.workers import Worker, WorkerError
-from tasks.base import Case, Model
+from tasks.base import Case, Model, Script
 
 WORK = ROOT / ".bakeoff"
 """What a checkout keeps for itself: the user's traces, and the workers' logs."""
@@ -68,7 +69,8 @@ class Job:
     """One run to make.
 
     `timeout_s` is there where its limit is not that of the settings. Jobs of a framework that share a
-    `together` are made at the same time.
+    `together` are made at the same time. A replay has the `recording` that it is answered from, whose
+    limits it takes over.
     """
 
     framework: Framework
@@ -77,6 +79,13 @@ class Job:
     trial: int
     timeout_s: float | None = None
     together: str | None = None
+    recording: Trace | None = None
+
+    def script(self) -> Script:
+        """What decides how the model answers, where that is not a model of its own mind."""
+        if self.recording is None:
+            return self.task.script(self.case)
+        return recorded_script(self.recording, given=repr(self.task.prepare(self.case).brief))
 
 
 @dataclass(frozen=True)
@@ -217,11 +226,13 @@ class Records:
                 "lock_digest": lock_digest(job.framework),
                 "task_digest": task_digest(job.task),
             }
+        recording = job.recording
+        limits = recording.setup if recording else self._settings
         return Setup(
             framework_version=job.framework.version,
             harness_version=version("bakeoff"),
             **self._digests[pair],
-            model_digest=self._model_digest,
+            model_digest=recording_digest(recording) if recording else self._model_digest,
             git_commit=commit,
             git_dirty=dirty,
             python=python,
@@ -229,15 +240,11 @@ class Records:
             cpu=_cpu(),
             cpu_cores=os.cpu_count() or 1,
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            temperature=self._settings.temperature,
-            max_model_calls=self._settings.max_model_calls,
-            timeout_s=self.timeout_s(job),
+            temperature=limits.temperature,
+            max_model_calls=limits.max_model_calls,
+            timeout_s=limits.timeout_s if job.timeout_s is None else job.timeout_s,
             jobs=self._settings.jobs,
         )
-
-    def timeout_s(self, job: Job) -> float:
-        """The time limit of the run, in seconds."""
-        return self._settings.timeout_s if job.timeout_s is None else job.timeout_s
 
     def missing(self, jobs: Sequence[Job], traces: Path) -> list[Job]:
         """The jobs that are not recorded already; of jobs that belong together all or none."""
@@ -261,13 +268,12 @@ class Harness:
         """
         worker = await self._pool.worker(job.framework)
         setup = self.records.setup(job, worker.python)
-        script = job.task.script(job.case)
-        calls_let_through = self._settings.max_model_calls + self._settings.spare_model_calls
-        live = self._gateway.open_run(script, calls_let_through, setup.timeout_s)
+        calls_let_through = setup.max_model_calls + self._settings.spare_model_calls
+        live = self._gateway.open_run(job.script(), calls_let_through, setup.timeout_s)
         calls: list[dict[str, Any]] = []
         asked = time.monotonic()
         try:
-            done = await self._made(worker, live, job, calls)
+            done = await self._made(worker, live, job, setup, calls)
         finally:
             self._gateway.close_run(live.token)
         if live.upstream_failure:
@@ -278,16 +284,19 @@ class Harness:
         if why := upstream_errors.same_for_all(chats):
             raise ModelGoneError(why)
         ended = _ended(live, done, end - start, setup)
+        error = None if ended == "answered" else self._error(_why(ended, done, setup), chats)
+        if complaint := live.session.complaint():
+            ended, error = "error", _also(complaint, done["error"])
         return Trace(
             key=self.records.key(job),
             setup=setup,
             case=_case_as_data(job.case),
-            model_calls=model_calls,
+            model_calls=live.session.annotated(model_calls),
             tool_calls=[_traced(call, start) for call in calls],
             outcome=RunOutcome(
                 ended=ended,
                 answer=done.get("answer") or "",
-                error=None if ended == "answered" else self._error(_why(ended, done, setup), chats),
+                error=error,
                 final_state=done.get("final_state") or {},
             ),
             reported_usage=_reported(done.get("reported_usage")),
@@ -305,18 +314,20 @@ class Harness:
         said = upstream_errors.failure(chats[-1]) if chats and not self.records.knows_cases else None
         return f"{said}; {why}" if said else why
 
-    async def _made(self, worker: Worker, live: GatewayRun, job: Job, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    async def _made(
+        self, worker: Worker, live: GatewayRun, job: Job, setup: Setup, calls: list[dict[str, Any]]
+    ) -> dict[str, Any]:
         """The worker's `done` event, or one in its place that says what became of the worker."""
         if worker.start_error:
             return {"error": worker.start_error}
         model = Model(
-            name=self._settings.model.sent_name,
+            name=recorded_name(job.recording) if job.recording else self._settings.model.sent_name,
             base_url=self._gateway.base_url(live),
             api_key="none-needed",
             embedding_name=EMBEDDING_NAME,
-            temperature=self._settings.temperature,
-            max_model_calls=self._settings.max_model_calls,
-            timeout_s=self.records.timeout_s(job),
+            temperature=setup.temperature,
+            max_model_calls=setup.max_model_calls,
+            timeout_s=setup.timeout_s,
         )
         if self._pool.watch is not None:
             self._pool.watch.allow(model.base_url)
@@ -352,6 +363,11 @@ def _why(ended: Ended, done: dict[str, Any], setup: Setup) -> str:
     if ended == "call_limit":
         return f"no answer after {setup.max_model_calls} model calls"
     return str(done["error"])
+
+
+def _also(complaint: str, error: str | None) -> str:
+    """What an upstream complains of, and the framework's own error where that is another one."""
+    return complaint if error is None or complaint in error else f"{complaint}; it ended with {error}"
 
 
 def _reported(usage: list[Any] | None) -> ReportedUsage | None:

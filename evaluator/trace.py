@@ -57,6 +57,14 @@ class Setup(_Record):
     jobs: int
 
 
+class RecordedTimes(_Record):
+    """When a call that is replayed went upstream and its bytes came back in the recorded run, on that run's clock."""
+
+    sent_s: float
+    first_byte_s: float
+    received_s: float
+
+
 class ModelCall(_Record):
     """One request to the model, as the gateway saw it.
 
@@ -66,6 +74,8 @@ class ModelCall(_Record):
     or the list of chunks of a stream. `usage_source` says who counted the tokens: the `upstream`,
     or the gateway with a tokenizer (`counted`). `request` is as the framework sent it; `changes` names
     the quirks that changed it before it went upstream. `retry_after` is what a refusal said of that.
+    `recorded` is there where the response came from a
+    recording: then the time that the model took is that of the recording.
     """
 
     operation: Literal["chat", "embeddings"] = Field(alias="gen_ai.operation.name")
@@ -87,6 +97,7 @@ class ModelCall(_Record):
     changes: list[str] = Field(default=[], exclude_if=lambda names: not names)
     request: Any
     response: Any
+    recorded: RecordedTimes | None = Field(default=None, exclude_if=lambda times: times is None)
 
 
 class TracedToolCall(_Record):

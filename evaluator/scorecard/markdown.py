@@ -28,6 +28,11 @@ _ABOUT_MODEL = {
         "template and settings. It is there to be compared with `local`: what changes from one to the other is the "
         "model, not the framework."
     ),
+    "replay": (
+        "Recorded responses of an earlier model, played again to what is here now. Model time is the recorded one; "
+        "overhead, tools, gateway and embeddings were measured anew, and wall time is their sum. A run that asks for "
+        "anything that was not recorded, or leaves a recorded response unasked for, counts as failed."
+    ),
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from evaluator.trace import ModelCall
 from tasks.base import Script
 
 
@@ -26,6 +27,14 @@ class Session:
     def changes(self, request: dict[str, Any]) -> list[str]:
         """What the upstream changes in this request before it goes on, in words."""
         return []
+
+    def complaint(self) -> str | None:
+        """In words, why this upstream could not answer the run as it should; asked once the run has ended."""
+        return None
+
+    def annotated(self, calls: list[ModelCall]) -> list[ModelCall]:
+        """The model calls of the run, in order, with what this upstream knows of them."""
+        return calls
 
 
 class Upstream(Protocol):

@@ -288,6 +288,29 @@ async def test_closing_a_run_cuts_off_its_calls(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("last", "error"), [(b"data: [DONE]\n\n", None), (b'data: "x"\n\n', "the run ended before the response did")]
+)
+async def test_what_came_of_a_stream_before_its_run_ended_is_kept(last: bytes, error: str | None) -> None:
+    """A framework may end its run at the end mark, before the connection of the upstream has ended."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'data: {"usage": {"prompt_tokens": 7, "completion_tokens": 2}}\n\n'
+        yield last
+        await asyncio.sleep(60)
+
+    async def streamed(_: dict[str, Any]) -> Reply:
+        return Reply(200, [], pieces())
+
+    async with gateway_to(Custom(streamed)) as (gateway, client):
+        run = open_run(gateway)
+        async with client.post(gateway.base_url(run) + "/chat/completions", json={**HELLO, "stream": True}) as reply:
+            while last not in await reply.content.readany():
+                pass
+            [call] = closed(gateway, run)
+    assert (call.status, call.error, call.input_tokens, call.output_tokens) == (200, error, 7, 2)
+
+
 async def test_a_request_still_coming_in_when_its_run_ends_reaches_no_model() -> None:
     async def never(_: dict[str, Any]) -> Reply:
         raise AssertionError("asked")
