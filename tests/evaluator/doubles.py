@@ -199,8 +199,31 @@ DOUBLES = {
             "two_calls_streamed": "not made",
         },
     ),
-    # No usage at the end of a stream: abetlen/llama-cpp-python, issues 1082 and 1640.
-    "imitates_llama_cpp_python_of_2024": Double(usage_when_streamed=False, expected={"stream_options": "limited"}),
+    # No usage at the end of a stream: abetlen/llama-cpp-python, issues 1082 and 1640. The rest was seen with the real
+    # one, version 0.3.36: null content, text as a list of parts and JSON schema are refused, and it lists no context.
+    "imitates_llama_cpp_python": Double(
+        refuses=lambda request: (
+            refusal("6 validation errors: {'type': 'literal_error'}", 500)
+            if _any_message(lambda message: message.get("content", "") is None)(request)
+            else refusal('can only concatenate str (not "list") to str', 500)
+            if _any_message(lambda message: isinstance(message.get("content"), list))(request)
+            else refusal("Input should be 'text' or 'json_object'", 500)
+            if (request.get("response_format") or {}).get("type") == "json_schema"
+            else None
+        ),
+        usage_when_streamed=False,
+        lists={"data": [{"id": NAME}]},
+        embeds=False,
+        expected={
+            "stream_options": "limited",
+            "forms": "limited",
+            "null_content": "fails",
+            "text_parts": "fails",
+            "json_schema": "fails",
+            "context": "not made",
+            "embeddings": "not applicable",
+        },
+    ),
     # Arguments as an object, in streams calls as an object, and no message without content:
     # huggingface/text-generation-inference, issues 2136 and 2794, pull request 3036.
     "imitates_tgi_of_2024": Double(
