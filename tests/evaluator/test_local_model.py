@@ -75,7 +75,7 @@ def test_the_child_ends_when_its_standard_input_closes() -> None:
     with subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE) as child:
         assert child.stdin
         child.stdin.close()
-        assert child.wait(10) == 0
+        assert child.wait(60) == 0
 
 
 async def test_started_healthy_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
