@@ -71,10 +71,10 @@ class ModelQuirks(_Table):
 class EndpointTable(_Table):
     """One `[endpoint.NAME]`.
 
-    A `{VARIABLE}` in `base_url` stands for that environment variable. `key_variable` names the one that holds
-    the key; a hosted endpoint cannot do without. `price_key` is the provider's name in price lists. The rest is
-    for readers: how to `start` or get it, a model as `example`, what its documentation says (`notes`, `source`),
-    and whether it was `tried` for real.
+    A `{VARIABLE}` in `base_url` stands for that environment variable. `key_variable` names the one that holds the
+    key; a hosted endpoint cannot do without. `price_key` is the provider's name in price lists. The rest is for
+    readers: how to `start` the server, and how to `get` the model or the key, a model as `example`, what its
+    documentation says (`notes`, `source`), and whether it was `tried` for real.
     """
 
     title: Text
@@ -85,6 +85,7 @@ class EndpointTable(_Table):
     quirks: list[QuirkName] = []
     models: list[ModelQuirks] = []
     start: Text | None = None
+    get: Text | None = None
     example: Text | None = None
     notes: list[Text] = []
     source: list[Text] = []
@@ -104,13 +105,18 @@ def own_file() -> Path | None:
     return path if path.is_file() else None
 
 
+def shipped() -> dict[str, EndpointTable]:
+    """The shipped endpoints by name."""
+    tables = _tables(SHIPPED)
+    return _checked(SHIPPED, tables, tables)
+
+
 def endpoints() -> dict[str, EndpointTable]:
     """Every endpoint by name: the shipped ones, and those of the user's own file. Raises `EndpointError`."""
-    shipped = _tables(SHIPPED)
-    found = _checked(SHIPPED, shipped, shipped)
+    found = shipped()
     if (own := own_file()) is not None:
-        tables = _tables(own)
-        found |= _checked(own, tables, {name: {**shipped.get(name, {}), **table} for name, table in tables.items()})
+        below, tables = _tables(SHIPPED), _tables(own)
+        found |= _checked(own, tables, {name: {**below.get(name, {}), **table} for name, table in tables.items()})
     return found
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluator import ROOT, scorecard
+from evaluator import ROOT, endpoints_page, scorecard
 
 
 @pytest.mark.parametrize("name", [scorecard.JSON_NAME, scorecard.MARKDOWN_NAME, "README.md"])
@@ -13,3 +13,8 @@ def test_a_generated_file_is_up_to_date(name: str, tmp_path: Path) -> None:
     scorecard.score(ROOT / "traces", tmp_path)
     message = f"{name} is out of date: run `uv run bakeoff score`"
     assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes(), message
+
+
+def test_the_page_of_endpoints_is_up_to_date() -> None:
+    message = f"MODELS.md is out of date: run `{endpoints_page.COMMAND}`"
+    assert endpoints_page.PAGE.read_text(encoding="utf-8") == endpoints_page.page(), message

@@ -51,6 +51,28 @@ def test_a_shipped_endpoint_can_be_used_as_its_example_says(name: str, monkeypat
     assert KEY not in repr(spec)
 
 
+@pytest.mark.parametrize(
+    ("model", "quirks"),
+    [
+        ("gpt-4.1", ("drop_empty_tools",)),
+        ("gpt-5", ("drop_empty_tools", "max_completion_tokens", "drop_temperature")),
+        ("gpt-5-mini", ("drop_empty_tools", "max_completion_tokens", "drop_temperature")),
+        ("gpt-5-chat-latest", ("drop_empty_tools", "max_completion_tokens")),
+        ("gpt-5.1", ("drop_empty_tools", "max_completion_tokens")),
+        ("o3-mini", ("drop_empty_tools", "max_completion_tokens", "drop_temperature")),
+        ("omni", ("drop_empty_tools",)),
+    ],
+)
+def test_reasoning_models_are_told_apart(model: str, quirks: tuple[str, ...]) -> None:
+    assert endpoints.shipped()["openai"].quirks_of(model) == quirks
+
+
+@pytest.mark.parametrize("name", endpoints.shipped())
+def test_a_shipped_endpoint_says_where_it_was_read_and_how_to_get_it(name: str) -> None:
+    table = endpoints.shipped()[name]
+    assert table.source and table.notes and (table.start if table.kind == "self-hosted" else table.get)
+
+
 # --- the user's own ------------------------------------------------------------------------------
 
 
