@@ -89,6 +89,7 @@ TASK = ("-t", "tool_calling")
         (("run", "-f", "baseline,nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("run", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, rag_qa, tool_calling"),
         (("run", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use 'local', 'local-0.5b', 'scripted', "),
+        (("run", "-m", "replay"), "bakeoff: --model 'replay': recorded runs cannot be replayed from here yet"),
         (("run", "-m", "nope/x"), "bakeoff: --model 'nope/x' is unknown: use 'local', 'local-0.5b', 'scripted', "),
         (("run", "-m", "ollama"), "bakeoff: --model 'ollama': say which model of this endpoint, such as ollama/"),
         (("run", "-m", "groq/x"), "bakeoff: endpoint 'groq' needs a key: set the environment variable GROQ_API_KEY"),
