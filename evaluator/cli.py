@@ -34,7 +34,7 @@ from evaluator import (
 from evaluator import doctor as telling
 from evaluator.discovery import MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
-from evaluator.export import otlp, training
+from evaluator.export import training
 from evaluator.export.runs import ExportError, Report, graded_runs, trace_folders
 from evaluator.models import SCRIPTED
 from evaluator.progress import Progress
@@ -416,7 +416,7 @@ def export(
     out = out or runner.WORK / "export" / (layout if layout == "inspect" else f"{layout}.jsonl")
     report = Report()
     with Bar(console=console, disable=not console.is_terminal, transient=True) as bar:
-        chosen = [name for name in (model or "").split(",") if name]
+        chosen = _names(model)
         files = sum(1 for folder in trace_folders(traces, chosen) for _ in folder.rglob("*.json"))
         reading = bar.add_task("reading traces", total=files)
         runs = graded_runs(
@@ -424,6 +424,8 @@ def export(
             *(report, lambda: bar.advance(reading)),
         )
         if layout == "otlp":
+            from evaluator.export import otlp  # brings protobuf, which no other command needs
+
             otlp.write(runs, out, report)
         elif layout == "inspect":
             _inspect_log().write(runs, out, report)
@@ -494,10 +496,14 @@ def bench(
 
 
 def _chosen(names: str | None, there_are: dict[str, T], what: str) -> list[T]:
-    wanted = [name for name in (names or "").split(",") if name]
+    wanted = _names(names)
     for name in wanted:
         _one(name, there_are, what)
     return [value for name, value in there_are.items() if not wanted or name in wanted]
+
+
+def _names(listed: str | None) -> list[str]:
+    return [name for name in (listed or "").split(",") if name]
 
 
 def _one(name: str, there_are: dict[str, T], what: str) -> T:

@@ -5,7 +5,6 @@ Nothing is installed, fetched or changed, and no check needs a network.
 
 import asyncio
 import contextlib
-import os
 import platform
 import shutil
 import sys
@@ -250,15 +249,13 @@ def lock_finding(code: int, said: str) -> Finding:
         return Finding(Verdict.OK, "in date")
     if "needs to be updated" in said or "No solution found" in said:
         return Finding(Verdict.FAILS, "out of date: it does not fit pyproject.toml")
-    errors = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
-    return Finding(Verdict.FAILS, errors[0] if errors else f"uv lock --check ended with exit code {code}")
+    return Finding(Verdict.FAILS, environments.first_error(said) or f"uv lock --check ended with exit code {code}")
 
 
 async def _output(*command: str) -> tuple[int, str]:
     """Exit code and all that a command said. Raises `OSError`, `TimeoutError`."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
     process = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, env=environments.uv_environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
         said, _ = await asyncio.wait_for(process.communicate(), _UV_TIMEOUT_S)

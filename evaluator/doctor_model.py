@@ -24,6 +24,7 @@ from yarl import URL
 
 from evaluator.doctor import Begun, Finding, Result, Verdict
 from evaluator.gateway import assembled_message, parsed, usage_of
+from evaluator.text import shortened
 from evaluator.tokens import count_completion_tokens
 from evaluator.trace import Trace
 from evaluator.upstreams import Endpoint, Upstream, UpstreamError, quirks
@@ -210,7 +211,7 @@ def recorded(traces: Iterable[Any], sent: dict[str, Callable[[Request], bool]]) 
     for trace in traces:
         if not isinstance(trace, Trace):
             continue
-        chats = [call for call in trace.model_calls if call.operation == "chat"]
+        chats = trace.chats
         for name, recognize in sent.items():
             if trace.key.framework not in senders[name] and any(recognize(call.request) for call in chats):
                 senders[name].add(trace.key.framework)
@@ -583,7 +584,7 @@ def judge_chat(seen: Seen) -> Finding:
         return _fails(
             exchange.refusal, "Is the base URL right? With most servers it ends in /v1." if wrong_path else ""
         )
-    if text := _shortened(message.get("content")):
+    if text := _quoted(message.get("content")):
         return _ok(f"it says {text!r}")
     if _cut_off(exchange):
         return _limited(f"no text within {_TEXT} tokens: it thinks first")
@@ -676,14 +677,11 @@ def judge_call(name: str, seen: Seen) -> Finding:
         if name != "tools" and seen.called:
             return _fails("the call is lost in the stream; without streaming it is there")
         return _no_call(exchange)
-    problems = [problem for call in calls if (problem := call_problem(call))]
-    if problems:
-        return max(problems, key=lambda problem: problem.verdict is Verdict.FAILS)
-    return _ok(f"get_weather({calls[0]['function']['arguments']})")
+    return _worst_problem(calls) or _ok(f"get_weather({calls[0]['function']['arguments']})")
 
 
 def _no_call(exchange: Exchange) -> Finding:
-    text = _shortened((exchange.message or {}).get("content"))
+    text = _quoted((exchange.message or {}).get("content"))
     if "get_weather" in text or '"city"' in text:
         return _fails(
             f"the call comes as text: {text!r}",
@@ -709,12 +707,18 @@ def call_problem(call: Message) -> Finding | None:
     try:
         read = orjson.loads(arguments or "")
     except (orjson.JSONDecodeError, TypeError):
-        return _fails(f"the arguments are not JSON: {_shortened(arguments)!r}")
+        return _fails(f"the arguments are not JSON: {_quoted(arguments)!r}")
     if not call.get("id"):
         return _fails("the call has no id, so that no result can be matched with it")
     if name != "get_weather" or not isinstance(read, dict) or not isinstance(read.get("city"), str):
-        return _limited(f"it calls {name}({_shortened(arguments)})")
+        return _limited(f"it calls {name}({_quoted(arguments)})")
     return None
+
+
+def _worst_problem(calls: Sequence[Message]) -> Finding | None:
+    """A problem that makes runs fail, if a call has one, else any; None if all calls are sound."""
+    problems = [problem for call in calls if (problem := call_problem(call))]
+    return max(problems, key=lambda problem: problem.verdict is Verdict.FAILS, default=None)
 
 
 def judge_two_calls(name: str, seen: Seen) -> Finding:
@@ -723,8 +727,8 @@ def judge_two_calls(name: str, seen: Seen) -> Finding:
     if exchange.message is None:
         return _fails(exchange.refusal)
     calls = calls_of(exchange.message)
-    if problems := [problem for call in calls if (problem := call_problem(call))]:
-        return max(problems, key=lambda problem: problem.verdict is Verdict.FAILS)
+    if problem := _worst_problem(calls):
+        return problem
     if len(calls) < 2:
         return _limited(f"{len(calls)} of 2 calls in the first turn")
     if len({call["id"] for call in calls}) < len(calls):
@@ -738,7 +742,7 @@ def judge_result(seen: Seen) -> Finding:
     message = exchange.message
     if message is None:
         return _fails(exchange.refusal)
-    text = _shortened(message.get("content"))
+    text = _quoted(message.get("content"))
     if "17" in text or "drizzle" in text:
         return _ok(f"it says {text!r}")
     return _limited("it calls again" if calls_of(message) else f"it does not use the result: {text!r}")
@@ -755,7 +759,13 @@ def judge_json(seen: Seen) -> Finding:
     except (orjson.JSONDecodeError, TypeError):
         read = None
     kept = isinstance(read, dict) and read.keys() == {"city", "degrees"} and isinstance(read["degrees"], int)
-    return _ok(_shortened(text)) if kept else _limited(f"accepted, but not kept to: {_shortened(text)!r}")
+    return _ok(_quoted(text)) if kept else _limited(f"accepted, but not kept to: {_quoted(text)!r}")
+
+
+def judge_forms(seen: Seen) -> Finding:
+    """Whether all forms that can be in one request are taken together."""
+    exchange = seen.last("forms")
+    return _ok("accepted") if exchange.message is not None else _limited(f"refused ({exchange.refusal})")
 
 
 def judge_form(form: Form, seen: Seen) -> Finding:
@@ -822,9 +832,8 @@ def _numbers(value: Any) -> Iterator[tuple[str, int]]:
                 yield from _numbers(inner)
 
 
-def _shortened(text: Any) -> str:
-    line = " ".join(text.split()) if isinstance(text, str) else ""
-    return line if len(line) <= 60 else f"{line[:59]}…"
+def _quoted(text: Any) -> str:
+    return shortened(text, 60) if isinstance(text, str) else ""
 
 
 def _cut_off(exchange: Exchange) -> bool:
@@ -966,7 +975,7 @@ CHECKS = (
         requires=("tools",),
     ),
     Check(
-        *("forms", "all forms of requests together", lambda seen: judge_forms(seen)),
+        *("forms", "all forms of requests together", judge_forms),
         means="Each form is asked for alone, below.",
         todo="See which of them fails.",
         ask=_all_forms,
@@ -1002,12 +1011,6 @@ CHECKS = (
         of_server=True,
     ),
 )
-
-
-def judge_forms(seen: Seen) -> Finding:
-    """Whether all forms that can be in one request are taken together."""
-    exchange = seen.last("forms")
-    return _ok("accepted") if exchange.message is not None else _limited(f"refused ({exchange.refusal})")
 
 
 def sent_forms() -> dict[str, Callable[[Request], bool]]:

@@ -91,6 +91,11 @@ class EndpointTable(_Table):
     source: list[Text] = []
     tried: Text = "not run here"
 
+    @property
+    def variables(self) -> list[str]:
+        """The environment variables that stand in `base_url`."""
+        return _VARIABLE.findall(self.base_url)
+
     def quirks_of(self, model: str) -> tuple[str, ...]:
         """The names of the quirks that hold for a model, in the order in which they are applied."""
         matching = (entry.quirks for entry in self.models if fnmatchcase(model, entry.match))
@@ -113,9 +118,10 @@ def shipped() -> dict[str, EndpointTable]:
 
 def endpoints() -> dict[str, EndpointTable]:
     """Every endpoint by name: the shipped ones, and those of the user's own file. Raises `EndpointError`."""
-    found = shipped()
+    below = _tables(SHIPPED)
+    found = _checked(SHIPPED, below, below)
     if (own := own_file()) is not None:
-        below, tables = _tables(SHIPPED), _tables(own)
+        tables = _tables(own)
         found |= _checked(own, tables, {name: {**below.get(name, {}), **table} for name, table in tables.items()})
     return found
 
@@ -127,7 +133,7 @@ def reach(table: EndpointTable, name: str, model: str, base_url: str | None, key
     """
     return Endpoint(
         model,
-        base_url or _filled(name, table.base_url),
+        base_url or _filled(name, table),
         _key(name, table, key_variable),
         quirks=table.quirks_of(model),
     )
@@ -150,17 +156,17 @@ def _key(name: str, table: EndpointTable, key_variable: str | None) -> str | Non
     return key
 
 
-def _filled(name: str, base_url: str) -> str:
+def _filled(name: str, table: EndpointTable) -> str:
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match[1], "").strip()
         if not found:
             raise EndpointError(f"endpoint {name!r} needs the environment variable {match[1]} for its address")
         return found
 
-    filled = _VARIABLE.sub(value, base_url)
+    filled = _VARIABLE.sub(value, table.base_url)
     if not is_server_url(filled):
-        variables = ", ".join(_VARIABLE.findall(base_url))
-        raise EndpointError(f"endpoint {name!r}: what {variables} holds makes no address of {base_url}")
+        variables = ", ".join(table.variables)
+        raise EndpointError(f"endpoint {name!r}: what {variables} holds makes no address of {table.base_url}")
     return filled
 
 

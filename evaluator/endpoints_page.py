@@ -118,8 +118,7 @@ def _anchor(one: EndpointTable) -> str:
 
 
 def _section(name: str, one: EndpointTable) -> str:
-    variables = re.findall(r"\{(\w+)\}", one.base_url)
-    needed = [*variables, *([one.key_variable] if one.kind == "hosted" and one.key_variable else [])]
+    needed = [*one.variables, *([one.key_variable] if one.kind == "hosted" and one.key_variable else [])]
     run = " ".join([*(f"{variable}=…" for variable in needed), f"uv run bakeoff run -m {name}/{one.example}"])
     got = one.get if one.start else f"# {one.get}"
     code = "\n".join(line for line in (one.start, got, run) if line)

@@ -24,6 +24,16 @@ def find_uv() -> str:
     return uv
 
 
+def uv_environment() -> dict[str, str]:
+    """The environment variables for `uv`, without those that would point it to the harness's own project."""
+    return {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
+
+
+def first_error(said: str) -> str | None:
+    """The first error in what `uv` said, if it named any."""
+    return next((line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")), None)
+
+
 def python_of(framework: Framework) -> Path:
     """The interpreter inside the framework's environment."""
     return framework.folder / ".venv" / "bin" / "python"
@@ -51,16 +61,15 @@ async def provision(framework: Framework, report: Callable[[str], None]) -> None
     report(f"{framework.title}: installing {framework.package} {framework.version} and what it needs")
     stamp = framework.folder / ".venv" / _STAMP
     stamp.unlink(missing_ok=True)  # killed half-way, what is left does not pass for current
-    environment = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "UV_PROJECT")}
     # Compiled once here, so that no import is timed while it compiles.
-    environment |= {"UV_COMPILE_BYTECODE": "1", "UV_PROJECT_ENVIRONMENT": str(framework.folder / ".venv")}
+    settings = {"UV_COMPILE_BYTECODE": "1", "UV_PROJECT_ENVIRONMENT": str(framework.folder / ".venv")}
     uv = find_uv()
     try:
         process = await asyncio.create_subprocess_exec(
             *(uv, "sync", "--locked", "--no-dev", "--no-progress", "--project", str(framework.folder)),
             *("--python", f"{sys.version_info[0]}.{sys.version_info[1]}"),
             cwd=framework.folder,
-            env=environment,
+            env=uv_environment() | settings,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -68,10 +77,9 @@ async def provision(framework: Framework, report: Callable[[str], None]) -> None
         raise ProvisionError(f"uv cannot be started as {uv!r}: {error.strerror}") from None
     _, errors = await process.communicate()
     if process.returncode:
-        said = errors.decode(errors="replace").strip().splitlines()
-        hint = f" Run `uv lock --project {framework.folder}`" if any("--locked" in line for line in said) else ""
-        first_error = next((line.removeprefix("error: ") for line in said if line.startswith("error: ")), None)
-        reason = first_error or (said[-1] if said else f"exit code {process.returncode}")
+        said = errors.decode(errors="replace").strip()
+        hint = f" Run `uv lock --project {framework.folder}`" if "--locked" in said else ""
+        reason = first_error(said) or (said.splitlines()[-1] if said else f"exit code {process.returncode}")
         raise ProvisionError(f"{framework.folder}: uv sync failed: {reason}{hint}")
     stamp.write_text(_wanted(framework), encoding="utf-8")
     report(f"{framework.title}: ready")

@@ -357,7 +357,8 @@ async def _send_error(send: Send, status: int, kind: str, message: str) -> None:
 
 
 def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
-    request, response = _request(call.body), parsed(call.response)
+    sent, response = orjson.loads(call.body), parsed(call.response)
+    request = _recordable(sent, call.body)
     usage, source = _USAGE_OF[call.api](response), "upstream"
     error = call.error or (f"status {call.status}" if call.status >= 400 else None)
     if usage is None and error is None and call.api == "chat_completions":  # with `responses` the server may know more
@@ -387,7 +388,7 @@ def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
             "first_byte_s": _since(run_start, call.first_byte),
             "received_s": _since(run_start, call.received),
             "end_s": _since(run_start, call.end),
-            "changes": session.changes(orjson.loads(call.body)) if call.operation == "chat" else [],
+            "changes": session.changes(sent) if call.operation == "chat" else [],
             "request": request,
             "response": response,
         }
@@ -402,9 +403,8 @@ def _since(start: float, moment: float) -> float:
     return round(moment - start, 6)
 
 
-def _request(body: bytes) -> dict[str, Any]:
+def _recordable(request: dict[str, Any], body: bytes) -> dict[str, Any]:
     """The request as sent, or its text where it is nested too deep to be written into a trace."""
-    request: dict[str, Any] = orjson.loads(body)
     return request if _can_be_written(request) else {"nested_too_deep": body.decode(errors="replace")}
 
 

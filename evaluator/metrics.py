@@ -101,7 +101,7 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
     raises for a case that cannot be played.
     """
     grade, split = _grade(trace, task), split_wall_time(trace)
-    chats = [call for call in trace.model_calls if call.operation == "chat"]
+    chats = trace.chats
     embeddings = [call for call in trace.model_calls if call.operation == "embeddings"]
     return GradedRun(
         key=trace.key,
@@ -145,7 +145,7 @@ def _why_no_answer(outcome: RunOutcome) -> str:
 
 def _tokens(calls: Iterable[ModelCall], count: Callable[[ModelCall], int | None]) -> int | None:
     """The sum over calls; None if an answered call lacks the count. A failed call may lack it."""
-    counts = [(count(call), call.error is None and call.status < 400) for call in calls]
+    counts = [(count(call), call.answered) for call in calls]
     if any(tokens is None and answered for tokens, answered in counts):
         return None
     return sum(tokens or 0 for tokens, _ in counts)

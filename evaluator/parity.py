@@ -222,7 +222,7 @@ def observe(trace: Trace, task: Task) -> Observation:
     said: set[str] = set()
     steps: list[Step] = []
     found: dict[str, tuple[str, ...]] = {}
-    calls = [call for call in trace.model_calls if call.operation == "chat" and call.status < 400 and not call.error]
+    calls = [call for call in trace.chats if call.answered]
     if any(call.api != "chat_completions" for call in calls):
         raise ValueError("it uses the API `responses`, which is compared with nothing here")
     for call in sorted(calls, key=lambda call: call.start_s):

@@ -13,6 +13,7 @@ from rich.text import Text
 from evaluator.discovery import BASELINE, Deviation, Framework, Task
 from evaluator.models import SCRIPTED
 from evaluator.parity import Finding, Observation, Parity, compare_all, observe, stale, summarise
+from evaluator.text import shortened
 from evaluator.trace import Trace, read_traces
 
 Numbered = Mapping[str, Sequence[tuple[int, Deviation]]]
@@ -103,8 +104,8 @@ def per_call(tokens: float | None) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """Untrusted text for one line: no control characters, cut after `limit` characters."""
-    line = "".join(character if character.isprintable() else "�" for character in " ".join(text.split()))
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    line = " ".join(text.split())
+    return shortened("".join(character if character.isprintable() else "�" for character in line), limit)
 
 
 def parts_in_words(parts: Mapping[str, float]) -> str:

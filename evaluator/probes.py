@@ -21,7 +21,7 @@ from evaluator.models import PROBES_NAME, resolve
 from evaluator.probe_briefs import AGENTS, ProbeCase, prepare
 from evaluator.runner import Job, Settings
 from evaluator.tokens import text_of
-from evaluator.trace import ModelCall, Trace
+from evaluator.trace import Trace
 from evaluator.upstreams.probes import SILENCE, ProbeScript
 from tasks.base import Outcome, Step
 from tasks.grading import Grade
@@ -88,7 +88,7 @@ class Seen:
     def __init__(self, trace: Trace, case: ProbeCase) -> None:
         self.trace = trace
         self.case = case
-        self.chats: list[ModelCall] = [call for call in trace.model_calls if call.operation == "chat"]
+        self.chats = trace.chats
 
     def messages(self, number: int) -> list[dict[str, Any]]:
         """The messages of a request, the first being 0."""

@@ -1,7 +1,4 @@
-"""Two implementations of one task side by side: their parts, their lines set opposite one another, and the terminal.
-
-The site and `bakeoff compare` show the same rows.
-"""
+"""Two implementations of one task side by side: their parts, their lines set opposite one another, and the terminal."""
 
 import ast
 import re

@@ -74,8 +74,8 @@ class ModelCall(_Record):
     or the list of chunks of a stream. `usage_source` says who counted the tokens: the `upstream`,
     or the gateway with a tokenizer (`counted`). `request` is as the framework sent it; `changes` names
     the quirks that changed it before it went upstream. `retry_after` is what a refusal said of that.
-    `recorded` is there where the response came from a
-    recording: then the time that the model took is that of the recording.
+    `recorded` is there where the response came from a recording: then the time that the model took is
+    that of the recording.
     """
 
     operation: Literal["chat", "embeddings"] = Field(alias="gen_ai.operation.name")
@@ -98,6 +98,11 @@ class ModelCall(_Record):
     request: Any
     response: Any
     recorded: RecordedTimes | None = Field(default=None, exclude_if=lambda times: times is None)
+
+    @property
+    def answered(self) -> bool:
+        """Whether a response came as it should."""
+        return self.status < 400 and self.error is None
 
 
 class TracedToolCall(_Record):
@@ -150,6 +155,11 @@ class Trace(_Record):
     outcome: RunOutcome
     reported_usage: ReportedUsage | None = None
     resources: Resources
+
+    @property
+    def chats(self) -> list[ModelCall]:
+        """The model calls but for embeddings, in the order in which they reached the gateway."""
+        return [call for call in self.model_calls if call.operation == "chat"]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from evaluator.text import shortened
 from evaluator.trace import ModelCall
 
 _LONGEST = 300
@@ -25,7 +26,7 @@ _OUT_OF_CREDIT = re.compile(r"insufficient[ _](quota|balance|credits)")
 
 def failure(call: ModelCall) -> str | None:
     """In one line what went wrong upstream with this call; None where it was answered, or the run itself ended it."""
-    if call.status < 400 and call.error is None:
+    if call.answered:
         return _malformed(call)
     if call.error != f"status {call.status}":
         return None  # the gateway's own words: the run had ended, or there was no server
@@ -40,7 +41,7 @@ def same_for_all(chats: Sequence[ModelCall]) -> str | None:
     That is so where the server answered none of its calls but refused the last one for its key, its model or
     a lack of credit. A refusal of `responses` may concern that API alone.
     """
-    if not chats or any(call.error is None and call.status < 400 for call in chats):
+    if not chats or any(call.answered for call in chats):
         return None
     last = chats[-1]
     if last.api != "chat_completions" or last.error != f"status {last.status}" or _kind(last) not in _SAME_FOR_ALL:
@@ -68,8 +69,7 @@ def _message(response: Any, code: bool = False) -> str:
     if isinstance(said, dict):
         codes = [said.get("code"), said.get("type")] if code else []
         said = " ".join(str(part) for part in [*codes, said.get("message") or said.get("detail")] if part)
-    text = " ".join(str(said or "").split())
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return shortened(str(said or ""), _LONGEST)
 
 
 def _malformed(call: ModelCall) -> str | None:

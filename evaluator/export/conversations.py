@@ -57,7 +57,7 @@ class LeftOutError(ValueError):
 def conversations(trace: Trace) -> list[Conversation]:
     """The conversations of a run, in the order in which they began. Raises `LeftOutError`."""
     made: list[Conversation] = []
-    calls = [call for call in trace.model_calls if call.operation == "chat" and call.status < 400 and not call.error]
+    calls = [call for call in trace.chats if call.answered]
     for call in sorted(calls, key=lambda call: call.start_s):
         try:
             exchange = read(call)

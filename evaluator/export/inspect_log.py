@@ -147,8 +147,7 @@ def _sample(trace: Trace, run: GradedRun) -> EvalSample:
 
 def _last_messages(trace: Trace) -> list[Message]:
     """What the last readable model call sent, and its reply."""
-    chats = [call for call in trace.model_calls if call.operation == "chat"]
-    for call in sorted(chats, key=lambda call: call.start_s, reverse=True):
+    for call in sorted(trace.chats, key=lambda call: call.start_s, reverse=True):
         try:
             exchange = read(call)
         except UnreadableError:

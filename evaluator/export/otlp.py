@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
@@ -22,7 +21,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as na
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.service_attributes import SERVICE_NAME, SERVICE_VERSION
 
-from evaluator.export.runs import ExportError, Report, written_whole
+from evaluator.export.runs import Report, write_lines
 from evaluator.export.wire import Message, UnreadableError, as_json, read
 from evaluator.metrics import GradedRun
 from evaluator.scorecard.build import run_name
@@ -34,17 +33,17 @@ _OURS = "bakeoff"
 
 def write(runs: Iterable[tuple[Trace, GradedRun]], out: Path, report: Report) -> None:
     """Write one line for each run. Raises `ExportError` where there is nothing to write, or it cannot be written."""
-    with written_whole(out) as file:
-        for trace, run in runs:
-            try:
-                request = request_of(trace, run)
-            except ValueError:
-                report.left_out["runs with a start that is no time"] += 1
-                continue
-            file.write(orjson.dumps(_as_otlp_json(request), option=orjson.OPT_APPEND_NEWLINE))
-            report.written += 1
-        if not report.written:
-            raise ExportError(f"nothing to write: {report.in_words()}")
+    write_lines(_requests(runs, report), out, report)
+
+
+def _requests(runs: Iterable[tuple[Trace, GradedRun]], report: Report) -> Iterator[dict[str, Any]]:
+    for trace, run in runs:
+        try:
+            request = request_of(trace, run)
+        except ValueError:
+            report.left_out["runs with a start that is no time"] += 1
+            continue
+        yield _as_otlp_json(request)
 
 
 def request_of(trace: Trace, run: GradedRun) -> ExportTraceServiceRequest:

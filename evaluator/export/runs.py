@@ -3,11 +3,13 @@
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import orjson
 
 from evaluator import discovery
 from evaluator.metrics import GradedRun
@@ -59,10 +61,9 @@ def graded_runs(
             run = graded(item, tasks, folders, keys)
             if isinstance(run, str):
                 report.damaged.append(f"{run_name(item.key)}: {run}")
-                continue
-            keys.add(run.key)
-            report.runs += 1
-            yield item, run
+            else:
+                report.runs += 1
+                yield item, run
 
 
 def trace_folders(traces: Path, models: Sequence[str]) -> list[Path]:
@@ -72,6 +73,16 @@ def trace_folders(traces: Path, models: Sequence[str]) -> list[Path]:
         if not folder.is_dir():
             raise ExportError(f"{folder}: there is no such folder of traces")
     return folders
+
+
+def write_lines(records: Iterable[Any], out: Path, report: Report) -> None:
+    """Write one line of JSON for each record. Raises `ExportError` where there is none, or it cannot be written."""
+    with written_whole(out) as file:
+        for record in records:
+            file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+            report.written += 1
+        if not report.written:
+            raise ExportError(f"nothing to write: {report.in_words()}")
 
 
 @contextlib.contextmanager

@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from evaluator.export import alpaca, openai, sharegpt
 from evaluator.export.conversations import Conversation, LeftOutError, conversations
-from evaluator.export.runs import ExportError, Report, written_whole
+from evaluator.export.runs import Report, write_lines
 from evaluator.metrics import GradedRun
 from evaluator.trace import Trace
 
@@ -24,19 +22,20 @@ def write(layout: str, runs: Iterable[tuple[Trace, GradedRun]], failed: bool, ou
 
     Raises `ExportError` where there is nothing to write, or it cannot be written.
     """
-    with written_whole(out) as file:
-        for trace, run in runs:
-            if run.passed or failed:
-                for record in _records(layout, trace, report):
-                    file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-                    report.written += 1
-            else:
-                report.left_out["runs that failed"] += 1
-        if not report.written:
-            raise ExportError(f"nothing to write: {report.in_words()}")
+    write_lines(_records(layout, runs, failed, report), out, report)
 
 
-def _records(layout: str, trace: Trace, report: Report) -> Iterator[dict[str, Any]]:
+def _records(
+    layout: str, runs: Iterable[tuple[Trace, GradedRun]], failed: bool, report: Report
+) -> Iterator[dict[str, Any]]:
+    for trace, run in runs:
+        if run.passed or failed:
+            yield from _records_of(layout, trace, report)
+        else:
+            report.left_out["runs that failed"] += 1
+
+
+def _records_of(layout: str, trace: Trace, report: Report) -> Iterator[dict[str, Any]]:
     try:
         found = conversations(trace)
     except LeftOutError as reason:

@@ -75,7 +75,6 @@ def build(
         if isinstance(run, str):
             damaged.append(Damaged(run_name(item.key), run))
             continue
-        keys.add(run.key)
         observation = _observed(item, tasks)
         if isinstance(observation, str):
             parity_notes.append(f"{run_name(item.key)}: cannot be compared with the spec: {observation}")
@@ -129,7 +128,7 @@ def build(
 
 
 def graded(trace: Trace, tasks: Mapping[str, Task], folders: Mapping[str, Path], keys: set[Key]) -> GradedRun | str:
-    """The graded run, or in words why the trace is left out."""
+    """The graded run, or in words why the trace is left out. `keys` are those of the runs so far; it joins them."""
     if trace.key.task not in tasks:
         return f"key.task: there is no task {trace.key.task!r}"
     if trace.key.framework not in folders:
@@ -137,12 +136,14 @@ def graded(trace: Trace, tasks: Mapping[str, Task], folders: Mapping[str, Path],
     if trace.key in keys:
         return "key: this run was recorded already; the file whose path comes first counts"
     try:
-        return grade_run(trace, tasks[trace.key.task])
+        run = grade_run(trace, tasks[trace.key.task])
     except ValidationError as error:
         first = error.errors()[0]
         return f"case.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     except Exception as error:  # a case of the user's own may make any grader stumble; the rest is still scored
         return f"cannot be graded: {type(error).__name__}: {error}"
+    keys.add(trace.key)
+    return run
 
 
 def _observed(trace: Trace, tasks: Mapping[str, Task]) -> Observation | str:

@@ -10,6 +10,7 @@ from evaluator.parity import PARTS, Finding, Parity
 from evaluator.parity_report import per_call
 from evaluator.scorecard.content import COMMAND, SETUP_FIELDS, Cell, Scorecard
 from evaluator.scorecard.show import COLUMNS, by_probe, by_task, discrepancy, who
+from evaluator.text import shortened
 
 _ABOUT_MODEL = {
     "scripted": (
@@ -38,9 +39,7 @@ _ABOUT_MODEL = {
 
 def escape(text: str, limit: int = 300) -> str:
     """Untrusted text for one line of Markdown: no markup, no HTML, cut after `limit` characters."""
-    line = " ".join(text.split())
-    line = line if len(line) <= limit else line[: limit - 1] + "…"
-    return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(line, quote=False))
+    return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(shortened(text, limit), quote=False))
 
 
 def to_markdown(scorecard: Scorecard) -> str:

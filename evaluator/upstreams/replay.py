@@ -35,7 +35,7 @@ def recorded_script(recording: Trace, given: str) -> RecordedScript:
 
 def recorded_name(recording: Trace) -> str:
     """The name of the model that the framework was given in the recorded run, as it stands in its requests."""
-    return next((call.request_model for call in recording.model_calls if call.operation == "chat"), recording.key.model)
+    return next((call.request_model for call in recording.chats), recording.key.model)
 
 
 def recording_digest(recording: Trace) -> str:
@@ -74,7 +74,7 @@ class ReplaySession(Session):
     def __init__(self, script: RecordedScript) -> None:
         trace = script.recording
         self._trace = trace
-        self._calls = [call for call in trace.model_calls if call.operation == "chat"]
+        self._calls = trace.chats
         self._given = stamps(script.given) | _stamps_of(trace, self._calls)
         self._forms = [canonical_bytes(call.request, self._given) for call in self._calls]
         self._played: list[int | None] = []

@@ -57,6 +57,12 @@ def make_framework(tmp_path: Path) -> MakeFramework:
 
 
 @pytest.fixture
+def framework(make_framework: MakeFramework) -> Framework:
+    """A framework's folder without modules."""
+    return make_framework()
+
+
+@pytest.fixture
 def open_harness(tmp_path: Path) -> OpenHarness:
     """Opens a harness with the scripted model, or one at `base_url`; for `tool_calling` unless told otherwise."""
 

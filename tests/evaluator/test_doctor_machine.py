@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeFramework
 
 from evaluator import ROOT, doctor_machine, environments
 from evaluator.discovery import Framework
@@ -23,11 +22,6 @@ from evaluator.doctor_machine import (
 from evaluator.weights import WeightFile
 
 GB = 10**9
-
-
-@pytest.fixture
-def framework(make_framework: MakeFramework) -> Framework:
-    return make_framework()
 
 
 @pytest.fixture

@@ -6,16 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LOCK, PYPROJECT, MakeFramework
+from conftest import LOCK, PYPROJECT
 
 from evaluator import discovery
 from evaluator.discovery import Framework
 from evaluator.environments import ProvisionError, is_current, provision, python_of
-
-
-@pytest.fixture
-def framework(make_framework: MakeFramework) -> Framework:
-    return make_framework()
 
 
 @pytest.fixture
