@@ -75,6 +75,8 @@ def write(runs: Iterable[tuple[Trace, GradedRun]], out: Path, report: Report) ->
 def _log(cell: _Cell, runs: list[tuple[Trace, GradedRun]]) -> EvalLog:
     model, framework, task = cell
     samples = [_sample(trace, run) for trace, run in runs]
+    times = [_times(trace, run) for trace, run in runs]
+    began = min(start for start, _ in times)
     usage = sum((sample.model_usage[model] for sample in samples), start=ModelUsage())
     setup = runs[0][0].setup
     metrics = {
@@ -88,7 +90,7 @@ def _log(cell: _Cell, runs: list[tuple[Trace, GradedRun]]) -> EvalLog:
             eval_id=_id("eval", *cell),
             run_id=_id("run", *cell),
             task_id=_id("task", *cell),
-            created=min(sample.started_at for sample in samples),
+            created=began,
             task=f"{task} ({framework})",
             solver=framework,
             dataset=EvalDataset(
@@ -104,8 +106,8 @@ def _log(cell: _Cell, runs: list[tuple[Trace, GradedRun]]) -> EvalLog:
             scores=[EvalScore(name="grade", scorer="grade", metrics=metrics, scored_samples=scored)],
         ),
         stats=EvalStats(
-            started_at=min(sample.started_at for sample in samples),
-            completed_at=max(sample.completed_at for sample in samples),
+            started_at=began,
+            completed_at=max(end for _, end in times),
             model_usage={model: usage},
         ),
         samples=samples,
@@ -114,7 +116,7 @@ def _log(cell: _Cell, runs: list[tuple[Trace, GradedRun]]) -> EvalLog:
 
 def _sample(trace: Trace, run: GradedRun) -> EvalSample:
     name = run_name(trace.key)
-    began = datetime.fromisoformat(trace.setup.started_at)
+    began, ended = _times(trace, run)
     outcome = trace.outcome
     prompt, completion = run.prompt_tokens or 0, run.completion_tokens or 0
     error = None if outcome.ended == "answered" else f"{outcome.ended}: {outcome.error}"
@@ -138,11 +140,17 @@ def _sample(trace: Trace, run: GradedRun) -> EvalSample:
         model_usage={
             trace.key.model: ModelUsage(input_tokens=prompt, output_tokens=completion, total_tokens=prompt + completion)
         },
-        started_at=began.isoformat(),
-        completed_at=(began + timedelta(seconds=run.wall_s)).isoformat(),
+        started_at=began,
+        completed_at=ended,
         total_time=run.wall_s,
         error=EvalError(message=error, traceback="", traceback_ansi="") if error else None,
     )
+
+
+def _times(trace: Trace, run: GradedRun) -> tuple[str, str]:
+    """When the run began and when it ended."""
+    began = datetime.fromisoformat(trace.setup.started_at)
+    return began.isoformat(), (began + timedelta(seconds=run.wall_s)).isoformat()
 
 
 def _last_messages(trace: Trace) -> list[Message]:
