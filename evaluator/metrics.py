@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Literal
 
 from evaluator.discovery import Task
+from evaluator.prices import run_cost_usd
 from evaluator.statistics import covered_length, pass_rate_interval, percentile
 from evaluator.trace import Ended, Key, ModelCall, RunOutcome, Trace
 from tasks.base import Outcome, ToolCall
@@ -44,6 +45,7 @@ class GradedRun:
     gateway counted some of the tokens itself, because the upstream did not. The `reported` tokens
     are the framework's own count, if it gave one. `injected_tokens` sum over the `compared_calls`;
     they take the baseline's run of the same case, and so are filled in where that is at hand.
+    `cost_usd` is None where no price is known.
     """
 
     key: Key
@@ -63,6 +65,7 @@ class GradedRun:
     peak_memory_mb: float | None
     reported_prompt_tokens: int | None
     reported_completion_tokens: int | None
+    cost_usd: float | None = None
     injected_tokens: int | None = None
     compared_calls: int = 0
 
@@ -121,6 +124,7 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
         peak_memory_mb=trace.resources.peak_memory_mb,
         reported_prompt_tokens=trace.reported_usage.input_tokens if trace.reported_usage else None,
         reported_completion_tokens=trace.reported_usage.output_tokens if trace.reported_usage else None,
+        cost_usd=run_cost_usd(trace),
     )
 
 
@@ -314,6 +318,13 @@ METRICS = (
         "embedding_tokens_mean", "mean tokens embedded in a run", "tokens", "lower", _mean(lambda r: r.embedding_tokens)
     ),
     Metric(
+        "cost_usd_mean",
+        "mean price of a run's chat calls; none where the price is not known, as for models run by oneself",
+        "USD",
+        "lower",
+        _mean(lambda run: run.cost_usd),
+    ),
+    Metric(
         "injected_tokens_per_call",
         "mean prompt tokens of a chat call beyond those of the baseline at the same step",
         "tokens",
@@ -393,9 +404,10 @@ METRICS = (
 
 
 def measure(cell: CellRuns) -> dict[str, Value]:
-    """Every metric of a cell by name; floats are rounded to 6 significant digits."""
-    return {metric.name: _rounded(metric.function(cell)) for metric in METRICS}
+    """Every metric of a cell by name, rounded."""
+    return {metric.name: rounded(metric.function(cell)) for metric in METRICS}
 
 
-def _rounded(value: Value) -> Value:
+def rounded(value: Value) -> Value:
+    """Floats to 6 significant digits, which is as much as any of them is worth."""
     return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -113,10 +113,17 @@ def _endpoint(name: str, base_url: str | None, key_variable: str | None) -> Endp
 def resolve_all(names: Sequence[str], base_url: str | None, key_variable: str | None) -> list[ModelSpec]:
     """The models that the user means, each once. Raises `ModelError` or `EndpointError`."""
     once = list(dict.fromkeys(names))
+    firsts = {name.partition("/")[0] for name in once}
+    of_one_server = len(once) == 1 or (len(firsts) == 1 and firsts <= endpoints.endpoints().keys())
     for option, value in (("--base-url", base_url), ("--key-variable", key_variable)):
-        if value is not None and len(once) > 1:
-            raise ModelError(f"{option} is for one model, and there are {len(once)}: {', '.join(once)}")
+        if value is not None and not of_one_server:
+            raise ModelError(f"{option} is for one server; these models are not of one endpoint: {', '.join(once)}")
     return [resolve(name, base_url, key_variable) for name in once]
+
+
+def is_real(name: str) -> bool:
+    """Whether a name is that of a model that answers by itself, not one that plays what is expected or recorded."""
+    return name not in _PLAYED
 
 
 def knows_cases(spec: ModelSpec) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 SEED = 20250101
 RESAMPLES = 10_000
@@ -60,12 +61,17 @@ def _pass_rate_interval(cases: tuple[tuple[int, int], ...]) -> tuple[float, floa
     passed, runs = np.array(cases, np.int64).T
     if len({p / r for p, r in cases}) == 1:
         return wilson_interval(cases[0][0] / cases[0][1], len(cases))
-    # NumPy promises the same raw stream in every version (NEP 19), but not the same `integers`.
-    # The remainder prefers small indices by less than one part in 10^15.
-    drawn = (np.random.PCG64(SEED).random_raw(RESAMPLES * len(cases)) % len(cases)).reshape(RESAMPLES, -1)
+    drawn = drawn_cases(len(cases))
     rates = passed[drawn].sum(axis=1) / runs[drawn].sum(axis=1)
     low, high = np.percentile(rates, [2.5, 97.5], method="linear")
     return float(low), float(high)
+
+
+def drawn_cases(n: int) -> NDArray[np.uint64]:
+    """The bootstrap's draws: `RESAMPLES` rows of `n` numbers of cases, drawn with replacement from 0 … n - 1."""
+    # NumPy promises the same raw stream in every version (NEP 19), but not the same `integers`.
+    # The remainder prefers small indices by less than one part in 10^15.
+    return (np.random.PCG64(SEED).random_raw(RESAMPLES * n) % n).reshape(RESAMPLES, n)
 
 
 def covered_length(intervals: Iterable[tuple[float, float]]) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from evaluator.metrics import METRICS
+from evaluator.model_comparison import as_data as as_comparison_data
 from evaluator.parity_report import as_data
 from evaluator.scorecard.content import COMMAND, Cell, Scorecard
 
@@ -17,6 +18,7 @@ def to_json(scorecard: Scorecard) -> str:
         "schema": 1,
         "cells": [_flat(cell) for cell in scorecard.cells],
         "totals": [_flat(cell) for cell in scorecard.totals],
+        "models": as_comparison_data(scorecard.comparison) if scorecard.comparison else None,
         "metrics": [{"name": m.name, "meaning": m.meaning, "unit": m.unit, "better": m.better} for m in METRICS],
         "parity": [as_data(one) for one in scorecard.parities],
         "behaviours": [asdict(behaviour) for behaviour in scorecard.behaviours],
@@ -33,6 +35,7 @@ def to_json(scorecard: Scorecard) -> str:
             }
             for name, notes in scorecard.frameworks.items()
         ],
+        "price_list": scorecard.price_list,
         "notes": scorecard.notes,
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()

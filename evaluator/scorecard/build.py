@@ -12,8 +12,10 @@ from evaluator import discovery, parity, probes
 from evaluator.code_size import source_lines
 from evaluator.discovery import IMPLEMENTATIONS, Deviation, Framework, MetadataError, Task
 from evaluator.metrics import CellRuns, GradedRun, grade_run, measure
+from evaluator.model_comparison import compare_models
 from evaluator.models import PROBES_NAME
 from evaluator.parity import Observation, Parity
+from evaluator.prices import price_list
 from evaluator.scorecard.content import SETUP_FIELDS, Cell, Damaged, Failure, FrameworkNotes, Scorecard
 from evaluator.trace import DamagedTrace, Key, Trace, read_traces
 
@@ -96,7 +98,8 @@ def build(
     parities = _parities(cells, sorted_keys, numbered)
     lines = {key: _source_lines(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
     pairs = sorted({(model, framework) for model, framework, _ in cells}, key=_model_baseline_first)
-    failures = [run for key in sorted_keys for run in cells[key].runs if not run.passed]
+    all_runs = [run for key in sorted_keys for run in cells[key].runs]
+    failures = [run for run in all_runs if not run.passed]
     return Scorecard(
         cells=tuple(_cell(*key, [cells[key]], [lines[key]], [parities.get(key)]) for key in sorted_keys),
         totals=tuple(
@@ -110,6 +113,7 @@ def build(
             for pair in pairs
             if (keys_of_pair := [key for key in sorted_keys if key[:2] == pair])
         ),
+        comparison=compare_models(all_runs),
         parities=tuple(parities[key] for key in sorted_keys if key in parities),
         behaviours=tuple(behaviours),
         failures=tuple(Failure(run.key, run.reasons) for run in failures),
@@ -118,6 +122,7 @@ def build(
             model: {name: sorted(values, key=str) for name, values in setups[model].items()} for model in sorted(setups)
         },
         frameworks={name: _framework_notes(name, frameworks.get(name), numbered.get(name, ())) for name in with_runs},
+        price_list=price_list() if any(run.cost_usd is not None for run in all_runs) else None,
         notes=(
             *(note for name, note in broken.items() if name in with_runs),
             *_token_notes(cells),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluator.metrics import Value
+from evaluator.model_comparison import ModelComparison
 from evaluator.parity import Parity
 from evaluator.probes import Behaviour
 from evaluator.trace import Key
@@ -73,19 +74,22 @@ class FrameworkNotes:
 class Scorecard:
     """Cells sorted by model, task and framework (the baseline first), and what explains them.
 
-    `parities` has what differs on the wire, for each cell that could be compared, in the order of
-    the cells. `behaviours` has what the frameworks did when probed. `setups` has for each model the
-    values of every set-up field that occurs in its traces.
+    `comparison` is there where several real models were asked the same cases. `parities` has what
+    differs on the wire, for each cell that could be compared, in the order of the cells. `behaviours`
+    has what the frameworks did when probed. `setups` has for each model the values of every set-up
+    field that occurs in its traces. `price_list` says where the costs come from, if there are any.
     """
 
     cells: tuple[Cell, ...]
     totals: tuple[Cell, ...]
+    comparison: ModelComparison | None
     parities: tuple[Parity, ...]
     behaviours: tuple[Behaviour, ...]
     failures: tuple[Failure, ...]
     damaged: tuple[Damaged, ...]
     setups: dict[str, dict[str, list[Any]]]
     frameworks: dict[str, FrameworkNotes]
+    price_list: str | None
     notes: tuple[str, ...]
 
     @property

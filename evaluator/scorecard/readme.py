@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from evaluator.metrics import Value
+from evaluator.model_comparison import in_words
 from evaluator.parity_report import per_call
 from evaluator.scorecard.content import COMMAND, MARKDOWN_NAME, Scorecard
 from evaluator.scorecard.markdown import escape, table
@@ -35,6 +36,8 @@ def readme_section(scorecard: Scorecard) -> str:
             f"**Model {escape(model)}**: passed / runs of each task; overhead and tokens of a run",
             table(header, rows),
         ]
+    if scorecard.comparison:
+        parts.append(f"**Framework or model?** {in_words(scorecard.comparison)}")
     parts.append(f"Intervals, times, failures and deviations: [{MARKDOWN_NAME}]({MARKDOWN_NAME}).")
     return "\n\n".join(parts)
 

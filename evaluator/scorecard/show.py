@@ -27,6 +27,11 @@ def count(value: Value) -> str:
     return f"{value:,.1f}".removesuffix(".0") if value < 99.95 else f"{value:,.0f}"
 
 
+def per_1000_runs(cost_usd: Value) -> str:
+    """The cost of a thousand runs in US dollars, to three digits."""
+    return "–" if cost_usd is None else f"{float(f'{1000 * cost_usd:.3g}'):,}"
+
+
 def pass_rate(metrics: Mapping[str, Value]) -> str:
     """`88% [53–98]`: the rate and its 95 % interval, in per cent."""
     rate, low, high = (100 * (metrics[name] or 0) for name in ("pass_rate", "pass_rate_low", "pass_rate_high"))
@@ -65,6 +70,20 @@ COLUMNS = (
     Column("completion tokens", lambda metrics: count(metrics["completion_tokens_mean"]), in_terminal=False),
     Column("source lines", lambda metrics: count(metrics["source_lines"])),
 )
+
+
+MODEL_COLUMNS = (
+    Column("passed", lambda metrics: f"{metrics['passed']}/{metrics['runs']}"),
+    Column("pass rate [95%]", pass_rate),
+    Column("mean score", lambda metrics: f"{metrics['mean_score'] or 0:.0%}"),
+    Column("wall p50", lambda metrics: seconds(metrics["wall_s_p50"])),
+    Column("model p50", lambda metrics: seconds(metrics["model_s_p50"])),
+    Column("overhead p50", lambda metrics: seconds(metrics["overhead_s_p50"])),
+    Column("prompt tokens", lambda metrics: count(metrics["prompt_tokens_mean"])),
+    Column("completion tokens", lambda metrics: count(metrics["completion_tokens_mean"])),
+    Column("$ / 1000 runs", lambda metrics: per_1000_runs(metrics["cost_usd_mean"])),
+)
+"""The columns of the table of models."""
 
 
 def by_task(cells: Iterable[Cell], model: str) -> list[tuple[str, list[Cell]]]:

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.model_comparison import ModelComparison, in_words
 from evaluator.scorecard.content import MARKDOWN_NAME, Cell, Scorecard
-from evaluator.scorecard.show import COLUMNS, by_probe, by_task, who
+from evaluator.scorecard.show import COLUMNS, MODEL_COLUMNS, by_probe, by_task, who
 
 _FAILURE_LINES = 12
 
@@ -19,6 +20,9 @@ def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
             console.print(_rich_table(scorecard, f"{model} · {title}", cells))
             console.print()
+    if scorecard.comparison:
+        console.print(_comparison_table(scorecard, scorecard.comparison))
+        console.print(Text(f"\n{in_words(scorecard.comparison)}\n"))
     if scorecard.behaviours:
         console.print(_behaviour_table(scorecard))
         console.print()
@@ -40,6 +44,19 @@ def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Tabl
     for cell in cells:
         name = scorecard.frameworks[cell.framework].title
         table.add_row(Text(name), *(Text(column.show(cell.metrics)) for column in columns))
+    return table
+
+
+def _comparison_table(scorecard: Scorecard, comparison: ModelComparison) -> Table:
+    title = f"Models, on the same {len(comparison.cases)} cases"
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("framework")
+    table.add_column("model")
+    for column in MODEL_COLUMNS:
+        table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
+    for row in comparison.rows:
+        name = scorecard.frameworks[row.framework].title if row.framework else "all of them"
+        table.add_row(Text(name), Text(row.model), *(Text(column.show(row.metrics)) for column in MODEL_COLUMNS))
     return table
 
 

@@ -98,11 +98,11 @@ TASK = ("-t", "tool_calling")
         (("run", "-m", "local", "--base-url", "http://127.0.0.1:9/v1"), "bakeoff: --model 'local' is built in: "),
         (
             ("run", "-m", "x", "-m", "y", "-m", "x", "--base-url", "http://127.0.0.1:9"),
-            "bakeoff: --base-url is for one model, and there are 2: x, y",
+            "bakeoff: --base-url is for one server; these models are not of one endpoint: x, y",
         ),
         (
             ("run", "-m", "local", "-m", "y", "--key-variable", "HOME"),
-            "bakeoff: --key-variable is for one model, and there are 2: local, y",
+            "bakeoff: --key-variable is for one server; these models are not of one endpoint: local, y",
         ),
         (("run", "-m", "scripted", "-m", "nope"), "bakeoff: --model 'nope' is unknown: "),
         (("run", "-m", "x", "--base-url", "localhost:9"), "bakeoff: --base-url 'localhost:9': must "),

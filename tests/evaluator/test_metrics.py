@@ -132,6 +132,7 @@ def test_what_was_not_observed_is_none() -> None:
         "source_lines",
         "import_s_p50",
         "peak_memory_mb_max",
+        "cost_usd_mean",
         "injected_tokens_per_call",
         "differences_explained",
         "differences_unexplained",

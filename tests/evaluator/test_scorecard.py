@@ -113,6 +113,52 @@ def test_only_the_runs_to_keep(project: Path) -> None:
     assert built.damaged == ()
 
 
+def test_several_real_models_are_compared(project: Path) -> None:
+    for framework in ("baseline", "x"):
+        for case in "abcdefgh":
+            # The larger model is right; the other is only where the case is the first.
+            write_trace(project / "traces", trace(key(case, framework=framework, model="large")))
+            answer = "Hello." if case == "a" else "Goodbye."
+            write_trace(project / "traces", trace(key(case, framework=framework, model="small"), answer=answer))
+    built = score(project)
+    content = json.loads((project / "scorecard.json").read_text())["models"]
+    assert content["models"] == ["large", "small"]
+    assert [row["passed"] for row in content["rows"]] == [8, 1, 8, 1, 16, 2]
+    said = content["in_words"]
+    assert "Here the model matters more than the framework" in said
+    section = (
+        (project / "SCORECARD.md").read_text().partition("## Framework or model?")[2].partition("## Model large")[0]
+    )
+    assert said in section and "the same 8 cases (8 of tool\\_calling)" in section
+    assert "| all of them | small | 2/16 |" in section
+    assert "| model | " in section and "variance in passing" in section
+    assert said in scorecard.readme_section(built)
+    console = Console(file=io.StringIO(), width=100)
+    scorecard.print_scorecard(console, built)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "Models, on the same 8 cases" in printed and said in " ".join(printed.split())
+
+
+def test_one_real_model_is_not_compared(project: Path) -> None:
+    write_all(project, make_traces(project))
+    assert score(project).comparison is None
+    assert json.loads((project / "scorecard.json").read_text())["models"] is None
+    assert "Framework or model" not in (project / "SCORECARD.md").read_text()
+
+
+def test_costs_come_with_their_price_list(project: Path) -> None:
+    write_trace(project / "traces", trace(key("a", model="openai/gpt-5-mini")))
+    score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    assert content["price_list"].startswith("genai-prices ")
+    assert content["cells"][0]["cost_usd_mean"] == pytest.approx(100 * 0.25e-6 + 10 * 2e-6)
+    write_trace(project / "traces", trace(key("a", model="openai/gpt-5-mini"), model_calls=[]))
+    score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    assert content["price_list"] is None and content["cells"][0]["cost_usd_mean"] is None
+
+
 def test_failures_have_reasons(project: Path) -> None:
     write_all(project, make_traces(project))
     score(project)

@@ -1,0 +1,145 @@
+"""Several models side by side, and what is said of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from factories import key, trace
+
+from evaluator.discovery import tasks
+from evaluator.metrics import GradedRun, grade_run
+from evaluator.model_comparison import ModelComparison, as_data, compare_models, in_words
+
+Score = Callable[[int, int, int], float]
+"""The score by the numbers of model, framework and case."""
+
+TASK = tasks()["tool_calling"]
+
+
+def graded(model: str, framework: str, case: str, score: float = 1.0, trial: int = 1) -> GradedRun:
+    run = grade_run(trace(key(case, trial, framework=framework, model=model)), TASK)
+    return replace(run, score=score, passed=score == 1)
+
+
+def compared(score: Score, frameworks: int = 3, cases: int = 12) -> ModelComparison:
+    names = ["baseline", *(f"f{number}" for number in range(1, frameworks))]
+    found = compare_models(
+        graded(model, framework, f"case-{case:02}", score(m, f, case))
+        for m, model in enumerate(("local", "local-0.5b"))
+        for f, framework in enumerate(names)
+        for case in range(cases)
+    )
+    assert found is not None
+    return found
+
+
+def test_only_what_all_the_real_models_were_asked_is_compared() -> None:
+    asked = {
+        ("local", "baseline"): "abc",
+        ("local", "x"): "abc",
+        ("local", "y"): "abc",
+        ("ollama/qwen3", "baseline"): "bcd",
+        ("ollama/qwen3", "x"): "ab",
+        ("scripted", "y"): "abc",
+        ("replay", "baseline"): "abc",
+    }
+    found = compare_models(graded(*cell, case) for cell, cases in asked.items() for case in cases)
+    assert found is not None
+    assert (found.models, found.frameworks, found.left_out) == (("local", "ollama/qwen3"), ("baseline", "x"), ("y",))
+    assert found.cases == (("tool_calling", "b"),)
+    assert [(row.framework, row.model, row.metrics["runs"]) for row in found.rows] == [
+        ("baseline", "local", 1),
+        ("baseline", "ollama/qwen3", 1),
+        ("x", "local", 1),
+        ("x", "ollama/qwen3", 1),
+        (None, "local", 2),
+        (None, "ollama/qwen3", 2),
+    ]
+    assert in_words(found) == "1 cases in common are too few to say what explains the differences: it takes 8."
+
+
+def test_a_framework_with_few_cases_does_not_take_the_others_theirs() -> None:
+    asked = {"baseline": "abcdef", "x": "abcdef", "half-run": "ab"}
+    found = compare_models(
+        graded(model, framework, case)
+        for model in ("local", "local-0.5b")
+        for framework, cases in asked.items()
+        for case in cases
+    )
+    assert found is not None
+    assert (found.frameworks, found.left_out, len(found.cases)) == (("baseline", "x"), ("half-run",), 6)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [],
+        [("local", "baseline", "a"), ("scripted", "baseline", "a"), ("replay", "baseline", "a")],
+        [("local", "baseline", "a"), ("local-0.5b", "x", "a")],
+        [("local", "baseline", "a"), ("local-0.5b", "baseline", "b")],
+    ],
+    ids=["nothing", "one real model", "no framework in common", "no case in common"],
+)
+def test_there_is_no_comparison(cells: list[tuple[str, str, str]]) -> None:
+    assert compare_models(graded(*cell) for cell in cells) is None
+
+
+def test_the_rows_are_measured_on_the_cases_in_common() -> None:
+    found = compare_models(
+        [
+            graded("local", "baseline", "a", 0.5),
+            graded("local", "baseline", "only-here", 1.0),
+            graded("local-0.5b", "baseline", "a", 0.25),
+            graded("local-0.5b", "baseline", "a", 0.75, trial=2),
+        ]
+    )
+    assert found is not None
+    assert [(row.metrics["runs"], row.metrics["mean_score"]) for row in found.rows] == [(1, 0.5), (2, 0.5)]
+
+
+def noise(m: int, f: int, case: int) -> float:
+    """Passes and failures without any pattern, and as many for each model and framework."""
+    return float((case * 7 + f * 5 + m * 3 + case * f * m) % 4 < 2)
+
+
+def test_a_model_that_matters_is_said_to() -> None:
+    said = in_words(compared(lambda m, f, case: float(m == 0 or case == 0)))
+    assert said.startswith("On these 12 cases, the model explains ")
+    assert "Here the model matters more than the framework, for the score as for passing." in said
+    assert "these 2 models and 3 frameworks" in said
+
+
+def test_a_framework_that_matters_is_said_to() -> None:
+    said = in_words(compared(lambda m, f, case: float(f == 0 or case == 0)))
+    assert "Here the framework matters more than the model, for the score as for passing." in said
+
+
+def test_where_the_interval_would_allow_both_it_cannot_be_told() -> None:
+    said = in_words(compared(noise))
+    assert "Whether the model or the framework matters more cannot be told from this." in said
+
+
+def test_score_and_passing_may_tell_different_things() -> None:
+    # No run passes, so that passing tells nothing; the score tells a lot.
+    said = in_words(compared(lambda m, f, case: 0.5 * m + 0.01 * (case % 3)))
+    assert "by score the model matters more than the framework; by passing it cannot be told." in said
+
+
+def test_without_differences_there_is_nothing_to_explain() -> None:
+    assert in_words(compared(lambda m, f, case: 0.5)) == (
+        "On these 12 cases all runs have the same score, so there is nothing to explain."
+    )
+
+
+def test_with_one_framework_nothing_is_said_of_frameworks() -> None:
+    said = in_words(compared(lambda m, f, case: float(m == 0 or case < 3), frameworks=1))
+    assert "with one framework, the model explains" in said and "matters more" not in said
+
+
+def test_as_data_the_numbers_have_names() -> None:
+    data = as_data(compared(lambda m, f, case: float(m == 0 or case == 0)))
+    model = data["variance_shares"]["score"]["model"]
+    assert set(model) == {"estimate", "low", "high"} and model["low"] > 0.5
+    assert {"pass_rate_low", "wall_s_p50", "cost_usd_mean"} <= set(data["rows"][0])
+    assert len(data["cases"]) == 12 and data["cases"][0] == {"task": "tool_calling", "case": "case-00"}
+    assert data["in_words"] == in_words(compared(lambda m, f, case: float(m == 0 or case == 0)))
