@@ -27,8 +27,10 @@ from evaluator.gateway import assembled_message, parsed, usage_of
 from evaluator.text import shortened
 from evaluator.tokens import count_completion_tokens
 from evaluator.trace import Trace
+from evaluator.upstream_errors import message_of
 from evaluator.upstreams import Endpoint, Upstream, UpstreamError, quirks
 from evaluator.upstreams.http import HttpUpstream, reason
+from evaluator.upstreams.redaction import Redactor
 from tasks.base import Script, Step
 
 Message = dict[str, Any]
@@ -89,19 +91,8 @@ class Exchange:
         """Why there is no message, in one line."""
         if self.failure:
             return self.failure
-        told = _error_of(self.response) if self.status != 200 else "the response has no message"
+        told = message_of(self.response) if self.status != 200 else "the response has no message"
         return f"status {self.status}: {told}" if told else f"status {self.status}"
-
-
-def _error_of(response: Any) -> str:
-    """What a server says of an error: the shapes that are in use, or the beginning of the body."""
-    if isinstance(response, list):
-        response = response[0] if response else ""
-    if isinstance(response, dict):
-        error = next((response[name] for name in ("error", "message", "detail") if response.get(name)), response)
-        error = error.get("message", error) if isinstance(error, dict) else error
-        response = error if isinstance(error, str) else orjson.dumps(error).decode()
-    return " ".join(str(response or "").split())[:200]
 
 
 class Examination:
@@ -150,7 +141,7 @@ class Examination:
             return Exchange(request, failure=f"no answer within {limit_s:.0f} s", timed_out=True)
         except UpstreamError as error:
             return Exchange(request, failure=str(error))
-        response = self._without_key(parsed(b"".join(piece for _, piece in pieces)))
+        response = parsed(b"".join(piece for _, piece in pieces))
         first_s, last_s = times_of_content(pieces)
         return Exchange(request, reply.status, response, first_s=first_s, last_s=last_s)
 
@@ -165,16 +156,12 @@ class Examination:
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=limit_s), headers=headers) as client,
                 client.request(method, base.join(URL(path)), json=body, allow_redirects=False) as response,
             ):
-                return Exchange(body or {}, response.status, self._without_key(parsed(await response.read())))
+                content = Redactor(self.endpoint.key).clean(await response.read())
+                return Exchange(body or {}, response.status, parsed(content))
         except TimeoutError:
             return Exchange(body or {}, failure=f"no answer within {limit_s:.0f} s", timed_out=True)
         except (aiohttp.ClientError, OSError) as error:
             return Exchange(body or {}, failure=f"the model's server cannot be used: {reason(error)}")
-
-    def _without_key(self, response: Any) -> Any:
-        """Some servers show a wrong key in their error."""
-        key = self.endpoint.key if self.endpoint else None
-        return parsed(orjson.dumps(response).replace(key.encode(), b"***")) if key else response
 
 
 _CONTENT = re.compile(rb'"(?:content|text|arguments|reasoning|reasoning_content)"\s*:\s*"[^"]')

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from evaluator.text import shortened
 from evaluator.trace import ModelCall
 
@@ -30,7 +32,7 @@ def failure(call: ModelCall) -> str | None:
         return _malformed(call)
     if call.error != f"status {call.status}":
         return None  # the gateway's own words: the run had ended, or there was no server
-    kind, message = _kind(call), _message(call.response)
+    kind, message = _kind(call), message_of(call.response)
     wait = f", Retry-After: {call.retry_after}" if call.retry_after else ""
     return f"the model's server answered {call.status} ({kind}{wait})" + (f": {message}" if message else "")
 
@@ -50,7 +52,7 @@ def same_for_all(chats: Sequence[ModelCall]) -> str | None:
 
 
 def _kind(call: ModelCall) -> str:
-    status, said = call.status, _message(call.response, code=True).lower()
+    status, said = call.status, message_of(call.response, code=True).lower()
     if status in (400, 404, 422) and _UNKNOWN_MODEL.search(said):
         return _NO_MODEL
     if status in (400, 413, 422, 500) and _CONTEXT.search(said):
@@ -61,15 +63,20 @@ def _kind(call: ModelCall) -> str:
     return kinds.get(status, "server error" if status >= 500 else "request refused")
 
 
-def _message(response: Any, code: bool = False) -> str:
-    """What a server's error says, in the forms that are in use, on one line; with its code in front if asked for."""
+def message_of(response: Any, code: bool = False) -> str:
+    """What a server's error says, in the forms that are in use, on one line; with its code in front if asked for.
+
+    Where it has none of these forms, that is the beginning of the body.
+    """
     parts = response if isinstance(response, list) else [response]
     errors = [part["error"] for part in parts if isinstance(part, dict) and part.get("error")]
-    said = errors[0] if errors else parts[0] if parts else ""
+    said = errors[0] if errors else parts[0] if parts else None
+    codes: list[Any] = []
     if isinstance(said, dict):
         codes = [said.get("code"), said.get("type")] if code else []
-        said = " ".join(str(part) for part in [*codes, said.get("message") or said.get("detail")] if part)
-    return shortened(str(said or ""), _LONGEST)
+        said = next((said[name] for name in ("message", "detail") if name in said), said)
+    text = said if isinstance(said, str) else orjson.dumps(said).decode() if said else ""
+    return shortened(" ".join(str(part) for part in [*codes, text] if part), _LONGEST)
 
 
 def _malformed(call: ModelCall) -> str | None:
@@ -78,7 +85,7 @@ def _malformed(call: ModelCall) -> str | None:
     parts = [part for part in (call.response if isinstance(call.response, list) else [call.response]) if part]
     objects = [part for part in parts if isinstance(part, dict)]
     if any(part.get("error") for part in objects):
-        return f"{answered} with an error: {_message(objects)}"
+        return f"{answered} with an error: {message_of(objects)}"
     if call.api == "responses":
         whole = any("output" in part or "response" in part for part in objects)
         return None if whole else f"{answered} with a body that is no response"

@@ -242,21 +242,9 @@ def test_what_is_wrong_with_a_call(made: dict[str, Any], verdict: Verdict | None
 
 
 @pytest.mark.parametrize(
-    ("response", "told"),
-    [
-        ({"error": {"message": "no\n such", "type": "x"}}, "status 400: no such"),
-        ({"error": "no"}, "status 400: no"),
-        ([{"error": {"code": 400, "message": "no"}}], "status 400: no"),
-        ({"detail": [{"loc": ["body"], "msg": "no"}]}, 'status 400: [{"loc":["body"],"msg":"no"}]'),
-        ({"message": "no"}, "status 400: no"),
-        ("<html>no</html>", "status 400: <html>no</html>"),
-        ("", "status 400"),
-        (None, "status 400"),
-        ([], "status 400"),
-        ("x" * 999, "status 400: " + "x" * 200),
-    ],
+    ("response", "told"), [({"error": {"message": "no\n such"}}, "status 400: no such"), (None, "status 400")]
 )
-def test_errors_are_read_in_every_shape(response: Any, told: str) -> None:
+def test_a_refusal_is_told_with_what_the_server_says(response: Any, told: str) -> None:
     assert Exchange(status=400, response=response).refusal == told
 
 
