@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,13 @@ from evaluator import (
     models,
     parity_report,
     probes,
+    replays,
     runner,
     scorecard,
     side_by_side,
 )
 from evaluator import doctor as telling
-from evaluator.discovery import MetadataError, Task, implementation_path
+from evaluator.discovery import Framework, MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
 from evaluator.export import training
 from evaluator.export.runs import ExportError, Report, graded_runs, trace_folders
@@ -64,7 +66,7 @@ class Stopped(Exception):
 
 _MISTAKES = (
     *(UsageMistake, models.ModelError, endpoints.EndpointError, CasesError, MetadataError, ProvisionError),
-    *(WeightsError, runner.TracesError, side_by_side.ImplementationError, ExportError),
+    *(WeightsError, runner.TracesError, side_by_side.ImplementationError, ExportError, replays.RecordingsError),
 )
 
 
@@ -85,6 +87,8 @@ def main() -> None:
         print("bakeoff: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
 
+
+_MOST_RUNS = 12
 
 _FORMATS = (*training.LAYOUTS, "otlp", "inspect")
 
@@ -118,6 +122,10 @@ TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Whe
 
     bakeoff run -f langgraph -m local -m local-0.5b             is it the framework or the model?
 
+    bakeoff run -m replay                         the recorded runs of traces/local once more, without a model
+
+    bakeoff run --rerecord -m local --traces traces             mend the recordings that no longer replay
+
     bakeoff run -m ollama/qwen3:8b --cases standard --trials 3
 
     bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints"""
@@ -137,13 +145,21 @@ def run(
     ] = None,
     base_url: BaseUrlOption = None,
     key_variable: KeyVariableOption = None,
-    trials: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions of each run.")] = 1,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Repetitions of each run. Default: 1; for replays those recorded."),
+    ] = None,
     cases: Annotated[
-        str, typer.Option(metavar="SIZE|FILE", help="quick (2 a task), standard (8), full, or your own cases.jsonl.")
-    ] = "quick",
+        str | None,
+        typer.Option(
+            metavar="SIZE|FILE",
+            help="quick (2 a task), standard (8), full, or your own cases.jsonl. Default: quick; "
+            "for replays those recorded.",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Runs at once. Default: 1; for 'scripted' one for each core."),
+        typer.Option(min=1, metavar="N", help="Runs at once. Default: 1; one for each core where no model computes."),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=1, metavar="S", help="Seconds that a run may take. Default: the model's.")
@@ -153,14 +169,31 @@ def run(
     ] = runner.Settings.max_model_calls,
     traces: Annotated[Path, typer.Option(metavar="DIR", help="Where the traces go.")] = runner.WORK / "traces",
     rerun: Annotated[bool, typer.Option("--rerun", help="Make runs again that are recorded already.")] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Recorded traces of one model, for -m replay. Default: traces/local."),
+    ] = None,
+    rerecord: Annotated[
+        bool, typer.Option("--rerecord", help="Make those runs again whose recording in --traces no longer replays.")
+    ] = False,
 ) -> None:
     """Run frameworks on tasks against one model or several in turn, and print the scorecard.
 
     Interrupted, the same command goes on where it stopped.
 
     A run is made again only if its code, lock, task, model or limits changed.
+
+    A replay needs no model: recorded responses answer, under the recorded limits. Exit code 1 if it differs.
     """
-    specs = models.resolve_all(model or [local_model.NAME], base_url, key_variable)
+    names = model or [models.REPLAY if replay else local_model.NAME]
+    specs = models.resolve_all(names, base_url, key_variable)
+    replaying = models.REPLAY in names
+    if replay is not None and not replaying:
+        raise UsageMistake(f"--replay is for -m {models.REPLAY}, and not for -m {names[0]}")
+    if replaying and (timeout is not None or max_model_calls != runner.Settings.max_model_calls):
+        raise UsageMistake("a replay has its recorded limits: leave out --timeout and --max-model-calls")
+    if rerecord and (rerun or len(specs) > 1 or specs[0].name in (models.PROBES_NAME, models.REPLAY)):
+        raise UsageMistake("--rerecord is for one model, for none that is probing or replaying, and not for --rerun")
     every_framework = discovery.frameworks()
     frameworks = _chosen(framework, every_framework, "framework")
     chosen_tasks = _chosen(task, discovery.tasks(), "task")
@@ -169,11 +202,19 @@ def run(
         if spec.name == models.PROBES_NAME:
             task_names = [a_task.name for a_task in chosen_tasks]
             return _Plan(probes.settings(jobs=jobs or spec.jobs), probes.jobs(frameworks, task_names))
+        if spec.name == models.REPLAY:
+            return _Plan(replays.settings(jobs=jobs or spec.jobs), recorded(replay or replays.FOLDER))
         settings = runner.Settings(
             model=spec, timeout_s=timeout or spec.timeout_s, jobs=jobs or spec.jobs, max_model_calls=max_model_calls
         )
-        with_cases = [(a_task, _cases(a_task, cases, len(chosen_tasks))) for a_task in chosen_tasks]
-        return _Plan(settings, runner.matrix(frameworks, with_cases, trials))
+        if rerecord:
+            return _Plan(settings, recorded(traces / spec.name))
+        with_cases = [(a_task, _cases(a_task, cases or SIZES[0], len(chosen_tasks))) for a_task in chosen_tasks]
+        return _Plan(settings, runner.matrix(frameworks, with_cases, trials or 1))
+
+    def recorded(folder: Path) -> list[runner.Job]:
+        chosen = {a_task.name: _cases(a_task, cases, len(chosen_tasks)) for a_task in chosen_tasks} if cases else None
+        return _replays(folder, frameworks, chosen_tasks, chosen, trials)
 
     plans = [planned(spec) for spec in specs]
     for path in (implementation_path(f.folder, a_task.name) for f in frameworks for a_task in chosen_tasks):
@@ -181,7 +222,9 @@ def run(
             raise UsageMistake(f"{_shown(path)}: there is no such file; choose frameworks with -f and tasks with -t")
     with runner.exclusive(traces):
         try:
-            uvloop.run(_run(plans, traces, rerun))
+            if rerecord:
+                plans = [replace(plan, jobs=uvloop.run(_no_longer_replaying(plan.jobs))) for plan in plans]
+            uvloop.run(_run(plans, traces, rerun or rerecord))
         except KeyboardInterrupt:
             raise Stopped from None
     shown = {(plan.model, job.framework.name, job.task.name) for plan in plans for job in plan.jobs}
@@ -191,8 +234,74 @@ def run(
         keep=lambda key: (key.model, key.framework, key.task) in shown,
     )
     scorecard.print_scorecard(console, card, f"`bakeoff score --traces {_shown(traces)}`")
-    if any(probes.unexpected(behaviour, every_framework) for behaviour in card.behaviours):
+    as_recorded = all(
+        _came_out_as_recorded(plan.jobs, traces, replay or replays.FOLDER)
+        for plan in plans
+        if plan.model == models.REPLAY
+    )
+    if any(probes.unexpected(behaviour, every_framework) for behaviour in card.behaviours) or not as_recorded:
         raise typer.Exit(1)
+
+
+def _replays(
+    folder: Path,
+    frameworks: Sequence[Framework],
+    tasks: Sequence[Task],
+    cases: Mapping[str, Sequence[Case]] | None,
+    trials: int | None,
+) -> list[runner.Job]:
+    """A replay of each recorded run that was chosen; says what has no recording."""
+    recorded, damaged = replays.recordings(folder)
+    for item in damaged:
+        _say(f"{_shown(item.path)}: left out: {item.reason}")
+    jobs = replays.jobs(recorded, frameworks, tasks, cases, trials)
+    there_are = {(job.framework.name, job.task.name) for job in jobs}
+    lacking = [f"{f.name} {task.name}" for f in frameworks for task in tasks if (f.name, task.name) not in there_are]
+    if not jobs:
+        raise UsageMistake(f"{_shown(folder)}: has no recording of what was asked for")
+    if lacking:
+        _say(f"{_shown(folder)}: has no recording of {', '.join(lacking)}; left out")
+    return jobs
+
+
+async def _no_longer_replaying(jobs: Sequence[runner.Job]) -> list[runner.Job]:
+    """The runs to record again: those whose recording does not replay. No model is needed to find them."""
+    _say(f"replaying {len(jobs)} recorded runs")
+    settings = replays.settings(jobs=os.cpu_count() or 1)
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
+        await _run([_Plan(settings, list(jobs))], Path(folder), rerun=True)
+        found = replays.unlike_runs(jobs, Path(folder))
+    _say(f"{len(found)} of {len(jobs)} recorded runs no longer replay{' and are recorded again:' if found else ''}")
+    _say_runs(found)
+    return [replace(job, recording=None) for job, _ in found]
+
+
+def _came_out_as_recorded(jobs: Sequence[runner.Job], traces: Path, folder: Path) -> bool:
+    """Whether the replays gave what was recorded, run by run and in the figures of the scorecard; says so."""
+    chosen = {(job.framework.name, job.task.name, job.case.id, job.trial) for job in jobs}
+
+    def cells(root: Path, names: Sequence[str] | None) -> list[scorecard.Cell]:
+        card = scorecard.build(
+            root, models=names, keep=lambda key: (key.framework, key.task, key.case, key.trial) in chosen
+        )
+        return [*card.cells, *card.totals]
+
+    runs = replays.unlike_runs(jobs, traces)
+    figures = replays.unlike_cells(cells(folder, None), cells(traces, [models.REPLAY]))
+    _say(f"{len(jobs) - len(runs)} of {len(jobs)} runs came out as recorded in {_shown(folder)}")
+    _say_runs(runs)
+    if figures:
+        _say(f"correctness or tokens differ in {len(figures)} figures, such as {figures[0]}")
+    else:
+        _say("correctness and tokens are exactly those recorded, in every cell")
+    return not runs and not figures
+
+
+def _say_runs(runs: Sequence[tuple[runner.Job, str]]) -> None:
+    for job, reason in runs[:_MOST_RUNS]:
+        _say(f" {job.framework.name} {job.task.name} {job.case.id}.{job.trial}: {' '.join(reason.split())[:300]}")
+    if len(runs) > _MOST_RUNS:
+        _say(f" … and {len(runs) - _MOST_RUNS} more")
 
 
 @dataclass(frozen=True)

@@ -328,7 +328,7 @@ class _Request:
 
     def _parameters(self) -> Iterator[Difference]:
         request = {key: value for key, value in self._call.request.items() if key not in ("messages", "tools")}
-        named = self._trace.key.model
+        named = self._trace.setup.replayed_model or self._trace.key.model
         without_endpoint = named.partition("/")[2]
         sent = request.get("model")
         model = without_endpoint if without_endpoint and sent == without_endpoint else named

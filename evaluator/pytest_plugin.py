@@ -1,7 +1,7 @@
 """pytest plugin: the reference tasks as tests, with a marker for each framework and each task.
 
 A test that takes the fixture `graded` is run once for every framework × task × case × trial; one that
-takes `probed` once for every framework × task × probe.
+takes `probed` once for every framework × task × probe; one that takes `replayed` once for every recorded run.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 from rich.console import Console
 
-from evaluator import discovery, models, probes, runner
+from evaluator import discovery, models, probes, replays, runner
 from evaluator.discovery import Framework
 from evaluator.endpoints import EndpointError
 from evaluator.environments import provision
@@ -50,6 +50,16 @@ class TestedProbe:
     traces: tuple[Path, ...]
 
 
+@dataclass(frozen=True)
+class TestedReplay:
+    """A replay made by a test: what came out otherwise than recorded, in words, and where its trace is."""
+
+    __test__ = False
+
+    unlike: tuple[str, ...]
+    trace: Path
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options that say which model answers, and how often."""
     group = parser.getgroup("bakeoff")
@@ -80,9 +90,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each framework × task × case × trial, or for each framework × task × probe."""
+    """One test for each framework × task × case × trial, for each framework × task × probe, or for each recording."""
     if "probed" in metafunc.fixturenames:
         metafunc.parametrize("probed", _probe_parameters(), indirect=True)
+    if "replayed" in metafunc.fixturenames:
+        metafunc.parametrize("replayed", _replay_parameters(), indirect=True)
     if "graded" not in metafunc.fixturenames:
         return
     option = metafunc.config.option
@@ -121,6 +133,20 @@ def _probe_parameters() -> list[Any]:
                 marks.append(pytest.mark.xfail(reason=note, strict=True))
             parameters.append(pytest.param(jobs, marks=marks, id=f"{framework.name}/{task}/{probe}"))
     return parameters
+
+
+def _replay_parameters() -> list[Any]:
+    """A test for each run of `replays.FOLDER`."""
+    recorded, _ = replays.recordings(replays.FOLDER)
+    jobs = replays.jobs(recorded, list(discovery.frameworks().values()), list(discovery.tasks().values()))
+    return [
+        pytest.param(
+            job,
+            marks=marks_of(job.framework, job.task.name),
+            id=f"{job.framework.name}/{job.task.name}/{job.case.id}.{job.trial}",
+        )
+        for job in jobs
+    ]
 
 
 class _Background:
@@ -208,6 +234,27 @@ class TestedProbes:
         return traces
 
 
+class TestedReplays:
+    """Makes replays."""
+
+    __test__ = False
+
+    def __init__(self, shared: "_Shared", harness: runner.Harness) -> None:
+        self._shared = shared
+        self._harness = harness
+
+    def make(self, job: runner.Job) -> TestedReplay:
+        """The recorded run of `job` once more, beside what was recorded."""
+        return self._shared.background.run(self._run(job))
+
+    async def _run(self, job: runner.Job) -> TestedReplay:
+        assert job.recording is not None
+        await provision(job.framework, self._shared.say)
+        trace = await self._harness.run(job)
+        path = write_trace(TRACES, trace)
+        return TestedReplay(tuple(replays.unlike(job.recording, trace)), path)
+
+
 @dataclass(frozen=True)
 class _Shared:
     """What all runs of the session share. The workers are watched."""
@@ -238,6 +285,8 @@ def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
         spec = models.resolve(option.model, option.base_url, option.key_variable)
     except (models.ModelError, EndpointError) as mistake:
         raise pytest.UsageError(str(mistake)) from None
+    if spec.name == models.REPLAY:
+        raise pytest.UsageError("--model replay: recordings are replayed in any case; leave it out")
     settings = runner.Settings(model=spec, timeout_s=spec.timeout_s, jobs=1)
     background = _Background()
     opened = contextlib.AsyncExitStack()
@@ -266,6 +315,18 @@ def tested_runs(shared_workers: _Shared) -> TestedRuns:
 def tested_probes(shared_workers: _Shared) -> TestedProbes:
     """Makes probes."""
     return TestedProbes(shared_workers, shared_workers.harness(probes.settings()))
+
+
+@pytest.fixture(scope="session")
+def tested_replays(shared_workers: _Shared) -> TestedReplays:
+    """Makes replays."""
+    return TestedReplays(shared_workers, shared_workers.harness(replays.settings()))
+
+
+@pytest.fixture
+def replayed(request: pytest.FixtureRequest, tested_replays: TestedReplays) -> TestedReplay:
+    """The replay of this test's recorded run."""
+    return tested_replays.make(request.param)
 
 
 @pytest.fixture

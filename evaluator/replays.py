@@ -18,7 +18,7 @@ from evaluator.metrics import METRICS
 from evaluator.models import PROBES_NAME, REPLAY, played
 from evaluator.runner import Job, Settings
 from evaluator.scorecard import Cell
-from evaluator.trace import DamagedTrace, RunOutcome, Trace, read_traces
+from evaluator.trace import DamagedTrace, RunOutcome, Trace, read_trace, read_traces, trace_path
 from tasks.base import Case
 
 FOLDER = ROOT / "traces" / "local"
@@ -123,6 +123,18 @@ def _tokens(trace: Trace, operation: str) -> list[tuple[int | None, ...]]:
 def _tool_calls(trace: Trace) -> Counter[str]:
     calls = (call.model_dump(exclude={"start_s", "end_s"}) for call in trace.tool_calls)
     return Counter(orjson.dumps(call, option=orjson.OPT_SORT_KEYS).decode() for call in calls)
+
+
+def unlike_runs(jobs: Iterable[Job], traces: Path) -> list[tuple[Job, str]]:
+    """The replays below `traces` that did not come out as recorded, each with the first difference in words."""
+    found = []
+    for job in jobs:
+        assert job.recording is not None
+        replayed = read_trace(trace_path(traces, job.recording.key.model_copy(update={"model": REPLAY})))
+        reasons = unlike(job.recording, replayed) if isinstance(replayed, Trace) else [replayed.reason]
+        if reasons:
+            found.append((job, reasons[0]))
+    return found
 
 
 def unlike_cells(recorded: Iterable[Cell], replayed: Iterable[Cell]) -> list[str]:

@@ -244,6 +244,7 @@ class Records:
             max_model_calls=limits.max_model_calls,
             timeout_s=limits.timeout_s if job.timeout_s is None else job.timeout_s,
             jobs=self._settings.jobs,
+            replayed_model=recording.key.model if recording else None,
         )
 
     def missing(self, jobs: Sequence[Job], traces: Path) -> list[Job]:

@@ -36,7 +36,10 @@ class Key(_Record):
 
 
 class Setup(_Record):
-    """Everything that a result depends on, and where it was made."""
+    """Everything that a result depends on, and where it was made.
+
+    `replayed_model` is there where recorded responses answered: those of that model.
+    """
 
     framework_version: str
     harness_version: str
@@ -55,6 +58,7 @@ class Setup(_Record):
     max_model_calls: int
     timeout_s: float
     jobs: int
+    replayed_model: str | None = Field(default=None, exclude_if=lambda model: model is None)
 
 
 class RecordedTimes(_Record):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
@@ -125,6 +126,15 @@ TASK = ("-t", "tool_calling")
             ("run", "-m", "scripted", "-f", "baseline", *TASK, "--traces", "mine.jsonl"),
             "bakeoff: --traces mine.jsonl: ",
         ),
+        (
+            ("run", "-m", "replay", "--replay", "nowhere"),
+            "bakeoff: nowhere: there is no such folder of recorded traces",
+        ),
+        (("run", "-m", "replay", "--timeout", "5"), "bakeoff: a replay has its recorded limits: leave out --timeout"),
+        (("run", "-m", "local", "--replay", "."), "bakeoff: --replay is for -m replay, and not for -m local"),
+        (("run", "-m", "replay", *TASK, "--cases", "mine.jsonl"), "bakeoff: mine.jsonl:3: question: Field required"),
+        (("run", "--rerecord", "-m", "probes"), "bakeoff: --rerecord is for one model, for none that is probing"),
+        (("run", "--rerecord", "-m", "scripted", "--traces", "."), "bakeoff: scripted: there is no such folder of "),
         (("score", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
         (("doctor", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use "),
         (("doctor", "-m", "probes"), "bakeoff: --model 'probes' misbehaves on purpose: there is nothing to examine"),
@@ -563,3 +573,40 @@ def test_a_model_server_that_is_gone_ends_with_one_line_and_records_nothing(bake
     assert said.code == 1
     assert said.err.count("\n") == 1 and "Connection refused" in said.err and "goes on from here" in said.err
     assert list(read_traces(tmp_path / "traces")) == []
+
+
+HANDOFF = ("-f", "baseline", "-t", "handoff", "--cases", "quick")
+
+
+def test_a_replay_says_whether_it_came_out_as_recorded(bakeoff: Bakeoff, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "traces" / "scripted" / "baseline" / "handoff", tmp_path / "kept" / "handoff")
+    arguments = ("run", "--replay", "kept", *HANDOFF, "--traces", "replays")
+    said = bakeoff(*arguments)
+    assert said.code == 0, said.err
+    assert "2 of 2 runs came out as recorded in kept" in said.out
+    assert "correctness and tokens are exactly those recorded, in every cell" in said.out
+    again = bakeoff(*arguments)
+    assert again.code == 0 and "2 of 2 runs are recorded already in replays" in again.out
+
+    path = tmp_path / "kept" / "handoff" / next((tmp_path / "replays").rglob("*.json")).name
+    path.write_text(path.read_text().replace("telecom", "bank"))
+    changed = bakeoff(*arguments)
+    assert changed.code == 1
+    assert "1 of 2 runs came out as recorded in kept" in changed.out
+    assert "became '" in changed.out and "correctness or tokens differ in " in changed.out
+
+
+def test_only_recordings_that_no_longer_replay_are_recorded_again(bakeoff: Bakeoff, tmp_path: Path) -> None:
+    folder = tmp_path / "scripted" / "baseline" / "handoff"
+    shutil.copytree(ROOT / "traces" / "scripted" / "baseline" / "handoff", folder)
+    arguments = ("run", "--rerecord", "-m", "scripted", *HANDOFF, "--traces", ".")
+    said = bakeoff(*arguments)
+    assert said.code == 0 and "0 of 2 recorded runs no longer replay" in said.out, said.err
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    stale = folder / "direct-outage.1.json"
+    stale.write_text(stale.read_text().replace("telecom", "bank"))
+    said = bakeoff(*arguments)
+    assert said.code == 0 and "1 of 2 recorded runs no longer replay and are recorded again:" in said.out, said.err
+    assert [path for path in folder.iterdir() if path.read_bytes() != before[path]] == [stale]
+    assert "bank" not in stale.read_text()
+    assert "0 of 2 recorded runs no longer replay" in bakeoff(*arguments).out

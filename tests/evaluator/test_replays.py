@@ -248,6 +248,7 @@ async def test_a_run_is_replayed_under_its_own_limits(made: tuple[Job, Trace], o
     again = await replay(open_harness, job, recording)
     assert unlike(recording, again) == []
     assert again.key == recording.key.model_copy(update={"model": "replay"})
+    assert again.setup.replayed_model == recording.key.model
     assert [one.request for one in again.model_calls] == [one.request for one in recording.model_calls]
     limits = {"temperature", "max_model_calls", "timeout_s"}
     assert again.setup.model_dump(include=limits) == recording.setup.model_dump(include=limits)
