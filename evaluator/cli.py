@@ -124,7 +124,7 @@ TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Whe
 
     bakeoff run -m replay                         the recorded runs of traces/local once more, without a model
 
-    bakeoff run --rerecord -m local --traces traces             mend the recordings that no longer replay
+    bakeoff run --rerecord                        mend the recordings of traces/local that no longer replay
 
     bakeoff run -m ollama/qwen3:8b --cases standard --trials 3
 
@@ -167,7 +167,10 @@ def run(
     max_model_calls: Annotated[
         int, typer.Option(min=1, metavar="N", help="Model calls that a run may make.")
     ] = runner.Settings.max_model_calls,
-    traces: Annotated[Path, typer.Option(metavar="DIR", help="Where the traces go.")] = runner.WORK / "traces",
+    traces: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the traces go. Default: .bakeoff/traces; traces for --rerecord."),
+    ] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Make runs again that are recorded already.")] = False,
     replay: Annotated[
         Path | None,
@@ -194,6 +197,7 @@ def run(
         raise UsageMistake("a replay has its recorded limits: leave out --timeout and --max-model-calls")
     if rerecord and (rerun or len(specs) > 1 or specs[0].name in (models.PROBES_NAME, models.REPLAY)):
         raise UsageMistake("--rerecord is for one model, for none that is probing or replaying, and not for --rerun")
+    traces = traces or (ROOT if rerecord else runner.WORK) / "traces"
     every_framework = discovery.frameworks()
     frameworks = _chosen(framework, every_framework, "framework")
     chosen_tasks = _chosen(task, discovery.tasks(), "task")
@@ -468,6 +472,8 @@ def doctor(
         spec = models.resolve(model, base_url, key_variable)
         if spec.name == models.PROBES_NAME:
             raise UsageMistake(f"--model {model!r} misbehaves on purpose: there is nothing to examine")
+        if spec.name == models.REPLAY:
+            raise UsageMistake(f"--model {model!r} answers what was recorded, and nothing else")
         passed = asyncio.run(_examine_model(spec, time_limit, as_json))
     if not passed:
         raise typer.Exit(1)

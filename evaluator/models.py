@@ -45,8 +45,7 @@ _PLAYED = {
     REPLAY: _Played(ReplayUpstream, digest=lambda: REPLAY, timeout_s=300),  # each run has those of its recording
 }
 
-BUILT_IN = (*local_model.EMBEDDED, *(name for name in _PLAYED if name != REPLAY))
-"""The models that a user can name. Recorded runs are replayed by `evaluator/replays.py` alone so far."""
+BUILT_IN = (*local_model.EMBEDDED, *_PLAYED)
 
 
 class ModelError(ValueError):
@@ -74,10 +73,8 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
         raise ModelError(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
     if name in BUILT_IN and base_url is not None:
         raise ModelError(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
-    if name == REPLAY:
-        raise ModelError(f"--model {name!r}: recorded runs cannot be replayed from here yet; choose another model")
     if name in _PLAYED:
-        return played(name)
+        return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
     if name in local_model.EMBEDDED:
         return ModelSpec(name, timeout_s=300, jobs=1)
     if base_url is not None and not endpoints.is_server_url(base_url):
@@ -85,11 +82,6 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
     if key_variable is not None and endpoints.key_in(key_variable) is None:
         raise ModelError(f"--key-variable {key_variable}: this environment variable is not set")
     return ModelSpec(name, timeout_s=120, jobs=1, endpoint=_endpoint(name, base_url, key_variable))
-
-
-def played(name: str) -> ModelSpec:
-    """The model of this name among those that play what a case expects, or what was recorded."""
-    return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
 
 
 def _endpoint(name: str, base_url: str | None, key_variable: str | None) -> Endpoint:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from evaluator import ROOT
 from evaluator.discovery import Framework, Task
 from evaluator.metrics import METRICS
-from evaluator.models import PROBES_NAME, REPLAY, played
+from evaluator.models import PROBES_NAME, REPLAY, resolve
 from evaluator.runner import Job, Settings
 from evaluator.scorecard import Cell
 from evaluator.trace import DamagedTrace, RunOutcome, Trace, read_trace, read_traces, trace_path
@@ -34,7 +34,7 @@ class RecordingsError(ValueError):
 
 def settings(**changes: Any) -> Settings:
     """What holds for all replays; their limits are those of their recordings."""
-    model = played(REPLAY)
+    model = resolve(REPLAY, None, None)
     return Settings(**{"model": model, "timeout_s": model.timeout_s, "jobs": 1, **changes})
 
 

@@ -7,7 +7,7 @@ or an upgraded framework that talks differently fails here; `uv run bakeoff run 
 from evaluator import replays
 from evaluator.pytest_plugin import TestedReplay
 
-MEND = "if that is meant: `uv run bakeoff run --rerecord -m local --traces traces && uv run bakeoff score`"
+MEND = "if that is meant: `uv run bakeoff run --rerecord && uv run bakeoff score`"
 
 
 def test_comes_out_as_recorded(replayed: TestedReplay) -> None:

@@ -74,7 +74,7 @@ def open_harness(tmp_path: Path) -> OpenHarness:
         watch: Watch | None = None,
         **limits: Any,
     ) -> AsyncIterator[runner.Harness]:
-        spec = models.played(model) if model == models.REPLAY else models.resolve(model, base_url, None)
+        spec = models.resolve(model, base_url, None)
         settings = runner.Settings(model=spec, **{"timeout_s": 30.0, "jobs": 1, "logs": tmp_path / "logs", **limits})
         names = task_names or ["tool_calling"]
         async with (
