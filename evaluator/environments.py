@@ -1,10 +1,13 @@
-"""The environment of each framework: made from its own lock, only when missing or changed."""
+"""The environment of each framework: made from its own lock, only when missing or changed; and what is in it."""
 
 import asyncio
 import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import Distribution
 from pathlib import Path
 
 from evaluator.discovery import Framework, lock_digest
@@ -51,13 +54,43 @@ def _wanted(framework: Framework) -> str:
     return f"{lock_digest(framework)} {sys.version.split()[0]}\n{requirements}"
 
 
+@dataclass(frozen=True)
+class Installed:
+    """What is in an environment: how many packages, and the size of their files in MB (10^6 bytes)."""
+
+    packages: int
+    installed_mb: float
+
+
+@cache
+def installed(framework: Framework) -> Installed | None:
+    """What is in the framework's environment, looked up once; None where it has no packages.
+
+    The files are those that the packages' own lists name, wherever in the environment they lie. Bytecode is left
+    out, because how much of it there is depends on what was compiled; a file with several names counts once.
+    """
+    found = (framework.folder / ".venv").glob("lib/python*/site-packages/*.dist-info")
+    packages = [Distribution.at(folder) for folder in found]
+    sizes: dict[tuple[int, int], int] = {}
+    for file in (file for package in packages for file in package.files or ()):
+        path = Path(str(file.locate()))
+        if "__pycache__" not in file.parts and path.is_file():
+            status = path.stat()
+            sizes[status.st_dev, status.st_ino] = status.st_size
+    return Installed(len(packages), round(sum(sizes.values()) / 1e6, 3)) if packages else None
+
+
 async def provision(framework: Framework, report: Callable[[str], None]) -> None:
-    """Make the framework's environment if it is missing or out of date.
+    """Make the framework's environment if it is missing or out of date, and look at what is in it.
 
     `report` receives a line for each step. Raises `ProvisionError`.
     """
-    if is_current(framework):
-        return
+    if not is_current(framework):
+        await _make(framework, report)
+    await asyncio.to_thread(installed, framework)  # now, so that it takes no time away from a run
+
+
+async def _make(framework: Framework, report: Callable[[str], None]) -> None:
     report(f"{framework.title}: installing {framework.package} {framework.version} and what it needs")
     stamp = framework.folder / ".venv" / _STAMP
     stamp.unlink(missing_ok=True)  # killed half-way, what is left does not pass for current

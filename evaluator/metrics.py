@@ -62,7 +62,10 @@ class GradedRun:
     embedding_tokens: int | None
     usage_counted: bool
     import_s: float | None
+    memory_after_import_mb: float | None
     peak_memory_mb: float | None
+    packages: int | None
+    installed_mb: float | None
     reported_prompt_tokens: int | None
     reported_completion_tokens: int | None
     cost_usd: float | None = None
@@ -121,7 +124,10 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
         embedding_tokens=_tokens(embeddings, lambda call: call.input_tokens),
         usage_counted=any(call.usage_source == "counted" for call in chats),
         import_s=trace.resources.import_s,
+        memory_after_import_mb=trace.resources.memory_after_import_mb,
         peak_memory_mb=trace.resources.peak_memory_mb,
+        packages=trace.resources.packages,
+        installed_mb=trace.resources.installed_mb,
         reported_prompt_tokens=trace.reported_usage.input_tokens if trace.reported_usage else None,
         reported_completion_tokens=trace.reported_usage.output_tokens if trace.reported_usage else None,
         cost_usd=run_cost_usd(trace),
@@ -223,6 +229,10 @@ def _pass_rate_interval(cell: CellRuns) -> tuple[float, float]:
     runs = Counter((run.key.task, run.key.case) for run in cell.runs)
     passed = Counter((run.key.task, run.key.case) for run in cell.runs if run.passed)
     return pass_rate_interval((passed[case], runs[case]) for case in runs)
+
+
+def _workers(cell: CellRuns) -> int:
+    return len({(run.import_s, run.memory_after_import_mb) for run in cell.runs if run.import_s is not None})
 
 
 def _overhead_per_model_call_s(run: GradedRun) -> float | None:
@@ -387,12 +397,34 @@ METRICS = (
         "lower",
         lambda cell: cell.source_lines,
     ),
+    Metric("packages_max", "packages in the framework's environment", "packages", "lower", _max(lambda r: r.packages)),
+    Metric(
+        "installed_mb_max",
+        "size of these packages' files (10^6 bytes), without bytecode and Python itself",
+        "MB",
+        "lower",
+        _max(lambda run: run.installed_mb),
+    ),
+    Metric(
+        "workers",
+        "processes that made the runs, told apart by import time and memory; each imports once",
+        "workers",
+        None,
+        _workers,
+    ),
     Metric(
         "import_s_p50",
         "median time to import the implementation and its framework",
         "s",
         "lower",
         _percentile(50, lambda run: run.import_s),
+    ),
+    Metric(
+        "memory_after_import_mb_p50",
+        "median memory of a worker once framework and implementations are imported",
+        "MB",
+        "lower",
+        _percentile(50, lambda run: run.memory_after_import_mb),
     ),
     Metric(
         "peak_memory_mb_max", "highest peak memory of a worker", "MB", "lower", _max(lambda run: run.peak_memory_mb)

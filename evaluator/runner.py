@@ -23,6 +23,7 @@ from evaluator import ROOT, discovery, models, upstream_errors
 from evaluator.discovery import Framework, Task, implementation_digest, lock_digest, task_digest
 from evaluator.embedding import MODEL_NAME as EMBEDDING_NAME
 from evaluator.embedding import Embedder
+from evaluator.environments import installed
 from evaluator.gateway import Gateway, GatewayRun
 from evaluator.models import ModelSpec
 from evaluator.trace import (
@@ -288,6 +289,7 @@ class Harness:
         error = None if ended == "answered" else self._error(_why(ended, done, setup), chats)
         if complaint := live.session.complaint():
             ended, error = "error", _also(complaint, done["error"])
+        found = installed(job.framework)
         return Trace(
             key=self.records.key(job),
             setup=setup,
@@ -307,6 +309,8 @@ class Harness:
                 import_s=worker.import_s,
                 memory_after_import_mb=worker.memory_after_import_mb,
                 peak_memory_mb=done.get("peak_memory_mb"),
+                packages=found.packages if found else None,
+                installed_mb=found.installed_mb if found else None,
             ),
         )
 

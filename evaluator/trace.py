@@ -138,13 +138,19 @@ class ReportedUsage(_Record):
 
 
 class Resources(_Record):
-    """`wall_s` and `cpu_s` of this run; `import_s` and memory (MB, 10^6 bytes) of its worker."""
+    """`wall_s` and `cpu_s` of this run; `import_s` and memory (MB, 10^6 bytes) of its worker.
+
+    `packages` are those in the framework's environment, and `installed_mb` is the size of their files, without
+    bytecode. Older traces lack both.
+    """
 
     wall_s: float
     cpu_s: float | None = None
     import_s: float | None = None
     memory_after_import_mb: float | None = None
     peak_memory_mb: float | None = None
+    packages: int | None = Field(default=None, exclude_if=lambda value: value is None)
+    installed_mb: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Trace(_Record):

@@ -95,8 +95,8 @@ class Worker:
         self._killed_because: str | None = None
         self._log_started = False
         self.start_error: str | None = None
-        self.import_s = 0.0
-        self.memory_after_import_mb = 0.0
+        self.import_s: float | None = None
+        self.memory_after_import_mb: float | None = None
         self.python = ""
 
     @property

@@ -11,7 +11,7 @@ from evaluator.models import PROBES_NAME, SCRIPTED
 from evaluator.parity import PARTS, Finding, Parity
 from evaluator.parity_report import per_call
 from evaluator.scorecard.content import COMMAND, SETUP_FIELDS, Cell, Scorecard
-from evaluator.scorecard.show import COLUMNS, MODEL_COLUMNS, by_probe, by_task, discrepancy, who
+from evaluator.scorecard.show import COLUMNS, MODEL_COLUMNS, by_probe, by_task, count, discrepancy, seconds, who
 from evaluator.text import shortened
 from evaluator.variance import SOURCES
 
@@ -53,6 +53,7 @@ def to_markdown(scorecard: Scorecard) -> str:
         _HOW_TO_READ,
         *_comparison_parts(scorecard),
         *(part for model in scorecard.models for part in _model_parts(scorecard, model)),
+        *_footprint_parts(scorecard),
         *_parity_parts(scorecard),
         *_behaviour_parts(scorecard),
         *_deviation_parts(scorecard),
@@ -190,6 +191,37 @@ def _own_count_parts(scorecard: Scorecard, model: str) -> list[str]:
         "How far the token counts that each framework shows its user are from those on the wire, over the runs for "
         "which it gave any.",
         table(["framework", "runs with a count", *kinds], rows),
+    ]
+
+
+def _footprint_parts(scorecard: Scorecard) -> list[str]:
+    """What each framework weighs: with the scripted model where there are such runs, as the machine is quiet then."""
+    if not scorecard.models:
+        return []
+    model = SCRIPTED if SCRIPTED in scorecard.models else scorecard.models[0]
+    cells = [cell for cell in scorecard.totals if cell.model == model]
+    rows = [
+        [
+            escape(f"{scorecard.frameworks[cell.framework].title} {' / '.join(cell.framework_versions)}"),
+            count(cell.metrics["packages_max"]),
+            count(cell.metrics["installed_mb_max"]),
+            seconds(cell.metrics["import_s_p50"]),
+            count(cell.metrics["memory_after_import_mb_p50"]),
+            count(cell.metrics["peak_memory_mb_max"]),
+            count(cell.metrics["workers"]),
+        ]
+        for cell in cells
+    ]
+    header = ["framework", "packages", "installed MB", "import p50", "MB after import", "peak MB", "workers"]
+    unknown = any(cell.metrics["packages_max"] is None for cell in cells)
+    return [
+        "## Footprint",
+        f"What each framework weighs, in its runs with the model {escape(model)}: packages in its environment and the "
+        "size of their files (without bytecode and Python itself), the time to import framework and implementations, "
+        "and the memory of a worker after that and at its highest (MB are 10^6 bytes). Each worker imports once, so "
+        "import time and memory were seen as often as there are workers."
+        + (" A dash: not looked at when these runs were recorded." if unknown else ""),
+        table(header, rows),
     ]
 
 

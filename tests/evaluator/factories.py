@@ -75,6 +75,7 @@ def trace(
     wall_s: float = 1.0,
     model_calls: list[ModelCall] | None = None,
     tool_calls: list[TracedToolCall] | None = None,
+    resources: dict[str, Any] | None = None,
     **setup_changes: Any,
 ) -> Trace:
     run = run or key()
@@ -88,5 +89,5 @@ def trace(
         outcome=RunOutcome(
             ended=ended, answer=answer, error=error, final_state=gold(ToolCallingCase.model_validate(case)).final_state
         ),
-        resources=Resources(wall_s=wall_s, import_s=0.5, peak_memory_mb=50.0),
+        resources=Resources(**{"wall_s": wall_s, "import_s": 0.5, "peak_memory_mb": 50.0, **(resources or {})}),
     )

@@ -10,7 +10,7 @@ from conftest import LOCK, PYPROJECT
 
 from evaluator import discovery
 from evaluator.discovery import Framework
-from evaluator.environments import ProvisionError, is_current, provision, python_of
+from evaluator.environments import Installed, ProvisionError, installed, is_current, provision, python_of
 
 
 @pytest.fixture
@@ -56,6 +56,42 @@ async def test_what_makes_it_out_of_date(framework: Framework, fake_uv: Path, mo
 
     python_of(framework).unlink()
     assert not is_current(framework)
+
+
+def install(framework: Framework, package: str, files: dict[str, int]) -> Path:
+    """Lay down a package as an installer does; `files` are paths below site-packages and their sizes."""
+    site = framework.folder / ".venv" / "lib" / "python3.11" / "site-packages"
+    for name, size in files.items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_bytes(b"x" * size)
+    record = site / f"{package}-1.0.dist-info" / "RECORD"
+    record.parent.mkdir()
+    record.write_text("".join(f"{name},,\n" for name in files))
+    return site
+
+
+def test_what_is_installed_is_counted_without_bytecode_and_each_file_once(framework: Framework) -> None:
+    site = install(framework, "one", {"one/a.py": 1_000_000, "one/__pycache__/a.pyc": 7_000, "shared/b.py": 20_000})
+    install(framework, "two", {"two/c.so": 300_000, "../../../bin/two": 4_000, "shared/b.py": 20_000})
+    (site / "two" / "hard_link.so").hardlink_to(site / "two" / "c.so")
+    (site / "two" / "soft_link.so").symlink_to(site / "two" / "c.so")
+    with (site / "two-1.0.dist-info" / "RECORD").open("a") as record:
+        record.write("two/hard_link.so,,\ntwo/soft_link.so,,\ntwo/deleted.py,,\n")
+    (site / "_virtualenv.py").write_text("of no package")
+    assert installed(framework) == Installed(packages=2, installed_mb=1.324)
+
+
+async def test_what_is_installed_is_looked_at_once_the_environment_is_made(framework: Framework, fake_uv: Path) -> None:
+    fake_uv.with_name("uv").write_text(f"#!/bin/sh\ncp -r {framework.folder.parent}/made/. {framework.folder}/.venv/\n")
+    made = framework.folder.parent / "made" / "lib" / "python3.11" / "site-packages" / "one-1.0.dist-info"
+    made.mkdir(parents=True)
+    (made / "RECORD").write_text("one-1.0.dist-info/RECORD,,\n")
+    await provision(framework, lambda line: None)
+    assert installed(framework) == Installed(packages=1, installed_mb=0.0)
+
+
+def test_nothing_is_installed(framework: Framework) -> None:
+    assert installed(framework) is None
 
 
 async def test_stopped_half_way_it_does_not_pass_for_current(framework: Framework, fake_uv: Path) -> None:

@@ -130,7 +130,10 @@ def test_what_was_not_observed_is_none() -> None:
         "overhead_per_model_call_s_p50",
         "prompt_tokens_mean",
         "source_lines",
+        "packages_max",
+        "installed_mb_max",
         "import_s_p50",
+        "memory_after_import_mb_p50",
         "peak_memory_mb_max",
         "cost_usd_mean",
         "injected_tokens_per_call",
@@ -141,6 +144,18 @@ def test_what_was_not_observed_is_none() -> None:
         "prompt_tokens_discrepancy",
         "completion_tokens_discrepancy",
     }
+
+
+def test_the_footprint_is_that_of_the_workers_and_their_environment() -> None:
+    first = {"import_s": 1.0, "memory_after_import_mb": 80.0, "peak_memory_mb": 90.0}
+    second = {"import_s": 2.0, "memory_after_import_mb": 82.0, "peak_memory_mb": 120.0}
+    seen = {"packages": 14, "installed_mb": 19.97}
+    dead = {"import_s": None, "memory_after_import_mb": None, "peak_memory_mb": None, **seen}
+    resources = [first, first, first | seen, second | seen, dead]
+    values = measure(CellRuns(tuple(graded(trace(resources=one)) for one in resources), None))
+    assert (values["packages_max"], values["installed_mb_max"], values["workers"]) == (14, 19.97, 2)
+    assert (values["import_s_p50"], values["memory_after_import_mb_p50"]) == (1.0, 80.0)
+    assert values["peak_memory_mb_max"] == 120.0
 
 
 def test_injected_tokens_are_a_mean_over_calls_and_not_over_runs() -> None:

@@ -60,6 +60,10 @@ async def run(brief, model):
         return ask(model)
 """
     )
+    site = framework.folder / ".venv" / "lib" / "python3.11" / "site-packages"
+    (site / "fake-1.2.3.dist-info").mkdir(parents=True)
+    (site / "fake-1.2.3.dist-info" / "RECORD").write_text("fake.py,,\n")
+    (site / "fake.py").write_bytes(b"#" * 2_000)
     async with open_harness() as harness:
         trace = await harness.run(job(framework))
     assert (trace.outcome.ended, trace.outcome.answer, trace.outcome.error) == ("answered", "Hello.", None)
@@ -72,7 +76,9 @@ async def run(brief, model):
     # Not end_s: while the gateway comes round to noting it, the framework may have gone on and ended.
     moments += [model_call.start_s, model_call.received_s, trace.resources.wall_s]
     assert moments == sorted(moments)
-    assert trace.resources.import_s and trace.resources.peak_memory_mb
+    resources = trace.resources
+    assert resources.import_s and resources.memory_after_import_mb and resources.peak_memory_mb
+    assert (resources.packages, resources.installed_mb) == (1, 0.002)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +232,7 @@ async def test_an_implementation_that_cannot_be_imported_is_an_error_of_each_run
         assert isinstance(trace, Trace) and trace.outcome.ended == "error" and trace.outcome.error
         cause = "nothing_of_this_name" if trace.key.framework == "broken" else "exit code 1"
         assert cause in trace.outcome.error
+        assert (trace.resources.import_s is None) == (trace.key.framework == "dead")
 
 
 async def test_too_many_model_calls_are_a_call_limit_whatever_is_made_of_it(

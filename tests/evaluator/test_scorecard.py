@@ -261,7 +261,7 @@ def test_markdown(project: Path) -> None:
     assert "| CPU | A CPU |" in text and "| dates | 2025-01-02 |" in text
     assert str(project) not in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("| ") and "\\|" not in line}
-    assert len(widths) == 3  # tables of cells, of the set-up, and of differences
+    assert len(widths) == 4  # tables of cells, of the set-up, of the footprint, and of differences
 
 
 def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
@@ -323,6 +323,24 @@ def test_an_unexplained_difference_stands_out(project: Path) -> None:
     score(project)
     assert cells_of(project)["scripted", "x"]["differences_unexplained"] == 1
     assert "| **unexplained** | Be nice" in (project / "SCORECARD.md").read_text()
+
+
+def test_the_footprint_is_that_of_the_scripted_runs_and_says_what_was_not_seen(project: Path) -> None:
+    weights = {"packages": 14, "installed_mb": 1234.5, "memory_after_import_mb": 61.7}
+    write_all(
+        project,
+        [
+            trace(key("a"), resources=weights, **digests(project, "baseline")),
+            trace(key("a", framework="x", model="ollama/qwen3"), resources=weights, **digests(project, "x")),
+        ],
+    )
+    part = scorecard.to_markdown(score(project)).partition("## Footprint")[2].partition("## Parity")[0]
+    assert "runs with the model scripted" in part and "A dash" not in part
+    assert part.count("\n| ") == 3
+    assert part.strip().endswith(" 1.0 | 14 | 1,234 | 500 ms | 61.7 | 50 | 1 |")
+    write_all(project, [trace(key("a", framework="x"), **digests(project, "x"))])
+    part = scorecard.to_markdown(score(project)).partition("## Footprint")[2].partition("## Parity")[0]
+    assert part.strip().endswith(" 1.0 | – | – | 500 ms | – | 50 | 1 |") and "A dash" in part
 
 
 def test_parity_is_shown_for_the_scripted_model_only(project: Path) -> None:
