@@ -297,7 +297,7 @@ def _came_out_as_recorded(jobs: Sequence[runner.Job], traces: Path, folder: Path
     if figures:
         _say(f"correctness or tokens differ in {len(figures)} figures, such as {figures[0]}")
     else:
-        _say("correctness and tokens are exactly those recorded, in every cell")
+        _say("correctness and tokens are exactly those recorded, in every cell; model time is the recorded one")
     return not runs and not figures
 
 
