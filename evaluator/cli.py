@@ -1,9 +1,10 @@
-"""The command line: `bakeoff run`, `score`, `compare`, `parity`, `export`, `doctor`, `list`, `bench`."""
+"""The command line: `bakeoff run`, `score`, `report`, `compare`, `parity`, `export`, `doctor`, `list`, `bench`."""
 
 import asyncio
 import os
 import sys
 import tempfile
+import webbrowser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,6 +41,7 @@ from evaluator.export import training
 from evaluator.export.runs import ExportError, Report, graded_runs, trace_folders
 from evaluator.models import SCRIPTED
 from evaluator.progress import Progress
+from evaluator.site import output as site_output
 from evaluator.trace import read_traces
 from evaluator.weights import WeightsError
 from tasks.base import SIZES, Case, CasesError, load_cases, of_size
@@ -67,6 +69,7 @@ class Stopped(Exception):
 _MISTAKES = (
     *(UsageMistake, models.ModelError, endpoints.EndpointError, CasesError, MetadataError, ProvisionError),
     *(WeightsError, runner.TracesError, side_by_side.ImplementationError, ExportError, replays.RecordingsError),
+    site_output.OutError,
 )
 
 
@@ -363,6 +366,41 @@ def score(
     card = scorecard.score(traces, out)
     scorecard.print_scorecard(console, card, _shown(out / scorecard.MARKDOWN_NAME))
     _say(f"wrote {_shown(out / scorecard.JSON_NAME)} and {_shown(out / scorecard.MARKDOWN_NAME)}")
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
+    bakeoff report --open                  the site of the committed traces, in your browser
+
+    bakeoff report --traces .bakeoff/traces --out /tmp/mine      a site of your own runs"""
+)
+def report(
+    traces: TracesOption = ROOT / "traces",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the site goes.")] = ROOT / site_output.NAME,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Build the static site: the matrix with plots, the code side by side, every run, and the method.
+
+    It needs no server and no network. The same traces give the same bytes.
+    """
+    from evaluator.site import build  # draws plots, and so takes a while to import
+
+    if not traces.is_dir():
+        raise UsageMistake(f"--traces {traces}: there is no such folder")
+    with Bar(console=console, disable=not console.is_terminal, transient=True) as bar:
+        step = bar.add_task("reading traces", total=None)
+        card = build.build(
+            traces,
+            out,
+            say=lambda what, done, total: bar.update(step, description=what, completed=done, total=total or None),
+        )
+    for damaged in card.damaged:
+        _say(f"left out: {damaged.path}: {damaged.reason}")
+    start = out / site_output.START
+    _say(f"wrote {_shown(start)}")
+    if open_it:
+        webbrowser.open(start.resolve().as_uri())
 
 
 @app.command(

@@ -153,7 +153,9 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class _Agent:
+class AgentSpec:
+    """What a request of an agent is read against."""
+
     name: str
     instructions: str
     tools: dict[str, ToolSpec]
@@ -161,11 +163,14 @@ class _Agent:
 
 
 @dataclass(frozen=True)
-class _Spec:
-    """`passages` are the documents to search by id, where the framework brings the search itself."""
+class TaskSpec:
+    """What the requests of a run are read against.
+
+    `passages` are the documents to search by id, where the framework brings the search itself.
+    """
 
     question: str
-    agents: tuple[_Agent, ...]
+    agents: tuple[AgentSpec, ...]
     passages: dict[str, str]
     k: int
 
@@ -177,21 +182,22 @@ class _Spec:
         return bool(_HANDOFF.search(tool)) or any(agent.name in words for agent in self.agents)
 
 
-def _spec(task: Task, case: dict[str, Any]) -> _Spec:
+def task_spec(task: Task, case: dict[str, Any]) -> TaskSpec:
+    """What `task` says of one case. Raises `pydantic.ValidationError` for a case that is none of this task."""
     brief = task.prepare(task.case_type.model_validate(case)).brief
     if hasattr(brief, "agents"):
         agents = tuple(
-            _Agent(a.name, a.instructions.strip(), _by_name(map(spec_of, a.tools)), bool(a.handoffs))
+            AgentSpec(a.name, a.instructions.strip(), _by_name(map(spec_of, a.tools)), bool(a.handoffs))
             for a in brief.agents
         )
-        return _Spec(brief.question.strip(), agents, {}, 0)
+        return TaskSpec(brief.question.strip(), agents, {}, 0)
     if hasattr(brief, "search_tool_name"):
         tools = [search_tool(brief.search_tool_name, brief.search_tool_description)]
         passages, k = {document.id: document.passage for document in brief.documents}, brief.k
     else:
         tools, passages, k = [spec_of(tool) for tool in brief.tools], {}, 0
-    agent = _Agent("the agent", brief.instructions.strip(), _by_name(tools), hands_over=False)
-    return _Spec(brief.question.strip(), (agent,), passages, k)
+    agent = AgentSpec("the agent", brief.instructions.strip(), _by_name(tools), hands_over=False)
+    return TaskSpec(brief.question.strip(), (agent,), passages, k)
 
 
 def _by_name(tools: Iterable[ToolSpec]) -> dict[str, ToolSpec]:
@@ -217,7 +223,7 @@ def observe(trace: Trace, task: Task) -> Observation:
     Raises `pydantic.ValidationError` for a case that is none of this task, and `AttributeError`, `LookupError`,
     `TypeError` or `ValueError` for requests that are no chat requests.
     """
-    spec = _spec(task, trace.case)
+    spec = task_spec(task, trace.case)
     asked: list[_Asked] = []
     said: set[str] = set()
     steps: list[Step] = []
@@ -243,7 +249,7 @@ def observe(trace: Trace, task: Task) -> Observation:
     return Observation(trace.key, tuple(steps), _made(asked, spec), found)
 
 
-def _made(asked: Iterable[_Asked], spec: _Spec) -> tuple[str, ...]:
+def _made(asked: Iterable[_Asked], spec: TaskSpec) -> tuple[str, ...]:
     """The calls as text, without handoffs and in any order. Of a search only the words count."""
     calls = (call for call in asked if not spec.is_handoff(call.name))
     return tuple(sorted(_words(call) if spec.passages else f"{call.name} {_sorted(call.arguments)}" for call in calls))
@@ -290,7 +296,7 @@ class _Request:
     """One chat request, and the spec and the history that it is to be read against."""
 
     def __init__(
-        self, call: ModelCall, spec: _Spec, trace: Trace, asked: tuple[_Asked, ...], said: frozenset[str]
+        self, call: ModelCall, spec: TaskSpec, trace: Trace, asked: tuple[_Asked, ...], said: frozenset[str]
     ) -> None:
         self._call = call
         self._spec = spec
@@ -303,11 +309,11 @@ class _Request:
         self._user = [text_of(m.get("content")).strip() for m in self._messages if m["role"] == "user"]
         self.agent = self._active()
 
-    def _active(self) -> _Agent | None:
+    def _active(self) -> AgentSpec | None:
         offered = {tool["function"]["name"] for tool in self._tools}
         sent = collapsed("\n".join([*self._system, *self._user]))
 
-        def fits(agent: _Agent) -> tuple[int, bool]:
+        def fits(agent: AgentSpec) -> tuple[int, bool]:
             return len(offered & set(agent.tools)), collapsed(agent.instructions) in sent
 
         best = max(self._spec.agents, key=fits)
@@ -340,7 +346,7 @@ class _Request:
             if before != after or isinstance(before, bool) != isinstance(after, bool):
                 yield Difference(f"changed parameter: {key}", _sorted(after) if key in request else "not sent")
 
-    def _instructions(self, agent: _Agent) -> Iterator[Difference]:
+    def _instructions(self, agent: AgentSpec) -> Iterator[Difference]:
         system, wanted = "\n\n".join(self._system), agent.instructions
         if wanted in system:
             yield from _added("added system text", system, wanted)
@@ -372,7 +378,7 @@ class _Request:
             name = "repeated question" if question in text else "added message: user"
             yield Difference(name, text, count_tokens(text))
 
-    def _offered(self, agent: _Agent) -> Iterator[Difference]:
+    def _offered(self, agent: AgentSpec) -> Iterator[Difference]:
         names = [tool["function"]["name"] for tool in self._tools]
         for name in agent.tools:
             if name not in names:

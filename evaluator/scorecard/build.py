@@ -48,10 +48,12 @@ def build(
     implementations: Path = IMPLEMENTATIONS,
     models: Sequence[str] | None = None,
     keep: Callable[[Key], bool] = lambda key: True,
+    seen_run: Callable[[Trace, GradedRun, Observation | None], None] = lambda trace, run, observation: None,
 ) -> Scorecard:
     """The scorecard of all traces below `traces` whose key `keep` accepts, read one at a time.
 
-    With `models`, only the folders of these models are read.
+    With `models`, only the folders of these models are read. `seen_run` is told each run that is scored, and what it
+    has on the wire beside its task's spec, where that can be said.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
     already) is named in `damaged` and left out.
@@ -77,12 +79,12 @@ def build(
         if isinstance(run, str):
             damaged.append(Damaged(run_name(item.key), run))
             continue
-        observation = _observed(item, tasks)
-        if isinstance(observation, str):
-            parity_notes.append(f"{run_name(item.key)}: cannot be compared with the spec: {observation}")
-        cells[run.key.model, run.key.framework, run.key.task].add(
-            item, run, None if isinstance(observation, str) else observation
-        )
+        observed = _observed(item, tasks)
+        if isinstance(observed, str):
+            parity_notes.append(f"{run_name(item.key)}: cannot be compared with the spec: {observed}")
+        observation = None if isinstance(observed, str) else observed
+        cells[run.key.model, run.key.framework, run.key.task].add(item, run, observation)
+        seen_run(item, run, observation)
         seen = setups.setdefault(run.key.model, {name: set() for name in (*SETUP_FIELDS, "dates")})
         for name in SETUP_FIELDS:
             seen[name].add(getattr(item.setup, name))

@@ -29,6 +29,31 @@ SETUP_FIELDS = {
 }
 """What of a run's set-up is shown with the results, and in which words."""
 
+ABOUT_MODEL = {
+    "scripted": (
+        "A deterministic model without latency of its own. Every case can be passed, so a failure lies in what the "
+        "framework or the implementation carries through, and nearly all of the wall time is overhead. Its tokens are "
+        "those of the o200k_base tokenizer."
+    ),
+    "local": (
+        "A language model of 1.5 billion parameters on a CPU. Its pass rates say how well *this model* copes with "
+        "what each framework sends it; they say nothing about which framework is best with a larger one. "
+        "Its server keeps the prompts used last, so model time depends on the order of the runs: the frameworks take "
+        "turns in coming first."
+    ),
+    "local-0.5b": (
+        "A language model of half a billion parameters on a CPU, of the same family as `local`, with the same chat "
+        "template and settings. It is there to be compared with `local`: what changes from one to the other is the "
+        "model, not the framework."
+    ),
+    "replay": (
+        "Recorded responses of an earlier model, played again to what is here now. Model time is the recorded one; "
+        "overhead, tools, gateway and embeddings were measured anew, and wall time is their sum. A run that asks for "
+        "anything that was not recorded, or leaves a recorded response unasked for, counts as failed."
+    ),
+}
+"""What a reader must know of a model, as Markdown."""
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -10,34 +10,10 @@ from evaluator.model_comparison import in_words, shown
 from evaluator.models import PROBES_NAME, SCRIPTED
 from evaluator.parity import PARTS, Finding, Parity
 from evaluator.parity_report import per_call
-from evaluator.scorecard.content import COMMAND, SETUP_FIELDS, Cell, Scorecard
+from evaluator.scorecard.content import ABOUT_MODEL, COMMAND, SETUP_FIELDS, Cell, Scorecard
 from evaluator.scorecard.show import COLUMNS, MODEL_COLUMNS, by_probe, by_task, count, discrepancy, seconds, who
 from evaluator.text import shortened
 from evaluator.variance import SOURCES
-
-_ABOUT_MODEL = {
-    "scripted": (
-        "A deterministic model without latency of its own. Every case can be passed, so a failure lies in what the "
-        "framework or the implementation carries through, and nearly all of the wall time is overhead. Its tokens are "
-        "those of the o200k_base tokenizer."
-    ),
-    "local": (
-        "A language model of 1.5 billion parameters on a CPU. Its pass rates say how well *this model* copes with "
-        "what each framework sends it; they say nothing about which framework is best with a larger one. "
-        "Its server keeps the prompts used last, so model time depends on the order of the runs: the frameworks take "
-        "turns in coming first."
-    ),
-    "local-0.5b": (
-        "A language model of half a billion parameters on a CPU, of the same family as `local`, with the same chat "
-        "template and settings. It is there to be compared with `local`: what changes from one to the other is the "
-        "model, not the framework."
-    ),
-    "replay": (
-        "Recorded responses of an earlier model, played again to what is here now. Model time is the recorded one; "
-        "overhead, tools, gateway and embeddings were measured anew, and wall time is their sum. A run that asks for "
-        "anything that was not recorded, or leaves a recorded response unasked for, counts as failed."
-    ),
-}
 
 
 def escape(text: str, limit: int = 300) -> str:
@@ -123,8 +99,8 @@ def _comparison_parts(scorecard: Scorecard) -> list[str]:
 
 def _model_parts(scorecard: Scorecard, model: str) -> list[str]:
     parts = [f"## Model {escape(model)}"]
-    if model in _ABOUT_MODEL:
-        parts.append(_ABOUT_MODEL[model])
+    if model in ABOUT_MODEL:
+        parts.append(ABOUT_MODEL[model])
     for title, cells in [*by_task(scorecard.totals, model), *by_task(scorecard.cells, model)]:
         rows = [[_row_name(scorecard, cell), *(column.show(cell.metrics) for column in COLUMNS)] for cell in cells]
         parts += [f"### {escape(title)}", table(["framework", *(column.title for column in COLUMNS)], rows)]

@@ -31,7 +31,7 @@ from evaluator.trace import Trace, read_traces, trace_path, write_trace
 from evaluator.upstreams import Upstream
 from evaluator.upstreams.scripted import ScriptedUpstream
 
-COMMANDS = ("run", "score", "compare", "parity", "export", "doctor", "list", "bench")
+COMMANDS = ("run", "score", "report", "compare", "parity", "export", "doctor", "list", "bench")
 
 CASES = [
     {
@@ -140,6 +140,9 @@ TASK = ("-t", "tool_calling")
         (("doctor", "-m", "probes"), "bakeoff: --model 'probes' misbehaves on purpose: there is nothing to examine"),
         (("doctor", "--base-url", "http://127.0.0.1:9/v1"), "bakeoff: --base-url and --key-variable say where a model"),
         (("parity", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
+        (("report", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
+        (("report", "--traces", ".", "--out", "mine.jsonl"), "bakeoff: --out mine.jsonl: there is a file of this name"),
+        (("report", "--traces", ".", "--out", "."), "bakeoff: --out .: this folder holds something else than a site"),
         (("compare", "baseline", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("compare", "baseline", "baseline", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, "),
         (("export", "--format", "nope"), "bakeoff: --format 'nope': there are openai, sharegpt, alpaca, otlp, inspect"),

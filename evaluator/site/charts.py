@@ -1,0 +1,360 @@
+"""The plots of the overview, drawn by matplotlib as SVG: the same cells give the same bytes.
+
+Text stays text, and every colour is a variable that the SVG itself sets for light and for dark.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evaluator.discovery import BASELINE
+from evaluator.metrics import Value
+from evaluator.parity import PARTS, Parity
+from evaluator.parity_report import per_call
+from evaluator.scorecard import Cell, count, seconds
+
+_WIDTH = 4.6
+"""Inches of 72 points: small, so that a phone can show a chart whole and its letters stay readable."""
+
+_ROW = 0.27
+_POINTS = 8.8
+
+_COLOURS = {
+    # placeholder that matplotlib draws with: (name, light, dark)
+    "#010101": ("ink", "#1f2328", "#e6e8eb"),
+    "#020202": ("quiet", "#59636e", "#9aa4af"),
+    "#030303": ("line", "#d7dbe0", "#353b44"),
+    "#040404": ("accent", "#0b63b5", "#6cb2ff"),
+    "#050505": ("base", "#59636e", "#9aa4af"),
+    "#110000": ("c1", "#4c78b5", "#6c9bd9"),
+    "#220000": ("c2", "#dd8a2e", "#f0a955"),
+    "#330000": ("c3", "#3f9b8f", "#5cc1b3"),
+    "#440000": ("c4", "#b8475c", "#e8788c"),
+    "#550000": ("c5", "#8a65ad", "#b594d6"),
+    "#660000": ("c6", "#9a8137", "#cdb25f"),
+    "#770000": ("c7", "#6d7f36", "#a3b866"),
+    "#880000": ("c8", "#8b8f94", "#777d85"),
+}
+_NAMED = {name: placeholder for placeholder, (name, _, _) in _COLOURS.items()}
+_SERIES = [_NAMED[f"c{number}"] for number in range(1, 9)]
+
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "bakeoff",
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that the layout is the same everywhere
+    "font.size": _POINTS,
+    "text.color": _NAMED["ink"],
+    "axes.labelcolor": _NAMED["quiet"],
+    "axes.edgecolor": _NAMED["line"],
+    "xtick.color": _NAMED["quiet"],
+    "ytick.color": _NAMED["ink"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "axes.axisbelow": True,
+    "grid.color": _NAMED["line"],
+    "grid.linewidth": 0.6,
+    "ytick.major.size": 0,
+    "xtick.major.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": _POINTS - 0.5,
+    "axes.unicode_minus": True,
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot as an SVG file, and in words what it shows, for those who do not see it."""
+
+    name: str
+    title: str
+    note: str
+    alternative: str
+    svg: str
+
+    @property
+    def size(self) -> tuple[str, str]:
+        """Width and height of the plot, so that a page has room for it before it is there."""
+        found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', self.svg)
+        assert found  # matplotlib always writes one
+        return found[1], found[2]
+
+
+@dataclass(frozen=True)
+class _Bars:
+    """A row of horizontal bars: a label, its parts from left to right, and what is written at its end."""
+
+    label: str
+    parts: tuple[float, ...]
+    written: str
+
+
+def charts(cells: Sequence[Cell], parities: Iterable[Parity], title: Mapping[str, str]) -> list[Chart]:
+    """The plots of the cells of one model and one task, or of all tasks; `parities` are those of the same runs."""
+    compared = list(parities)
+    drawn = [
+        _correctness_against_tokens(cells, title),
+        _wall_time(cells, title),
+        _beyond_the_model(cells, title),
+        _injected(cells, compared, title),
+        _source_lines(cells, title),
+    ]
+    return [chart for chart in drawn if chart is not None]
+
+
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of points (cost, gain) those that none beats: at most the same cost and at least the same gain, and one better.
+
+    By increasing cost; points that are alike come once.
+    """
+    front: list[tuple[float, float]] = []
+    for cost, gain in sorted(set(points), key=lambda point: (point[0], -point[1])):
+        if not front or gain > front[-1][1]:
+            front.append((cost, gain))
+    return front
+
+
+# --- the plots -------------------------------------------------------------------------------
+
+
+def _correctness_against_tokens(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
+    points = [
+        (cell, float(prompt) + float(completion), float(cell.metrics["pass_rate"] or 0))
+        for cell in cells
+        if (prompt := cell.metrics["prompt_tokens_mean"]) is not None
+        and (completion := cell.metrics["completion_tokens_mean"]) is not None
+    ]
+    if not points:
+        return None
+    front = pareto_front((tokens, rate) for _, tokens, rate in points)
+    with mpl.rc_context(_STYLE | {"axes.grid.axis": "both", "ytick.color": _NAMED["quiet"]}):
+        figure, axes = _figure(3.8, left=0.62)
+        lowest, highest = (pick(tokens for _, tokens, _ in points) for pick in (min, max))
+        room = max(highest - lowest, highest * 0.05)
+        axes.set_xlim(lowest - room * 0.15, highest + room * 0.45)
+        top = max(float(cell.metrics["pass_rate_high"] or 0) for cell, _, _ in points)
+        axes.set_ylim(-0.08 * top, 1.25 * top)
+        steps = [*front, (highest + room * 0.45, front[-1][1])]
+        axes.plot(*zip(*steps, strict=True), color=_NAMED["accent"], linewidth=1.1, drawstyle="steps-post", zorder=2)
+        for cell, tokens, rate in points:
+            colour = _NAMED["base"] if cell.framework == BASELINE else _NAMED["c2"]
+            low, high = (float(cell.metrics[name] or 0) for name in ("pass_rate_low", "pass_rate_high"))
+            axes.plot([tokens, tokens], [low, high], color=_NAMED["line"], linewidth=2.2, zorder=1)
+            axes.plot([tokens], [rate], "o", color=colour, markersize=6, zorder=3)
+        _label_points(axes, [(tokens, rate, title[cell.framework]) for cell, tokens, rate in points])
+        axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 1])
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
+        axes.locator_params(axis="x", nbins=6)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.set_xlabel("prompt and completion tokens of a run")
+        axes.set_ylabel("runs that passed")
+        svg = _svg(figure)
+    best = [title[cell.framework] for cell, tokens, rate in points if (tokens, rate) in front]
+    words = (f"{title[cell.framework]} {rate:.0%} at {count(tokens)} tokens" for cell, tokens, rate in points)
+    return Chart(
+        "correctness",
+        "Correctness against cost",
+        "Higher and further left is better. The line is the Pareto front: nothing is both cheaper and more often right "
+        "than what lies on it. Grey bars are 95 % intervals of the pass rate.",
+        f"{'; '.join(words)}. On the Pareto front: {', '.join(best)}.",
+        svg,
+    )
+
+
+def _label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+    """Write each point's name beside it; where something is in the way, above or below, with a line to its point."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    letter, line = (right - left) * 0.0185, (high - low) * 0.056
+    # What is taken: from, to, height.
+    taken = [(tokens - letter / 2, tokens + letter / 2, rate) for tokens, rate, _ in points]
+
+    def places(tokens: float, rate: float, name: str) -> Iterator[tuple[float, float]]:
+        """Where the name may begin, the nearest first."""
+        for number in range(15):
+            for sign in (1, -1) if number else (1,):
+                for start in (tokens + letter, tokens - letter * (len(name) + 1)):
+                    yield start, rate + sign * number * line
+
+    def free(start: float, place: float, name: str) -> bool:
+        end = start + letter * len(name)
+        within = left <= start and end <= right and low + line / 2 <= place <= high - line / 2
+        return within and all(end < other or start > stop or abs(place - at) >= line for other, stop, at in taken)
+
+    for tokens, rate, name in sorted(points, key=lambda point: (-point[1], point[0])):
+        found = (spot for spot in places(tokens, rate, name) if free(*spot, name))
+        start, place = next(found, (tokens + letter, rate))
+        taken.append((start, start + letter * len(name), place))
+        axes.text(start, place, name, fontsize=_POINTS - 1, va="center", zorder=4)
+        if place != rate:
+            nearest = start if start > tokens else start + letter * len(name)
+            axes.plot([tokens, nearest], [rate, place], color=_NAMED["quiet"], linewidth=0.5, zorder=1)
+
+
+def _wall_time(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
+    names = {"model": "model_s_p50", "tools": "tool_s_p50", "gateway": "gateway_s_p50", "overhead": "overhead_s_p50"}
+    rows = [
+        _Bars(
+            title[cell.framework],
+            tuple(_number(cell, name) for name in names.values()),
+            seconds(cell.metrics["wall_s_p50"]),
+        )
+        for cell in cells
+    ]
+    svg = _stacked(rows, list(names), "seconds of a run (medians)")
+    return Chart(
+        "wall-time",
+        "Where the time goes",
+        "Medians of the parts of a run's wall time, and at the end that of the whole.",
+        _in_words(rows, list(names), seconds),
+        svg,
+    )
+
+
+def _beyond_the_model(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
+    names = {"tools": "tool_s_p50", "gateway": "gateway_s_p50", "overhead": "overhead_s_p50"}
+    known = sorted(cells, key=lambda cell: _number(cell, "overhead_s_p50"))
+    rows = [
+        _Bars(
+            title[cell.framework],
+            tuple(1000 * _number(cell, name) for name in names.values()),
+            seconds(cell.metrics["overhead_s_p50"]),
+        )
+        for cell in known
+    ]
+    svg = _stacked(rows, list(names), "milliseconds of a run (medians)", first_colour=1)
+    return Chart(
+        "beyond-the-model",
+        "Time beyond the model, the fastest first",
+        "The same without the model's part. Overhead, written at the end, is the framework's own work.",
+        _in_words(rows, list(names), lambda value: f"{count(value)} ms"),
+        svg,
+    )
+
+
+def _injected(cells: Sequence[Cell], parities: Sequence[Parity], title: Mapping[str, str]) -> Chart | None:
+    known = [cell for cell in cells if cell.metrics["injected_tokens_per_call"] is not None]
+    parts = {cell.framework: _parts_per_call(cell.framework, parities) for cell in known}
+    used = [part for part in PARTS if any(abs(of_call.get(part, 0)) >= 0.05 for of_call in parts.values())]
+    if not used:
+        return None
+    known.sort(key=lambda cell: -_number(cell, "injected_tokens_per_call"))
+    rows = [
+        _Bars(
+            title[cell.framework],
+            tuple(parts[cell.framework].get(part, 0.0) for part in used),
+            per_call(cell.metrics["injected_tokens_per_call"]),
+        )
+        for cell in known
+    ]
+    return Chart(
+        "injected-tokens",
+        "Injected tokens for each call, the most first",
+        "Prompt tokens beyond those of the baseline at the same step, by the part of the request where they lie; left "
+        "of zero a framework sends less. The sum is written at the end.",
+        _in_words(rows, used, per_call),
+        _stacked(rows, used, "tokens of a call"),
+    )
+
+
+def _source_lines(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
+    known = [cell for cell in cells if cell.metrics["source_lines"] is not None]
+    if not known:
+        return None
+    known.sort(key=lambda cell: _number(cell, "source_lines"))
+    rows = [
+        _Bars(title[cell.framework], (_number(cell, "source_lines"),), count(cell.metrics["source_lines"]))
+        for cell in known
+    ]
+    what = "source lines" if known[0].task else "source lines of all tasks"
+    return Chart(
+        "code-size",
+        "Code size, the shortest first",
+        "Lines that hold code, without blank lines, comments and docstrings.",
+        _in_words(rows, ["lines"], count),
+        _stacked(rows, ["lines"], what),
+    )
+
+
+def _parts_per_call(framework: str, parities: Iterable[Parity]) -> dict[str, float]:
+    """The injected tokens of a call by part, over all tasks compared."""
+    own = [one for one in parities if one.framework == framework]
+    calls = sum(one.calls for one in own)
+    return {part: sum(one.parts_per_call.get(part, 0) * one.calls for one in own) / calls for part in PARTS if calls}
+
+
+def _number(cell: Cell, metric: str) -> float:
+    return float(cell.metrics[metric] or 0)
+
+
+# --- drawing ---------------------------------------------------------------------------------
+
+
+def _stacked(rows: Sequence[_Bars], names: Sequence[str], unit: str, first_colour: int = 0) -> str:
+    """Horizontal bars, one for each row from top to bottom; parts below zero go to the left."""
+    with mpl.rc_context(_STYLE):
+        legend = len(names) > 1
+        lines = -(-len(names) // 3) if legend else 0
+        figure, axes = _figure(len(rows) * _ROW + 0.5 + 0.2 * lines, left=1.86, top=0.08 + 0.2 * lines)
+        places = range(len(rows))
+        right, left = [0.0] * len(rows), [0.0] * len(rows)
+        for number, name in enumerate(names):
+            widths = [row.parts[number] for row in rows]
+            starts = [right[i] if width >= 0 else left[i] for i, width in enumerate(widths)]
+            colour = _SERIES[(number + first_colour) % len(_SERIES)]
+            axes.barh(places, widths, left=starts, height=0.62, color=colour, label=name)
+            right = [right[i] + max(width, 0) for i, width in enumerate(widths)]
+            left = [left[i] + min(width, 0) for i, width in enumerate(widths)]
+        span = max(right) - min(left) or 1.0
+        for place, row in enumerate(rows):
+            axes.text(right[place] + span * 0.015, place, row.written, va="center", fontsize=_POINTS - 0.5)
+        axes.set_xlim(min(left) - (span * 0.02 if min(left) < 0 else 0), max(right) + span * 0.17)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(places, [row.label for row in rows])
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}".replace("-", "−"))
+        axes.locator_params(axis="x", nbins=5)
+        axes.set_xlabel(unit)
+        if min(left) < 0:
+            axes.axvline(0, color=_NAMED["quiet"], linewidth=0.8)
+        if legend:
+            figure.legend(loc="upper left", ncols=3, handlelength=0.9, handleheight=0.9, columnspacing=1.2)
+        return _svg(figure)
+
+
+def _figure(height: float, *, left: float, top: float = 0.1) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, its margins in inches."""
+    figure = Figure(figsize=(_WIDTH, height))
+    bottom, right = 0.42, 0.2
+    area = (left / _WIDTH, bottom / height, (_WIDTH - left - right) / _WIDTH, (height - bottom - top) / height)
+    return figure, figure.add_axes(area)
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as SVG with variables for its colours; nothing in it says when or by what it was made."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for placeholder, (name, _, _) in _COLOURS.items():
+        svg = svg.replace(placeholder, f"var(--{name})")
+    svg = svg.replace("'DejaVu Sans'", "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif")
+    light, dark = ("".join(f"--{colour[0]}:{colour[theme]};" for colour in _COLOURS.values()) for theme in (1, 2))
+    style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + style, svg, count=1)
+
+
+def _in_words(rows: Sequence[_Bars], names: Sequence[str], show: Callable[[Value], str]) -> str:
+    if len(names) == 1:
+        return "; ".join(f"{row.label} {row.written}" for row in rows)
+    return "; ".join(
+        f"{row.label}: " + ", ".join(f"{name} {show(part)}" for name, part in zip(names, row.parts, strict=True))
+        for row in rows
+    )

@@ -1,0 +1,47 @@
+"""What the page `Method` says: every metric, how the numbers behind them are made, and where the runs were recorded."""
+
+import inspect
+from typing import Any
+
+from markupsafe import Markup
+
+from evaluator import code_size, metrics, parity, statistics
+from evaluator.scorecard import Scorecard
+from evaluator.scorecard.content import SETUP_FIELDS
+from evaluator.site.render import documentation
+
+_EXPLAINED = {
+    "Pass rate and its interval": statistics.pass_rate_interval,
+    "Where every case has the same rate": statistics.wilson_interval,
+    "Percentiles": statistics.percentile,
+    "The parts of wall time": metrics.split_wall_time,
+    "Source lines": code_size.source_lines,
+    "Injected tokens, and what differs on the wire": parity,
+}
+"""What needs more than a line: the functions and modules that do it say how, in their own documentation."""
+
+_WORDS = {None: "unknown", True: "yes", False: "no"}
+
+
+def data(card: Scorecard) -> dict[str, Any]:
+    """What the template needs."""
+    return {"metrics": metrics.METRICS, "explained": _explained(), "environments": _environments(card)}
+
+
+def _explained() -> dict[str, Markup]:
+    return {title: documentation(inspect.getdoc(what) or "") for title, what in _EXPLAINED.items()}
+
+
+def _environments(card: Scorecard) -> dict[str, dict[str, str]]:
+    """For each model what its runs were recorded on: every value that occurs."""
+    return {
+        model: {
+            **{label: ", ".join(map(_said, setup[name])) for name, label in SETUP_FIELDS.items()},
+            "dates": " to ".join(dict.fromkeys((setup["dates"][0], setup["dates"][-1]))),
+        }
+        for model, setup in card.setups.items()
+    }
+
+
+def _said(value: Any) -> str:
+    return _WORDS[value] if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,154 @@
+"""What the overview says: the matrix, and in words what a newcomer wants to know first."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from evaluator.discovery import BASELINE
+from evaluator.metrics import Value
+from evaluator.models import SCRIPTED
+from evaluator.parity_report import per_call
+from evaluator.scorecard import Cell, Scorecard, count, seconds
+from evaluator.site.charts import Chart
+from evaluator.site.render import slug
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the matrix: the metric that it shows and sorts by, and which end comes first."""
+
+    title: str
+    metric: str
+    show: Callable[[Value], str]
+    lowest_first: bool = True
+
+
+COLUMNS = (
+    Column("wall p50", "wall_s_p50", seconds),
+    Column("overhead p50", "overhead_s_p50", seconds),
+    Column("injected / call", "injected_tokens_per_call", per_call),
+    Column("prompt tokens", "prompt_tokens_mean", count),
+    Column("completion tokens", "completion_tokens_mean", count),
+    Column("model calls", "model_calls_mean", count),
+    Column("source lines", "source_lines", count),
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One model and task (None for all tasks), the cells of both, and what they say in words."""
+
+    model: str
+    task: str | None
+    cells: tuple[Cell, ...]
+    statements: tuple["Statement", ...]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A question that a newcomer has, the answer in a few words, and what it rests on."""
+
+    question: str
+    answer: str
+    because: str
+
+
+def chart_file(selection: Selection, chart: Chart) -> str:
+    """Where a plot lies, as a path below the site."""
+    return f"charts/{slug(selection.model)}/{slug(selection.task) if selection.task else 'all'}/{chart.name}.svg"
+
+
+def selections(card: Scorecard) -> list[Selection]:
+    """Every model with each of its tasks, all tasks first. A real model comes before the scripted one."""
+    found = []
+    for model in sorted(card.models, key=lambda name: (name == SCRIPTED, name)):
+        of_model = [cell for cell in card.cells if cell.model == model]
+        for task in (None, *dict.fromkeys(cell.task for cell in of_model)):
+            cells = tuple(cell for cell in (*card.totals, *of_model) if (cell.model, cell.task) == (model, task))
+            found.append(Selection(model, task, cells, tuple(statements(cells, titles(card)))))
+    return found
+
+
+def titles(card: Scorecard) -> dict[str, str]:
+    """What each framework is called."""
+    return {name: notes.title for name, notes in card.frameworks.items()}
+
+
+def statements(cells: Sequence[Cell], title: Mapping[str, str]) -> list[Statement]:
+    """What the cells of one model and task say of tokens, time and correctness."""
+    frameworks = [cell for cell in cells if cell.framework != BASELINE]
+    return [
+        *_most_tokens(frameworks, title),
+        *_fastest(cells, frameworks, title),
+        *_correctness(cells, title),
+    ]
+
+
+def _most_tokens(frameworks: Sequence[Cell], title: Mapping[str, str]) -> list[Statement]:
+    known = _sorted(frameworks, "injected_tokens_per_call")
+    if not known:
+        return []
+    most, least = known[-1], known[0]
+    because = f"prompt tokens in every model call, beyond what the same step takes without a framework; n = {_n(most)}."
+    if most is not least:
+        because += f" The least: {title[least.framework]}, {per_call(least.metrics['injected_tokens_per_call'])}."
+    more = per_call(most.metrics["injected_tokens_per_call"])
+    return [Statement("Which framework adds the most tokens?", f"{title[most.framework]}, {more} a call", because)]
+
+
+def _fastest(cells: Sequence[Cell], frameworks: Sequence[Cell], title: Mapping[str, str]) -> list[Statement]:
+    known = _sorted(frameworks, "overhead_s_p50")
+    if not known:
+        return []
+    best, worst = known[0], known[-1]
+    because = f"median time of a run that is not the model's, the tools' or the gateway's; n = {_n(best)}."
+    if best is not worst:
+        because += f" The slowest: {title[worst.framework]}, {seconds(worst.metrics['overhead_s_p50'])}."
+    for cell in cells:
+        if cell.framework == BASELINE:
+            because += f" Without a framework: {seconds(cell.metrics['overhead_s_p50'])}."
+    answer = f"{title[best.framework]}, {seconds(best.metrics['overhead_s_p50'])}"
+    return [Statement("Which is fastest beyond the model?", answer, because)]
+
+
+def _correctness(cells: Sequence[Cell], title: Mapping[str, str]) -> list[Statement]:
+    question = "Do the differences in correctness mean anything?"
+    if not cells:
+        return []
+    cases = sorted({int(cell.metrics["cases"] or 0) for cell in cells})
+    over = f"{cases[0]} cases" if len(cases) == 1 else f"{cases[0]} to {cases[-1]} cases"
+    if cells[0].model == SCRIPTED:
+        passed, runs = (sum(int(cell.metrics[name] or 0) for cell in cells) for name in ("passed", "runs"))
+        because = (
+            "The scripted model plays each case perfectly from what it is sent: it shows whether an implementation "
+            "carries everything through, and says nothing about how a real model copes."
+        )
+        return [Statement(question, f"There is nothing to compare: {passed} of {runs} runs pass", because)]
+    apart = [(one, other) for one, other in combinations(_sorted(cells, "pass_rate"), 2) if _apart(one, other)]
+    if not apart:
+        because = (
+            f"Every 95 % interval overlaps every other, over {over}: the differences may as well be chance. "
+            "That is no proof that the frameworks are equal; more cases or trials could still tell them apart."
+        )
+        return [Statement(question, "No, these cases cannot tell the frameworks apart", because)]
+    pairs = [f"{title[better.framework]} above {title[worse.framework]}" for worse, better in reversed(apart)]
+    shown = "; ".join(pairs[:3]) + (f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else "")
+    because = (
+        f"Pairs whose 95 % intervals do not overlap, over {over}: {shown}. All other pairs overlap, and may differ by "
+        "chance. With many pairs compared, one may be apart by chance, too."
+    )
+    total = len(cells) * (len(cells) - 1) // 2
+    return [Statement(question, f"Perhaps, for {len(apart)} of {total} pairs of frameworks", because)]
+
+
+def _apart(worse: Cell, better: Cell) -> bool:
+    return (worse.metrics["pass_rate_high"] or 0) < (better.metrics["pass_rate_low"] or 0)
+
+
+def _sorted(cells: Sequence[Cell], metric: str) -> list[Cell]:
+    """The cells that have the metric, the lowest first."""
+    return sorted((cell for cell in cells if cell.metrics[metric] is not None), key=lambda c: c.metrics[metric] or 0)
+
+
+def _n(cell: Cell) -> str:
+    return f"{cell.metrics['runs']} runs"

@@ -1,0 +1,113 @@
+"""Turns data into pages: the template engine, text that is safe to look at, links, and file names."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from evaluator.parity_report import per_call
+from evaluator.scorecard import count, seconds
+from evaluator.trace import Key
+
+_LONGEST_NAME = 100
+_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn"}
+"""Unicode categories of what a reader would not see, or what would reorder the text around it."""
+
+_KEPT = "\n\t\u200c\u200d"
+"""Line breaks and tabs, and the joiners that scripts and emoji need."""
+
+
+def visible(text: str) -> str:
+    """Untrusted text with every control character spelled out: `⟨U+202E⟩` in place of one that turns text around."""
+    return "".join(
+        character
+        if character in _KEPT or unicodedata.category(character) not in _INVISIBLE
+        else f"⟨U+{ord(character):04X}⟩"
+        for character in text.replace("\r\n", "\n")
+    )
+
+
+def slug(text: str) -> str:
+    """A name for a file or folder that no text can lead out of its folder with, and no two texts share.
+
+    Letters, digits, `-`, `_` and dots within stay, a slash becomes `+`, and all else its code in hex between `~`.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]|^\.", lambda match: _spelled(match[0]), text) or "~"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _spelled(character: str) -> str:
+    return "+" if character == "/" else f"~{ord(character):x}~"
+
+
+def run_page(key: Key) -> str:
+    """The page of a run, as a path below the site."""
+    return f"runs/{slug(key.model)}/{slug(key.framework)}/{slug(key.task)}/{slug(key.case)}.{key.trial}.html"
+
+
+def case_page(model: str, task: str, case: str) -> str:
+    """The page that has one case across frameworks, as a path below the site."""
+    return f"cases/{slug(model)}/{slug(task)}/{slug(case)}.html"
+
+
+def highlighted(source: str) -> list[Markup]:
+    """Python source as HTML, line by line, with Pygments' short class names."""
+    code = highlight(source, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True))
+    return [Markup(line) for line in code.split("\n")]
+
+
+def documentation(text: str) -> Markup:
+    """A docstring of ours, which is Markdown, as HTML."""
+    return Markup(MarkdownIt("commonmark", {"html": False}).render(text))
+
+
+@pass_context
+def _to(context: Context, path: str) -> str:
+    """The link from the page that is being made to another file of the site."""
+    return "../" * str(context["page"]).count("/") + path
+
+
+def environment() -> Environment:
+    """The template engine: everything is escaped, and a name that is missing is an error."""
+    env = Environment(
+        loader=PackageLoader("evaluator.site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    env.filters.update(visible=visible, seconds=seconds, count=count, per_call=per_call)
+    env.globals.update(to=_to, run_page=run_page, case_page=case_page)
+    return env
+
+
+class Pages:
+    """Writes pages and files below a folder. Every template knows what is `shared`."""
+
+    def __init__(self, folder: Path, shared: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._env = environment()
+        self._env.globals.update(shared)
+
+    def add(self, page: str, template: str, data: Mapping[str, Any]) -> None:
+        """Write the page at the path `page`."""
+        self.write(page, self._env.get_template(template).render(page=page, **data))
+
+    def write(self, path: str, content: str) -> None:
+        """Write a file of text."""
+        file = self._folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8", newline="\n")

@@ -1,0 +1,391 @@
+"""What the pages of runs show: every call in its order, the conversation as sent, and where text was added to it."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+import orjson
+
+from evaluator.discovery import Task, baseline_first
+from evaluator.gateway import assembled_message
+from evaluator.metrics import GradedRun
+from evaluator.models import SCRIPTED
+from evaluator.parity import Comparison, Difference, Observation, TaskSpec, task_spec
+from evaluator.tokens import text_of
+from evaluator.tool_schemas import collapsed
+from evaluator.trace import Key, ModelCall, Trace, TracedToolCall
+
+Kind = Literal["spec", "added", "said"]
+"""Of a stretch of text: from the task's spec, added by the framework, or said by model and tools."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of text of one kind."""
+
+    text: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Event:
+    """A call on the timeline. `number` counts the calls of a run from 1; times in seconds since its start."""
+
+    number: int
+    lane: Literal["model", "embeddings", "tools"]
+    label: str
+    start_s: float
+    end_s: float
+    failed: bool
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What is kept of a run while the others are read. `question` and `expected` are the case's."""
+
+    run: GradedRun
+    observation: Observation | None
+    framework_version: str
+    question: str
+    expected: str
+    answer: str
+    error: str | None
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class AskedCall:
+    """A tool call that the model asked for, as it was written."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of a request, numbered over the run by its first sending."""
+
+    number: int
+    role: str
+    spans: tuple[Span, ...]
+    asked: tuple[AskedCall, ...]
+    first_line: str
+    new: bool
+
+    @property
+    def added(self) -> bool:
+        """Whether the framework added to it."""
+        return any(span.kind == "added" for span in self.spans)
+
+
+@dataclass(frozen=True)
+class OfferedTool:
+    """A tool as it was offered. `whose` tells where it comes from."""
+
+    name: str
+    whose: Literal["task", "handoff", "framework"]
+    description: tuple[Span, ...]
+    schema: str
+
+
+@dataclass(frozen=True)
+class ChatCall:
+    """One chat call: what was sent, what came back, and what differs from the task's spec."""
+
+    event: Event
+    call: ModelCall
+    agent: str | None
+    parameters: str
+    messages: tuple[Message, ...]
+    tools: tuple[OfferedTool, ...]
+    tools_as_in: int | None
+    reply: str
+    asked: tuple[AskedCall, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class EmbeddingCall:
+    """One call that embeds texts."""
+
+    event: Event
+    call: ModelCall
+    what: str
+
+
+@dataclass(frozen=True)
+class ToolRun:
+    """One call of a tool's Python function."""
+
+    event: Event
+    call: TracedToolCall
+    arguments: str
+    result: str
+
+
+Step = ChatCall | EmbeddingCall | ToolRun
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run, as its page shows it."""
+
+    trace: Trace
+    summary: RunSummary
+    comparison: Comparison | None
+    steps: tuple[Step, ...]
+
+
+def summarise(trace: Trace, run: GradedRun, observation: Observation | None) -> RunSummary:
+    """What the pages over several runs need of one."""
+    return RunSummary(
+        run=run,
+        observation=observation,
+        framework_version=trace.setup.framework_version,
+        question=str(trace.case.get("question", "")),
+        expected=str(trace.case.get("answer", "")),
+        answer=trace.outcome.answer,
+        error=trace.outcome.error,
+        events=tuple(event for event, _ in _events(trace)),
+    )
+
+
+def _events(trace: Trace) -> list[tuple[Event, ModelCall | TracedToolCall]]:
+    """All calls of a run in the order of their start."""
+    calls: list[ModelCall | TracedToolCall] = [*trace.model_calls, *trace.tool_calls]
+    calls.sort(key=lambda call: (call.start_s, call.end_s))
+    return [(_event(number, call), call) for number, call in enumerate(calls, start=1)]
+
+
+def _event(number: int, call: ModelCall | TracedToolCall) -> Event:
+    if isinstance(call, TracedToolCall):
+        return Event(number, "tools", call.name, call.start_s, call.end_s, call.error is not None)
+    failed = call.error is not None or call.status >= 400
+    if call.operation == "embeddings":
+        return Event(number, "embeddings", "embeddings", call.start_s, call.end_s, failed)
+    asked = ", ".join(one.name for one in _asked(_reply(call)))
+    return Event(number, "model", asked or ("no answer" if failed else "answer"), call.start_s, call.end_s, failed)
+
+
+def view(trace: Trace, task: Task, summary: RunSummary, comparison: Comparison | None) -> RunView:
+    """Everything that the page of a run shows. `trace` must be one that could be graded."""
+    reader = _Reader(task_spec(task, trace.case), summary.observation)
+    return RunView(trace, summary, comparison, tuple(reader.step(event, call) for event, call in _events(trace)))
+
+
+class _Reader:
+    """Reads a run's calls in their order, and knows what was sent and said before."""
+
+    def __init__(self, spec: TaskSpec, observation: Observation | None) -> None:
+        self._spec = spec
+        self._observed = iter(observation.steps if observation else ())
+        tools = [tool for agent in spec.agents for tool in agent.tools.values()]
+        texts = [spec.question, *(agent.instructions for agent in spec.agents), *spec.passages.values()]
+        self._known = _pattern([*texts, *(tool.description for tool in tools)])
+        self._own_tools = {tool.name for tool in tools}
+        self._said: set[str] = set()
+        self._messages: dict[bytes, int] = {}
+        self._tools: dict[bytes, int] = {}
+
+    def step(self, event: Event, call: ModelCall | TracedToolCall) -> Step:
+        if isinstance(call, TracedToolCall):
+            result = call.error if call.error is not None else indented(call.result)
+            return ToolRun(event, call, indented(call.arguments), result)
+        if call.operation == "embeddings":
+            return EmbeddingCall(event, call, _embedded(call.request))
+        return self._chat(event, call)
+
+    def _chat(self, event: Event, call: ModelCall) -> ChatCall:
+        # The observation has a step for each answered chat call, in the order of their start.
+        step = next(self._observed, None) if call.status < 400 and not call.error else None
+        request = call.request if isinstance(call.request, dict) else {"body": call.request}
+        messages = tuple(self._message(message) for message in _list(request.get("messages")))
+        tools = _list(request.get("tools"))
+        packed = _packed(tools)
+        as_in = self._tools.setdefault(packed, event.number)
+        reply = _reply(call)
+        self._said.add(collapsed(text_of(reply.get("content"))))
+        return ChatCall(
+            event=event,
+            call=call,
+            agent=step.agent if step and len(self._spec.agents) > 1 else None,
+            parameters=indented({name: value for name, value in request.items() if name not in ("messages", "tools")}),
+            messages=messages,
+            tools=tuple(self._tool(tool) for tool in tools),
+            tools_as_in=as_in if as_in != event.number else None,
+            reply=_body(call, reply),
+            asked=_asked(reply),
+            differences=step.differences if step else (),
+        )
+
+    def _message(self, message: Any) -> Message:
+        packed = _packed(message)
+        new = packed not in self._messages
+        number = self._messages.setdefault(packed, len(self._messages) + 1)
+        fields = message if isinstance(message, dict) else {"content": indented(message)}
+        role, text = str(fields.get("role", "")), text_of(fields.get("content"))
+        return Message(
+            number=number,
+            role=role,
+            spans=self._spans(role, text),
+            asked=_asked(fields),
+            first_line=" ".join(text.split())[:80] or ", ".join(call.name for call in _asked(fields)),
+            new=new,
+        )
+
+    def _spans(self, role: str, text: str) -> tuple[Span, ...]:
+        if role == "assistant":
+            return (Span(text, "said" if collapsed(text) in self._said else "added"),) if text else ()
+        spans = split(text, self._known)
+        # A tool's result is the tool's own word, unless documents can be told from what was put around them.
+        if role == "tool" and not (self._spec.passages and any(span.kind == "spec" for span in spans)):
+            return (Span(text, "said"),)
+        return spans
+
+    def _tool(self, tool: Any) -> OfferedTool:
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if not isinstance(function, dict):
+            return OfferedTool("", "framework", (), indented(tool))
+        name, description = str(function.get("name", "")), function.get("description")
+        whose: Literal["task", "handoff", "framework"] = "framework"
+        if name in self._own_tools:
+            whose = "task"
+        elif self._spec.is_handoff(name):
+            whose = "handoff"
+        spans = split(description, self._known) if isinstance(description, str) else ()
+        rest = {key: value for key, value in function.items() if key not in ("name", "description")}
+        return OfferedTool(name, whose, spans, indented(rest))
+
+
+def _pattern(texts: Iterable[str]) -> re.Pattern[str]:
+    """Finds any of the texts, however their blanks are set; the longest first."""
+    wanted = sorted({text.strip() for text in texts if text.strip()}, key=lambda text: (-len(text), text))
+    return re.compile("|".join(r"\s+".join(map(re.escape, text.split())) for text in wanted) or r"(?!)")
+
+
+def split(text: str, known: re.Pattern[str]) -> tuple[Span, ...]:
+    """`text` cut into what is `known` from the task's spec, and what was added; blanks belong to what they follow."""
+    spans: list[Span] = []
+    reached = 0
+    for match in known.finditer(text):
+        spans += _between(text[reached : match.start()])
+        spans.append(Span(match[0], "spec"))
+        reached = match.end()
+    return (*spans, *_between(text[reached:]))
+
+
+def _between(text: str) -> list[Span]:
+    if not text:
+        return []
+    return [Span(text, "added" if text.strip() else "spec")]
+
+
+def _reply(call: ModelCall) -> dict[str, Any]:
+    try:
+        return assembled_message(call.response)
+    except (AttributeError, LookupError, TypeError):
+        return {}
+
+
+def _body(call: ModelCall, reply: dict[str, Any]) -> str:
+    """The text of a reply; of one that is no chat completion, whatever came."""
+    return text_of(reply.get("content")) if reply or call.response is None else indented(call.response)
+
+
+def _asked(message: dict[str, Any]) -> tuple[AskedCall, ...]:
+    calls = []
+    for call in _list(message.get("tool_calls")):
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            arguments = function.get("arguments")
+            written = arguments if isinstance(arguments, str) else indented(arguments)
+            calls.append(AskedCall(str(function.get("name", "")), written))
+    return tuple(calls)
+
+
+def _embedded(request: Any) -> str:
+    """What was to be embedded; the gateway records many texts as their count."""
+    texts = request.get("input") if isinstance(request, dict) else None
+    if isinstance(texts, dict) and isinstance(texts.get("count"), int):
+        return f"{texts['count']} texts"
+    return texts if isinstance(texts, str) else "\n".join(map(str, _list(texts)))
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _packed(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def indented(value: Any) -> str:
+    """Recorded data for people: text as it is, all else as indented JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+# --- many runs -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One case, and its runs for each framework, by trial; a framework without one has none."""
+
+    case: str
+    question: str
+    runs: dict[str, tuple[Key, ...]]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All runs of one model on one task: cases from top to bottom, frameworks from left to right."""
+
+    model: str
+    task: str
+    frameworks: tuple[str, ...]
+    rows: tuple[GridRow, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run stands: the runs that a reader goes on to."""
+
+    key: Key
+    others: tuple[Key, ...]
+    trials: tuple[Key, ...]
+    previous_case: Key | None
+    next_case: Key | None
+
+
+def grids(summaries: Mapping[Key, RunSummary], tasks: Sequence[str]) -> list[Grid]:
+    """The runs by model and task; a real model comes before the scripted one, the baseline before the frameworks."""
+    by_grid: dict[tuple[str, str], list[Key]] = defaultdict(list)
+    for key in sorted(summaries, key=lambda key: (key.case, key.trial)):
+        by_grid[key.model, key.task].append(key)
+    found = []
+    for model, task in sorted(by_grid, key=lambda pair: (pair[0] == SCRIPTED, pair[0], tasks.index(pair[1]))):
+        keys = by_grid[model, task]
+        frameworks = tuple(sorted({key.framework for key in keys}, key=baseline_first))
+        rows = []
+        for case, group in groupby(keys, key=lambda key: key.case):
+            of_case = list(group)
+            by_framework = {name: tuple(key for key in of_case if key.framework == name) for name in frameworks}
+            rows.append(GridRow(case, summaries[of_case[0]].question, by_framework))
+        found.append(Grid(model, task, frameworks, tuple(rows)))
+    return found
+
+
+def places(grid: Grid) -> Iterator[Place]:
+    """The place of each run of a grid."""
+    for name in grid.frameworks:
+        of_framework = [row for row in grid.rows if row.runs[name]]
+        for number, row in enumerate(of_framework):
+            before = of_framework[number - 1].runs[name][0] if number else None
+            after = of_framework[number + 1].runs[name][0] if number + 1 < len(of_framework) else None
+            firsts = tuple(keys[0] for keys in row.runs.values() if keys)
+            for key in row.runs[name]:
+                yield Place(key, firsts, row.runs[name], before, after)
