@@ -89,7 +89,7 @@ def _most_tokens(frameworks: Sequence[Cell], title: Mapping[str, str]) -> list[S
     if not known:
         return []
     most, least = known[-1], known[0]
-    because = f"prompt tokens in every model call, beyond what the same step takes without a framework; n = {_n(most)}."
+    because = f"Prompt tokens in every model call, beyond what the same step takes without a framework; n = {_n(most)}."
     if most is not least:
         because += f" The least: {title[least.framework]}, {per_call(least.metrics['injected_tokens_per_call'])}."
     more = per_call(most.metrics["injected_tokens_per_call"])
@@ -101,7 +101,7 @@ def _fastest(cells: Sequence[Cell], frameworks: Sequence[Cell], title: Mapping[s
     if not known:
         return []
     best, worst = known[0], known[-1]
-    because = f"median time of a run that is not the model's, the tools' or the gateway's; n = {_n(best)}."
+    because = f"Median time of a run that is not the model's, the tools' or the gateway's; n = {_n(best)}."
     if best is not worst:
         because += f" The slowest: {title[worst.framework]}, {seconds(worst.metrics['overhead_s_p50'])}."
     for cell in cells:

@@ -15,7 +15,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from evaluator.parity_report import per_call
+from evaluator.parity_report import parts_in_words, per_call
 from evaluator.scorecard import count, seconds
 from evaluator.trace import Key
 
@@ -90,7 +90,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     env.filters.update(visible=visible, seconds=seconds, count=count, per_call=per_call)
-    env.globals.update(to=_to, run_page=run_page, case_page=case_page)
+    env.globals.update(to=_to, run_page=run_page, case_page=case_page, parts_in_words=parts_in_words)
     return env
 
 

@@ -1,0 +1,85 @@
+"""A site of a few committed traces and of a hostile one, and what goes wrong on its pages."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from evaluator.site.render import run_page
+from evaluator.trace import Key, Trace, read_trace
+
+TAGS = "</pre></script><script>window.pwned = true</script><img src=x onerror='window.pwned = true'>"
+UNSEEN = "turned \u202e round, \x00 null, \x1b[31m red, \ufffe no character, lone \\ud800"
+HOSTILE = f"{TAGS} {UNSEEN} 🧨 {{{{ 7 * 7 }}}} {{% raw %}}"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the site is, and the pages of one ordinary run and of the hostile one."""
+
+    folder: Path
+    traces: Path
+    run: Key
+    hostile: Key
+
+    def url(self, page: str) -> str:
+        """The address of a page, which may have a hash."""
+        path, hash_, rest = page.partition("#")
+        return (self.folder / path).as_uri() + hash_ + rest
+
+
+@dataclass
+class Watched:
+    """A page, and whatever went wrong on it."""
+
+    page: Page
+    complaints: list[str]
+
+
+def hostile_trace(folder: Path) -> Trace:
+    """A run in which model, tools and framework all say what would harm a careless page."""
+    trace = read_trace(sorted(folder.glob("*.json"))[0])
+    assert isinstance(trace, Trace)
+    call = trace.model_calls[0]
+    message = {"role": "assistant", "content": HOSTILE, "tool_calls": [asked(HOSTILE)]}
+    request = {
+        **call.request,
+        "messages": [
+            *call.request["messages"],
+            {"role": "user", "content": f"added {TAGS}"},
+            {"role": HOSTILE, "content": 1},
+        ],
+        "tools": [*call.request["tools"], {"type": "function", "function": {"name": HOSTILE, "description": HOSTILE}}],
+    }
+    bad_call = call.model_copy(update={"request": request, "response": {"choices": [{"message": message}]}})
+    failed = call.model_copy(update={"status": 500, "error": HOSTILE, "response": HOSTILE})
+    tool = trace.tool_calls[0].model_copy(
+        update={"name": HOSTILE, "agent": HOSTILE, "arguments": {HOSTILE: HOSTILE}, "result": HOSTILE, "error": HOSTILE}
+    )
+    return trace.model_copy(
+        update={
+            "key": trace.key.model_copy(update={"model": "no/../<b>:model"}),
+            "case": {**trace.case, "question": HOSTILE, "answer": HOSTILE},
+            "model_calls": [bad_call, failed],
+            "tool_calls": [tool],
+            "outcome": trace.outcome.model_copy(update={"answer": HOSTILE, "ended": "error", "error": HOSTILE}),
+        }
+    )
+
+
+def asked(text: str) -> dict[str, object]:
+    return {"id": text, "type": "function", "function": {"name": text, "arguments": text}}
+
+
+def pages(site: Site) -> dict[str, str]:
+    """A page of every kind."""
+    case = next((site.folder / "cases" / "local").rglob("*.html")).relative_to(site.folder).as_posix()
+    return {
+        "overview": "index.html",
+        "compare": "compare.html",
+        "runs": "runs.html",
+        "run": run_page(site.run),
+        "case": case,
+        "method": "method.html",
+        "hostile": run_page(site.hostile),
+    }
