@@ -37,9 +37,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return Site(folder / "site", traces, run, hostile.key)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Without one the tests are skipped, unless `BAKEOFF_REQUIRE_BROWSER` is set."""
+    """Debian's Chromium. Without one the tests are skipped, unless `BAKEOFF_REQUIRE_BROWSER` is set.
+
+    Closed after its module: while it is open, no other test of this process can run an event loop.
+    """
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if executable is None:
         message = "there is no Chromium: install it with `apt-get install chromium`"
