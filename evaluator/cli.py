@@ -29,6 +29,8 @@ from evaluator import (
     models,
     parity_report,
     probes,
+    ranking,
+    ranking_report,
     replays,
     runner,
     scorecard,
@@ -69,7 +71,7 @@ class Stopped(Exception):
 _MISTAKES = (
     *(UsageMistake, models.ModelError, endpoints.EndpointError, CasesError, MetadataError, ProvisionError),
     *(WeightsError, runner.TracesError, side_by_side.ImplementationError, ExportError, replays.RecordingsError),
-    site_output.OutError,
+    *(site_output.OutError, ranking.WeightsMistake),
 )
 
 
@@ -353,15 +355,41 @@ async def _run(plans: Sequence[_Plan], traces: Path, rerun: bool) -> None:
 
     bakeoff score                          rebuild SCORECARD.md from the committed traces
 
-    bakeoff score --traces .bakeoff/traces --out /tmp/mine      a scorecard of your own runs"""
+    bakeoff score --traces .bakeoff/traces --out /tmp/mine      a scorecard of your own runs
+
+    bakeoff score --weights correctness=3,cost=1                a ranking in which correctness counts three times
+
+    bakeoff score --weights latency=2,code --json"""
 )
 def score(
     traces: TracesOption = ROOT / "traces",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the scorecard goes.")] = ROOT,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=WEIGHT,…",
+            help=f"Rank the frameworks instead, by your weights of {', '.join(ranking.CRITERIA)}.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The ranking, for programs.")] = False,
 ) -> None:
-    """Compute scorecard.json and SCORECARD.md from traces. The same traces give the same bytes."""
+    """Compute scorecard.json and SCORECARD.md from traces. The same traces give the same bytes.
+
+    There is no overall number by default. With --weights a ranking is printed, and nothing is written.
+    """
+    chosen_weights = None if weights is None else ranking.read_weights(weights)
+    if as_json and chosen_weights is None:
+        raise UsageMistake("--json is for the ranking, which needs --weights; all else is in scorecard.json")
     if not traces.is_dir():
         raise UsageMistake(f"--traces {traces}: there is no such folder")
+    if chosen_weights is not None:
+        card = scorecard.build(traces)
+        found = ranking.rankings(card, chosen_weights)
+        if as_json:
+            console.print_json(data=ranking_report.as_data(found, chosen_weights))
+        else:
+            ranking_report.print_rankings(console, card, found, chosen_weights)
+        return
     out.mkdir(parents=True, exist_ok=True)
     card = scorecard.score(traces, out)
     scorecard.print_scorecard(console, card, _shown(out / scorecard.MARKDOWN_NAME))

@@ -61,7 +61,7 @@ def compare_models(runs: Iterable[GradedRun]) -> ModelComparison | None:
     if len(models) < 2:
         return None
     asked = {one: set.intersection(*(set(cells.get((model, one), ())) for model in models)) for one in ran}
-    frameworks, cases = _largest_grid(asked)
+    frameworks, cases = largest_grid(asked)
     if not cases:
         return None
     grid = [[cells[model, framework] for framework in frameworks] for model in models]
@@ -82,8 +82,8 @@ def compare_models(runs: Iterable[GradedRun]) -> ModelComparison | None:
     )
 
 
-def _largest_grid(asked: Mapping[str, set[_CaseName]]) -> tuple[list[str], list[_CaseName]]:
-    """The frameworks and cases of the largest full grid; `asked` has for each framework the cases of all models.
+def largest_grid(asked: Mapping[str, set[_CaseName]]) -> tuple[list[str], list[_CaseName]]:
+    """The frameworks and cases of the largest full grid; `asked` has the cases that count for each framework.
 
     So a framework that was run on a few cases only does not take the others' cases away. Of grids as
     large as one another it is the one with the most cases. What came out of the runs plays no part.

@@ -131,6 +131,7 @@ def build(
             *parity_notes,
             *_changed_since(cells, sorted_keys, frameworks, tasks),
         ),
+        runs=tuple(all_runs),
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from evaluator.metrics import Value
+from evaluator.metrics import GradedRun, Value
 from evaluator.model_comparison import ModelComparison
 from evaluator.parity import Parity
 from evaluator.probes import Behaviour
@@ -103,6 +103,7 @@ class Scorecard:
     differs on the wire, for each cell that could be compared, in the order of the cells. `behaviours`
     has what the frameworks did when probed. `setups` has for each model the values of every set-up
     field that occurs in its traces. `price_list` says where the costs come from, if there are any.
+    `runs` are those that the cells are computed from.
     """
 
     cells: tuple[Cell, ...]
@@ -116,6 +117,7 @@ class Scorecard:
     frameworks: dict[str, FrameworkNotes]
     price_list: str | None
     notes: tuple[str, ...]
+    runs: tuple[GradedRun, ...]
 
     @property
     def models(self) -> list[str]:
