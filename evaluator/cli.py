@@ -42,7 +42,9 @@ from evaluator.environments import ProvisionError, provision
 from evaluator.export import training
 from evaluator.export.runs import ExportError, Report, graded_runs, trace_folders
 from evaluator.models import SCRIPTED
+from evaluator.prices import PriceError
 from evaluator.progress import Progress
+from evaluator.repricing import DEFAULT_MODELS
 from evaluator.site import output as site_output
 from evaluator.trace import read_traces
 from evaluator.weights import WeightsError
@@ -71,7 +73,7 @@ class Stopped(Exception):
 _MISTAKES = (
     *(UsageMistake, models.ModelError, endpoints.EndpointError, CasesError, MetadataError, ProvisionError),
     *(WeightsError, runner.TracesError, side_by_side.ImplementationError, ExportError, replays.RecordingsError),
-    *(site_output.OutError, ranking.WeightsMistake),
+    *(site_output.OutError, ranking.WeightsMistake, PriceError),
 )
 
 
@@ -357,6 +359,8 @@ async def _run(plans: Sequence[_Plan], traces: Path, rerun: bool) -> None:
 
     bakeoff score --traces .bakeoff/traces --out /tmp/mine      a scorecard of your own runs
 
+    bakeoff score --out /tmp/mine --prices openai/gpt-5-mini,anthropic/claude-haiku-4-5      what would it have cost?
+
     bakeoff score --weights correctness=3,cost=1                a ranking in which correctness counts three times
 
     bakeoff score --weights latency=2,code --json"""
@@ -364,6 +368,14 @@ async def _run(plans: Sequence[_Plan], traces: Path, rerun: bool) -> None:
 def score(
     traces: TracesOption = ROOT / "traces",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the scorecard goes.")] = ROOT,
+    prices: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL,…",
+            help="ENDPOINT/MODEL, with an endpoint of `bakeoff list` or a provider of the package genai-prices: what "
+            "would the runs have cost there? '' for none.",
+        ),
+    ] = ",".join(DEFAULT_MODELS),
     weights: Annotated[
         str | None,
         typer.Option(
@@ -391,7 +403,7 @@ def score(
             ranking_report.print_rankings(console, card, found, chosen_weights)
         return
     out.mkdir(parents=True, exist_ok=True)
-    card = scorecard.score(traces, out)
+    card = scorecard.score(traces, out, prices=_names(prices))
     scorecard.print_scorecard(console, card, _shown(out / scorecard.MARKDOWN_NAME))
     _say(f"wrote {_shown(out / scorecard.JSON_NAME)} and {_shown(out / scorecard.MARKDOWN_NAME)}")
 

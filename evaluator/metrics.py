@@ -6,11 +6,12 @@ Every metric is a row of `METRICS`; adding one is adding a row.
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import fmean
 from typing import Literal
 
 from evaluator.discovery import Task
-from evaluator.prices import run_cost_usd
+from evaluator.prices import Tokens, chat_tokens, run_cost_usd, started_at
 from evaluator.statistics import covered_length, pass_rate_interval, percentile
 from evaluator.trace import Ended, Key, ModelCall, RunOutcome, Trace
 from tasks.base import Outcome, ToolCall
@@ -45,7 +46,7 @@ class GradedRun:
     gateway counted some of the tokens itself, because the upstream did not. The `reported` tokens
     are the framework's own count, if it gave one. `injected_tokens` sum over the `compared_calls`;
     they take the baseline's run of the same case, and so are filled in where that is at hand.
-    `cost_usd` is None where no price is known.
+    `cost_usd` is None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
     """
 
     key: Key
@@ -68,7 +69,9 @@ class GradedRun:
     installed_mb: float | None
     reported_prompt_tokens: int | None
     reported_completion_tokens: int | None
-    cost_usd: float | None = None
+    started_at: datetime | None
+    chat_tokens: tuple[Tokens, ...] | None
+    cost_usd: float | None
     injected_tokens: int | None = None
     compared_calls: int = 0
 
@@ -130,6 +133,8 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
         installed_mb=trace.resources.installed_mb,
         reported_prompt_tokens=trace.reported_usage.input_tokens if trace.reported_usage else None,
         reported_completion_tokens=trace.reported_usage.output_tokens if trace.reported_usage else None,
+        started_at=started_at(trace),
+        chat_tokens=chat_tokens(trace),
         cost_usd=run_cost_usd(trace),
     )
 

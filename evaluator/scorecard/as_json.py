@@ -8,6 +8,7 @@ import orjson
 from evaluator.metrics import METRICS
 from evaluator.model_comparison import as_data as as_comparison_data
 from evaluator.parity_report import as_data
+from evaluator.repricing import as_data as as_repricing_data
 from evaluator.scorecard.content import COMMAND, Cell, Scorecard
 
 
@@ -19,6 +20,7 @@ def to_json(scorecard: Scorecard) -> str:
         "cells": [_flat(cell) for cell in scorecard.cells],
         "totals": [_flat(cell) for cell in scorecard.totals],
         "models": as_comparison_data(scorecard.comparison) if scorecard.comparison else None,
+        "other_models": as_repricing_data(scorecard.repricing) if scorecard.repricing else None,
         "metrics": [{"name": m.name, "meaning": m.meaning, "unit": m.unit, "better": m.better} for m in METRICS],
         "parity": [as_data(one) for one in scorecard.parities],
         "behaviours": [asdict(behaviour) for behaviour in scorecard.behaviours],

@@ -15,7 +15,8 @@ from evaluator.metrics import CellRuns, GradedRun, grade_run, measure
 from evaluator.model_comparison import compare_models
 from evaluator.models import PROBES_NAME
 from evaluator.parity import Observation, Parity
-from evaluator.prices import price_list
+from evaluator.prices import find, price_list
+from evaluator.repricing import reprice
 from evaluator.scorecard.content import SETUP_FIELDS, Cell, Damaged, Failure, FrameworkNotes, Scorecard
 from evaluator.trace import DamagedTrace, Key, Trace, read_traces
 
@@ -49,15 +50,18 @@ def build(
     models: Sequence[str] | None = None,
     keep: Callable[[Key], bool] = lambda key: True,
     seen_run: Callable[[Trace, GradedRun, Observation | None], None] = lambda trace, run, observation: None,
+    prices: Sequence[str] = (),
 ) -> Scorecard:
     """The scorecard of all traces below `traces` whose key `keep` accepts, read one at a time.
 
     With `models`, only the folders of these models are read. `seen_run` is told each run that is scored, and what it
-    has on the wire beside its task's spec, where that can be said.
+    has on the wire beside its task's spec, where that can be said. `prices` names the models of the price list on
+    which the runs are priced, too. Raises `PriceError` for one that is not there.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
     already) is named in `damaged` and left out.
     """
+    priced_on = [find(name) for name in dict.fromkeys(prices)]
     tasks = discovery.tasks() if tasks is None else tasks
     folders = {folder.name: folder for folder in discovery.framework_folders(implementations)}
     cells: dict[tuple[str, str, str], _Seen] = defaultdict(_Seen)
@@ -116,6 +120,7 @@ def build(
             if (keys_of_pair := [key for key in sorted_keys if key[:2] == pair])
         ),
         comparison=compare_models(all_runs),
+        repricing=reprice(all_runs, priced_on),
         parities=tuple(parities[key] for key in sorted_keys if key in parities),
         behaviours=tuple(behaviours),
         failures=tuple(Failure(run.key, run.reasons) for run in failures),

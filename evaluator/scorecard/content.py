@@ -7,6 +7,7 @@ from evaluator.metrics import GradedRun, Value
 from evaluator.model_comparison import ModelComparison
 from evaluator.parity import Parity
 from evaluator.probes import Behaviour
+from evaluator.repricing import Repricing
 from evaluator.trace import Key
 
 COMMAND = "uv run bakeoff score"
@@ -99,16 +100,18 @@ class FrameworkNotes:
 class Scorecard:
     """Cells sorted by model, task and framework (the baseline first), and what explains them.
 
-    `comparison` is there where several real models were asked the same cases. `parities` has what
-    differs on the wire, for each cell that could be compared, in the order of the cells. `behaviours`
-    has what the frameworks did when probed. `setups` has for each model the values of every set-up
-    field that occurs in its traces. `price_list` says where the costs come from, if there are any.
+    `comparison` is there where several real models were asked the same cases. `repricing` has what the
+    runs would have cost on other models, if any were named. `parities` has what differs on the wire, for
+    each cell that could be compared, in the order of the cells. `behaviours` has what the frameworks did
+    when probed. `setups` has for each model the values of every set-up field that occurs in its traces.
+    `price_list` says where the costs on the models that were used come from, if there are any.
     `runs` are those that the cells are computed from.
     """
 
     cells: tuple[Cell, ...]
     totals: tuple[Cell, ...]
     comparison: ModelComparison | None
+    repricing: Repricing | None
     parities: tuple[Parity, ...]
     behaviours: tuple[Behaviour, ...]
     failures: tuple[Failure, ...]

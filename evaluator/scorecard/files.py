@@ -1,10 +1,11 @@
 """Writes a scorecard's files."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evaluator.discovery import IMPLEMENTATIONS, Task
+from evaluator.repricing import DEFAULT_MODELS
 from evaluator.scorecard.as_json import to_json
 from evaluator.scorecard.build import build
 from evaluator.scorecard.content import JSON_NAME, MARKDOWN_NAME, Scorecard
@@ -13,14 +14,19 @@ from evaluator.scorecard.readme import README_BEGIN, readme_section, splice
 
 
 def score(
-    traces: Path, out: Path, *, tasks: Mapping[str, Task] | None = None, implementations: Path = IMPLEMENTATIONS
+    traces: Path,
+    out: Path,
+    *,
+    tasks: Mapping[str, Task] | None = None,
+    implementations: Path = IMPLEMENTATIONS,
+    prices: Sequence[str] = DEFAULT_MODELS,
 ) -> Scorecard:
     """Build the scorecard of all traces below `traces` and write its files into `out`.
 
     The summary goes into `out/README.md` where that has the markers. Raises `ValueError` where it
-    has only one of them, `OSError` where a file cannot be written.
+    has only one of them, `OSError` where a file cannot be written, `PriceError` for `prices` that are not known.
     """
-    scorecard = build(traces, tasks=tasks, implementations=implementations)
+    scorecard = build(traces, tasks=tasks, implementations=implementations, prices=prices)
     readme = out / "README.md"
     files = {out / JSON_NAME: to_json(scorecard), out / MARKDOWN_NAME: to_markdown(scorecard)}
     if readme.exists() and README_BEGIN in (text := readme.read_text(encoding="utf-8")):

@@ -10,8 +10,19 @@ from evaluator.model_comparison import in_words, shown
 from evaluator.models import PROBES_NAME, SCRIPTED
 from evaluator.parity import PARTS, Finding, Parity
 from evaluator.parity_report import per_call
+from evaluator.repricing import Row
 from evaluator.scorecard.content import ABOUT_MODEL, COMMAND, SETUP_FIELDS, Cell, Scorecard
-from evaluator.scorecard.show import COLUMNS, MODEL_COLUMNS, by_probe, by_task, count, discrepancy, seconds, who
+from evaluator.scorecard.show import (
+    COLUMNS,
+    MODEL_COLUMNS,
+    by_probe,
+    by_task,
+    count,
+    discrepancy,
+    per_1000_runs_on,
+    seconds,
+    who,
+)
 from evaluator.text import shortened
 from evaluator.variance import SOURCES
 
@@ -29,6 +40,7 @@ def to_markdown(scorecard: Scorecard) -> str:
         _HOW_TO_READ,
         *_comparison_parts(scorecard),
         *(part for model in scorecard.models for part in _model_parts(scorecard, model)),
+        *_repricing_parts(scorecard),
         *_footprint_parts(scorecard),
         *_parity_parts(scorecard),
         *_behaviour_parts(scorecard),
@@ -199,6 +211,65 @@ def _footprint_parts(scorecard: Scorecard) -> list[str]:
         + (" A dash: not looked at when these runs were recorded." if unknown else ""),
         table(header, rows),
     ]
+
+
+def _repricing_parts(scorecard: Scorecard) -> list[str]:
+    """What the runs would have cost on other models."""
+    repricing = scorecard.repricing
+    if repricing is None:
+        return []
+    priced = [
+        [
+            escape(model.name),
+            *(
+                [_dollars(rates.prompt), _dollars(rates.cached), _dollars(rates.completion), count(rates.higher_above)]
+                if rates
+                else ["–"] * 4
+            ),
+        ]
+        for model, rates in zip(repricing.models, repricing.rates, strict=True)
+    ]
+    parts = [
+        "## What the runs would have cost on other models",
+        "US dollars for 1,000 runs, computed from the tokens of each run's chat calls, which were counted on the wire, "
+        f"and from the prices in {repricing.price_list}, the package that is locked in `uv.lock`. The first figure is "
+        "without any prompt cache. The second, in parentheses, is if as many prompt tokens had come from a cache as "
+        "came from that of the model used; it is missing where that has none, or where the list has no price of its "
+        "own for cached tokens. A hosted cache works by other rules: it may want longer prompts, and charge for "
+        "writing.",
+        "**These are estimates.** The tokens are those of the model used, by its tokenizer; another model's would "
+        "differ for the same text. It would also answer otherwise, and in more calls or fewer. What compares best is "
+        "one framework with another in the same column. **n** is the runs whose tokens are known / all runs: the "
+        "means are over the former, failed ones too. Embeddings are left out.",
+        table(["$ for a million tokens", "prompt", "cached prompt", "completion", "more for prompts of over"], priced),
+        f"These prices are of {repricing.time:%Y-%m-%d}, the day of the newest run. Each run has the prices of its own "
+        "time.",
+    ]
+    for model in scorecard.models:
+        rows = [row for row in repricing.rows if row.model == model]
+        names = [escape(other.name) for other in repricing.models]
+        header = ["n", "prompt tokens", "completion tokens", *names]
+        totals = [[_title(scorecard, row), *_priced(row)] for row in rows if row.task is None]
+        by_task = [[escape(row.task), _title(scorecard, row), *_priced(row)] for row in rows if row.task is not None]
+        parts += [
+            f"### Runs with {escape(model)}",
+            table(["framework", *header], totals),
+            f"<details><summary>Each task</summary>\n\n{table(['task', 'framework', *header], by_task)}\n\n</details>",
+        ]
+    return parts
+
+
+def _title(scorecard: Scorecard, row: Row) -> str:
+    return escape(scorecard.frameworks[row.framework].title)
+
+
+def _priced(row: Row) -> list[str]:
+    tokens = (count(row.prompt_tokens), count(row.completion_tokens))
+    return [f"{row.priced}/{row.runs}", *tokens, *(per_1000_runs_on(cost) for cost in row.costs)]
+
+
+def _dollars(price: float | None) -> str:
+    return "–" if price is None else f"{price:g}"
 
 
 def _parity_parts(scorecard: Scorecard) -> list[str]:

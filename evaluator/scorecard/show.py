@@ -8,6 +8,7 @@ from evaluator import probes
 from evaluator.metrics import Value
 from evaluator.parity_report import per_call
 from evaluator.probes import Shared
+from evaluator.repricing import Cost
 from evaluator.scorecard.content import Cell, Scorecard
 
 
@@ -29,7 +30,13 @@ def count(value: Value) -> str:
 
 def per_1000_runs(cost_usd: Value) -> str:
     """The cost of a thousand runs in US dollars, to three digits."""
-    return "–" if cost_usd is None else f"{float(f'{1000 * cost_usd:.3g}'):,}"
+    return "–" if cost_usd is None else f"{float(f'{1000 * cost_usd:.3g}'):,}".removesuffix(".0")
+
+
+def per_1000_runs_on(cost: Cost) -> str:
+    """`1.23 (0.45)`: the cost of a thousand runs in US dollars without a cache, and if another, with one."""
+    with_cache = "" if cost.cached in (None, cost.uncached) else f" ({per_1000_runs(cost.cached)})"
+    return f"{per_1000_runs(cost.uncached)}{with_cache}"
 
 
 def pass_rate(metrics: Mapping[str, Value]) -> str:

@@ -1,5 +1,6 @@
 """A scorecard in the terminal."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -8,10 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.model_comparison import ModelComparison, in_words
+from evaluator.repricing import Repricing
 from evaluator.scorecard.content import MARKDOWN_NAME, Cell, Scorecard
-from evaluator.scorecard.show import COLUMNS, MODEL_COLUMNS, by_probe, by_task, who
+from evaluator.scorecard.show import COLUMNS, MODEL_COLUMNS, by_probe, by_task, per_1000_runs_on, who
 
 _FAILURE_LINES = 12
+_PRICE_COLUMNS = 4
 
 
 def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN_NAME) -> None:
@@ -23,6 +26,8 @@ def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN
     if scorecard.comparison:
         console.print(_comparison_table(scorecard, scorecard.comparison))
         console.print(Text(f"\n{in_words(scorecard.comparison)}\n"))
+    if scorecard.repricing:
+        _print_costs(console, scorecard, scorecard.repricing)
     if scorecard.behaviours:
         console.print(_behaviour_table(scorecard))
         console.print()
@@ -57,6 +62,34 @@ def _comparison_table(scorecard: Scorecard, comparison: ModelComparison) -> Tabl
     for row in comparison.rows:
         name = scorecard.frameworks[row.framework].title if row.framework else "all of them"
         table.add_row(Text(name), Text(row.model), *(Text(column.show(row.metrics)) for column in MODEL_COLUMNS))
+    return table
+
+
+def _print_costs(console: Console, scorecard: Scorecard, repricing: Repricing) -> None:
+    for model in scorecard.models:
+        console.print(Text(f"{model} · what 1,000 runs would have cost on other models, in $", style="bold"))
+        for start in range(0, len(repricing.models), _PRICE_COLUMNS):
+            console.print(_cost_table(scorecard, repricing, model, slice(start, start + _PRICE_COLUMNS)))
+            console.print()
+    console.print(
+        Text(
+            f"Estimates by {repricing.price_list}, from the tokens of the model used; another's tokenizer would count "
+            "otherwise. In parentheses: with the prompt cache of the model used.\n"
+        )
+    )
+
+
+def _cost_table(scorecard: Scorecard, repricing: Repricing, model: str, shown: slice) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("framework")
+    table.add_column("n", justify="right", no_wrap=True)
+    for other in repricing.models[shown]:
+        name = textwrap.fill(other.name.replace("/", "/ "), 14).replace("/ ", "/")
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for row in repricing.rows:
+        if row.model == model and row.task is None:
+            costs = (Text(per_1000_runs_on(cost)) for cost in row.costs[shown])
+            table.add_row(Text(scorecard.frameworks[row.framework].title), f"{row.priced}/{row.runs}", *costs)
     return table
 
 

@@ -27,6 +27,7 @@ from test_discovery import PYPROJECT, make_framework
 
 from evaluator import ROOT, cli, discovery, models, runner
 from evaluator.discovery import Framework
+from evaluator.prices import price_list
 from evaluator.trace import Trace, read_traces, trace_path, write_trace
 from evaluator.upstreams import Upstream
 from evaluator.upstreams.scripted import ScriptedUpstream
@@ -135,6 +136,10 @@ TASK = ("-t", "tool_calling")
         (("run", "--rerecord", "-m", "probes"), "bakeoff: --rerecord is for one model, for none that is probing"),
         (("run", "--rerecord", "-m", "scripted", "--traces", "."), "bakeoff: scripted: there is no such folder of "),
         (("score", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
+        (
+            ("score", "--traces", ".", "--prices", "openai/gpt-5-mini,openai/gpt-5-minni"),
+            f"bakeoff: --prices 'openai/gpt-5-minni': {price_list()} has no price for it; the nearest there are ",
+        ),
         (("doctor", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use "),
         (("doctor", "-m", "replay"), "bakeoff: --model 'replay' answers what was recorded, and nothing else"),
         (("doctor", "-m", "probes"), "bakeoff: --model 'probes' misbehaves on purpose: there is nothing to examine"),

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import key, model_call, trace
+from factories import key, model_call, setup, trace
 
 from evaluator.discovery import tasks
 from evaluator.metrics import CellRuns, grade_run, measure
-from evaluator.prices import Tokens, cost_usd, price_key, price_list, run_cost_usd
+from evaluator.prices import PriceError, Rates, Tokens, cost_usd, find, price_key, price_list, rates, run_cost_usd
 from evaluator.trace import ModelCall, Trace
 
 THEN = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -90,6 +90,10 @@ def test_each_call_has_the_price_of_its_own_length() -> None:
     assert run_cost_usd(long) == pytest.approx(0.3 * 2.50)
 
 
+def test_a_run_that_failed_before_its_first_call_cost_nothing() -> None:
+    assert run_cost_usd(made()) == 0
+
+
 @pytest.mark.parametrize(
     "run",
     [
@@ -97,9 +101,59 @@ def test_each_call_has_the_price_of_its_own_length() -> None:
         made(call(10), model="openai/no-such-model"),
         made(call(10), call(None, None)),
         made(call(10, usage_source="counted")),
-        made(),
+        made(model="openai/no-such-model"),
+        made(call(10)).model_copy(update={"setup": setup(started_at="yesterday")}),
     ],
-    ids=["a model of one's own", "not in the list", "no usage", "not counted by the upstream", "no calls"],
+    ids=[
+        *("a model of one's own", "not in the list", "no usage", "not counted by the upstream"),
+        *("no calls, and not in the list", "no time"),
+    ],
 )
 def test_a_cost_that_is_not_known_is_none_and_not_zero(run: Trace) -> None:
     assert run_cost_usd(run) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "provider", "entry"),
+    [
+        ("openai/gpt-5-mini", "openai", "gpt-5-mini"),
+        ("gemini/gemini-2.5-flash", "google", "gemini-2.5-flash"),
+        ("google/gemini-2.5-flash", "google", "gemini-2.5-flash"),
+        ("openrouter/qwen/qwen-2.5-7b-instruct", "openrouter", "qwen/qwen-2.5-7b-instruct"),
+        ("openai/gpt-5-mini-2025-08-07", "openai", "gpt-5-mini"),
+    ],
+)
+def test_a_model_is_found_by_endpoint_or_by_provider(name: str, provider: str, entry: str) -> None:
+    found = find(name)
+    assert (found.name, found.provider, found.entry) == (name, provider, entry)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("openai/gpt-5-minni", "openai/gpt-5-mini"),
+        ("gpt-5-mini", "openai/gpt-5-mini"),
+        ("claude-sonnet-4.5", "openrouter/anthropic/claude-sonnet-4.5"),
+        ("gemini/gemini-2.5-flush", "gemini/gemini-2.5-flash"),
+        ("google/gemini-2.5-flush", "google/gemini-2.5-flash"),
+        ("ollama/qwen3:8b", "openrouter/qwen/qwen3-8b"),
+        ("openai/text-embedding-3-small", None),  # has a price, but none for completions
+        ("openai/", None),
+        ("?", None),
+    ],
+)
+def test_a_model_without_a_price_is_named_with_the_nearest(name: str, nearest: str | None) -> None:
+    with pytest.raises(PriceError) as error:
+        find(name)
+    said = str(error.value)
+    assert said.startswith(f"--prices {name!r}: {price_list()} has no price for it; ") and "\n" not in said
+    _, found, names = said.partition("; the nearest there are ")
+    assert nearest in names.split(", ") if nearest else "embedding" not in names
+    assert all(find(one) for one in names.split(", ") if found)
+    assert found or said.endswith("; name one as in openai/gpt-5-mini")
+
+
+def test_rates_are_those_of_the_price_list() -> None:
+    assert rates(find("openai/gpt-5-mini"), THEN) == Rates(0.25, 0.025, 2.0, higher_above=None)
+    assert rates(find("gemini/gemini-2.5-pro"), THEN) == Rates(1.25, 0.125, 10.0, higher_above=200_000)
+    assert rates(find("groq/llama-3.1-8b-instant"), THEN) == Rates(0.05, None, 0.08, higher_above=None)

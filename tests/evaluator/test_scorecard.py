@@ -14,6 +14,7 @@ from test_discovery import PYPROJECT, make_framework
 
 from evaluator import discovery, probes, scorecard
 from evaluator.metrics import METRICS
+from evaluator.prices import price_list
 from evaluator.tokens import count_tokens
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
 
@@ -153,10 +154,44 @@ def test_costs_come_with_their_price_list(project: Path) -> None:
     content = json.loads((project / "scorecard.json").read_text())
     assert content["price_list"].startswith("genai-prices ")
     assert content["cells"][0]["cost_usd_mean"] == pytest.approx(100 * 0.25e-6 + 10 * 2e-6)
-    write_trace(project / "traces", trace(key("a", model="openai/gpt-5-mini"), model_calls=[]))
+    write_trace(project / "traces", trace(key("a", model="openai/no-such-model"), model_calls=[]))
+    shutil.rmtree(project / "traces" / "openai" / "gpt-5-mini")
     score(project)
     content = json.loads((project / "scorecard.json").read_text())
     assert content["price_list"] is None and content["cells"][0]["cost_usd_mean"] is None
+
+
+def test_what_the_runs_would_have_cost_on_other_models(project: Path) -> None:
+    call = model_call(0.1, 0.2, 0.5, 0.6, input_tokens=10_000, output_tokens=1000, cached_tokens=4000)
+    write_trace(project / "traces", trace(key("a", model="mine"), model_calls=[call]))
+    write_trace(project / "traces", trace(key("b", framework="x", model="mine"), model_calls=[]))
+    built = scorecard.score(
+        project / "traces", project, implementations=project / "implementations", prices=("openai/gpt-5-mini",)
+    )
+    content = json.loads((project / "scorecard.json").read_text())["other_models"]
+    # 10 000 * $0.25 + 1000 * $2 for a million, and $0.025 for each that was cached
+    assert content["rows"][0]["costs"] == {
+        "openai/gpt-5-mini": {"usd_mean_uncached": 0.0045, "usd_mean_cached": 0.0036}
+    }
+    said = (project / "SCORECARD.md").read_text().partition("on other models")[2].partition("## Parity")[0]
+    assert content["price_list"] == price_list() and price_list() in said and "by its tokenizer" in said
+    assert "| openai/gpt-5-mini | 0.25 | 0.025 | 2 | – |" in said
+    assert "### Runs with mine" in said
+    assert "| 1/1 | 10,000 | 1,000 | 4.5 (3.6) |" in said and "| 1/1 | 0 | 0 | 0 |" in said
+    assert "<details>" in said and "| tool\\_calling | " in said
+    console = Console(file=io.StringIO(), width=100)
+    scorecard.print_scorecard(console, built)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "mine · what 1,000 runs would have cost on other models" in printed and "4.5 (3.6)" in printed
+    assert price_list() in printed
+
+
+def test_without_prices_named_nothing_is_said_of_other_models(project: Path) -> None:
+    write_trace(project / "traces", trace(key("a")))
+    scorecard.score(project / "traces", project, implementations=project / "implementations", prices=())
+    assert json.loads((project / "scorecard.json").read_text())["other_models"] is None
+    assert "on other models" not in (project / "SCORECARD.md").read_text()
 
 
 def test_failures_have_reasons(project: Path) -> None:
@@ -261,7 +296,7 @@ def test_markdown(project: Path) -> None:
     assert "| CPU | A CPU |" in text and "| dates | 2025-01-02 |" in text
     assert str(project) not in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("| ") and "\\|" not in line}
-    assert len(widths) == 4  # tables of cells, of the set-up, of the footprint, and of differences
+    assert len(widths) == 7  # tables of cells, the set-up, the footprint, differences, prices, and two of costs
 
 
 def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
