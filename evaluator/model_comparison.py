@@ -114,23 +114,39 @@ def _shares(
 
 def in_words(comparison: ModelComparison) -> str:
     """Whether it is the framework or the model, as far as these runs can tell."""
-    n, shares = len(comparison.cases), comparison.score_shares
+    models, frameworks, n = len(comparison.models), len(comparison.frameworks), len(comparison.cases)
+    shares = comparison.score_shares
     if n < FEWEST_CASES:
-        return f"{n} cases in common are too few to say what explains the differences: it takes {FEWEST_CASES}."
+        have = "1 case in common is" if n == 1 else f"{n} cases in common are"
+        return (
+            f"{have} too few to say what explains the differences: it takes {FEWEST_CASES} (`--cases standard` has as "
+            "many for each task)."
+        )
     if shares is None:
         return f"On these {n} cases all runs have the same score, so there is nothing to explain."
     model, framework, both, case, left = (shown(share) for share in shares.sources.values())
-    if len(comparison.frameworks) == 1:
+    if frameworks == 1:
         return (
-            f"On these {n} cases, with one framework, the model explains {model} of the variance in score and the "
-            f"case {case}; {left} is left. With one framework nothing can be said of frameworks."
+            f"Between the runs of {models} models on {n} cases with one framework, the model explains {model} of the "
+            f"variance in score (95 % interval in brackets) and the case {case}; {left} is left. With one framework "
+            "nothing can be said of frameworks."
         )
     return (
-        f"On these {n} cases, the model explains {model} of the variance in score, the framework {framework}, and "
-        f"which framework goes with which model {both}. How hard a case is for all explains {case}; {left} is left: "
-        f"cases that are hard for one and easy for another, and chance. {_verdict(comparison)} All this holds for "
-        f"these {len(comparison.models)} models and {len(comparison.frameworks)} frameworks: models further apart "
-        "would explain more, closer ones less."
+        f"Between the runs of {models} models × {frameworks} frameworks × {n} cases, the model explains {model} of the "
+        f"variance in score (95 % interval in brackets), the framework {framework}, and a framework's suiting one "
+        f"model more than another {both}. How hard a case is for all explains {case}; {left} is left: cases that are "
+        f"hard for one and easy for another, and chance. {_verdict(comparison)} {_left_out(comparison)}This holds for "
+        f"these {models} models and {frameworks} frameworks: models further apart would explain more, closer ones less."
+    )
+
+
+def _left_out(comparison: ModelComparison) -> str:
+    number = len(comparison.left_out)
+    if not number:
+        return ""
+    others = "One framework more" if number == 1 else f"{number} frameworks more"
+    return (
+        f"{others} did not run all of these cases with every model, and so {'is' if number == 1 else 'are'} not in it. "
     )
 
 

@@ -85,14 +85,17 @@ def _comparison_parts(scorecard: Scorecard) -> list[str]:
         ]
         for row in comparison.rows
     ]
+    models, frameworks, n = len(comparison.models), len(comparison.frameworks), len(comparison.cases)
     parts = [
         "## Framework or model?",
         in_words(comparison),
-        f"All rows are about the same {len(comparison.cases)} cases ({cases}), which all of the models were asked."
+        f"Here are {models} models × {frameworks} frameworks on the same {n} cases ({cases}): every model was asked "
+        "every case with every framework."
+        + (f" Left out, because not all of that was run: {left_out}." if left_out else "")
+        + " Times are medians, and tokens means, of a run."
         + (f" Costs are by the prices of {scorecard.price_list}." if scorecard.price_list else "")
-        + " A dash under $ means that no price is known, as for a model that one runs oneself; it does not mean free."
-        + (f" Not run on all of them with every model, and so left out: {left_out}." if left_out else ""),
-        table(["framework", "model", *(column.title for column in MODEL_COLUMNS)], rows),
+        + " A dash under $ means that no price is known, as for a model that one runs oneself; it does not mean free.",
+        table(["framework", "model", *(column.title for column in MODEL_COLUMNS)], rows, names=2),
     ]
     measured = {"score": comparison.score_shares, "passing": comparison.pass_shares}
     known = {name: shares for name, shares in measured.items() if shares}
@@ -102,8 +105,9 @@ def _comparison_parts(scorecard: Scorecard) -> list[str]:
             for source, meaning in SOURCES.items()
         ]
         parts += [
-            "What explains the variance: the share of each source (omega squared), with its 95 % interval over the "
-            "cases. A share whose interval begins at 0 may be nothing at all.",
+            f"What explains the variance between these {models * frameworks * n} values (a value is the mean over the "
+            "trials of one model, framework and case): the share of each source (omega squared), with its 95 % "
+            "interval over the cases. A share whose interval begins at 0 may be nothing at all.",
             table(["source", *(f"variance in {name}" for name in known), "it is that"], explained, text_columns=1),
         ]
     return parts
@@ -251,10 +255,11 @@ def _repricing_parts(scorecard: Scorecard) -> list[str]:
         header = ["n", "prompt tokens", "completion tokens", *names]
         totals = [[_title(scorecard, row), *_priced(row)] for row in rows if row.task is None]
         by_task = [[escape(row.task), _title(scorecard, row), *_priced(row)] for row in rows if row.task is not None]
+        each_task = table(["task", "framework", *header], by_task, names=2)
         parts += [
             f"### Runs with {escape(model)}",
             table(["framework", *header], totals),
-            f"<details><summary>Each task</summary>\n\n{table(['task', 'framework', *header], by_task)}\n\n</details>",
+            f"<details><summary>Each task</summary>\n\n{each_task}\n\n</details>",
         ]
     return parts
 
@@ -372,10 +377,10 @@ def _values(values: Sequence[Any]) -> str:
     )
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 0) -> str:
-    """A Markdown table; if it has several columns, all but the first and the last `text_columns` hold numbers."""
-    numbers = len(header) - 1 - text_columns if len(header) > 2 else 0
-    rule = ["---", *["---:"] * numbers, *["---"] * (len(header) - 1 - numbers)]
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 0, names: int = 1) -> str:
+    """A Markdown table; if it has several columns, all but the first `names` and last `text_columns` hold numbers."""
+    numbers = len(header) - names - text_columns if len(header) > 2 else 0
+    rule = [*["---"] * names, *["---:"] * numbers, *["---"] * (len(header) - names - numbers)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
 
 

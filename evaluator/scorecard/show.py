@@ -84,11 +84,11 @@ MODEL_COLUMNS = (
     Column("pass rate [95%]", pass_rate),
     Column("mean score", lambda metrics: f"{metrics['mean_score'] or 0:.0%}"),
     Column("wall p50", lambda metrics: seconds(metrics["wall_s_p50"])),
-    Column("model p50", lambda metrics: seconds(metrics["model_s_p50"])),
+    Column("model p50", lambda metrics: seconds(metrics["model_s_p50"]), in_terminal=False),
     Column("overhead p50", lambda metrics: seconds(metrics["overhead_s_p50"])),
     Column("prompt tokens", lambda metrics: count(metrics["prompt_tokens_mean"])),
     Column("completion tokens", lambda metrics: count(metrics["completion_tokens_mean"])),
-    Column("$ / 1000 runs", lambda metrics: per_1000_runs(metrics["cost_usd_mean"])),
+    Column("$ / 1,000 runs", lambda metrics: per_1000_runs(metrics["cost_usd_mean"])),
 )
 """The columns of the table of models."""
 

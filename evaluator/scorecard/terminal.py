@@ -53,16 +53,22 @@ def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Tabl
 
 
 def _comparison_table(scorecard: Scorecard, comparison: ModelComparison) -> Table:
+    columns = [column for column in MODEL_COLUMNS if column.in_terminal]
     title = f"Models, on the same {len(comparison.cases)} cases"
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("framework")
-    table.add_column("model")
-    for column in MODEL_COLUMNS:
-        table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
+    table.add_column("model", no_wrap=True)
+    for column in columns:
+        table.add_column(Text("\n".join(column.title.rsplit(" ", 1))), justify="right", no_wrap=True)
     for row in comparison.rows:
         name = scorecard.frameworks[row.framework].title if row.framework else "all of them"
-        table.add_row(Text(name), Text(row.model), *(Text(column.show(row.metrics)) for column in MODEL_COLUMNS))
+        table.add_row(Text(name), _folded(row.model, 18), *(Text(column.show(row.metrics)) for column in columns))
     return table
+
+
+def _folded(model: str, width: int) -> Text:
+    """A model's name in lines of at most `width`, broken behind a slash or a hyphen where that will do."""
+    return Text(textwrap.fill(model.replace("/", "/ "), width).replace("/ ", "/"))
 
 
 def _print_costs(console: Console, scorecard: Scorecard, repricing: Repricing) -> None:
@@ -84,8 +90,7 @@ def _cost_table(scorecard: Scorecard, repricing: Repricing, model: str, shown: s
     table.add_column("framework")
     table.add_column("n", justify="right", no_wrap=True)
     for other in repricing.models[shown]:
-        name = textwrap.fill(other.name.replace("/", "/ "), 14).replace("/ ", "/")
-        table.add_column(Text(name), justify="right", no_wrap=True)
+        table.add_column(_folded(other.name, 14), justify="right", no_wrap=True)
     for row in repricing.rows:
         if row.model == model and row.task is None:
             costs = (Text(per_1000_runs_on(cost)) for cost in row.costs[shown])

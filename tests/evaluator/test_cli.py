@@ -536,6 +536,32 @@ def test_what_every_run_would_meet_ends_with_one_line_and_records_nothing(
     assert list(read_traces(tmp_path / "traces")) == []
 
 
+def test_a_run_with_several_models_ends_with_the_table_of_models(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    case = {**CASES[1], "facts": ["welcome"]}
+    file = written(tmp_path / "mine.jsonl", [json.dumps({**case, "id": f"case-{n}"}) for n in range(8)])
+
+    def answer(number: int, headers: dict[str, str]) -> Answer:
+        text = "You are welcome." if json.loads(server.bodies[number])["model"] == "large" else "Goodbye."
+        return Answer(body=completion(text, usage={"prompt_tokens": 120, "completion_tokens": 7}))
+
+    with serving(answer) as server:
+        said = bakeoff(
+            *("run", "-m", "ollama/large", "-m", "ollama/small", "--base-url", server.url, "-f", "baseline", *TASK),
+            *("--cases", file, "--traces", "traces"),
+        )
+    assert (said.code, said.err) == (0, "")
+    table, _, rest = said.out.partition("Models, on the same 8 cases")[2].partition("Between the runs of")
+    large, small = (line for line in table.splitlines() if "ollama/" in line)
+    assert "ollama/large" in large and " 8/8 100% [68–100] " in large and large.split()[-3:] == ["120", "7", "–"]
+    assert "ollama/small" in small and " 0/8 " in small
+    assert " ".join(rest.split()).startswith(
+        "2 models on 8 cases with one framework, the model explains 100% [100–100]"
+    )
+
+
 def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "evaluator", "run", "-f", "baseline", "-m", "scripted", "-t", "handoff"]
     command += ["--cases", "full", "--trials", "5", "--traces", str(tmp_path)]

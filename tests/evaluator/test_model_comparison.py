@@ -55,7 +55,7 @@ def test_only_what_all_the_real_models_were_asked_is_compared() -> None:
         (None, "local", 2),
         (None, "ollama/qwen3", 2),
     ]
-    assert in_words(found) == "1 cases in common are too few to say what explains the differences: it takes 8."
+    assert in_words(found).startswith("1 case in common is too few to say what explains the differences: it takes 8")
 
 
 def test_a_framework_with_few_cases_does_not_take_the_others_theirs() -> None:
@@ -68,6 +68,29 @@ def test_a_framework_with_few_cases_does_not_take_the_others_theirs() -> None:
     )
     assert found is not None
     assert (found.frameworks, found.left_out, len(found.cases)) == (("baseline", "x"), ("half-run",), 6)
+    assert in_words(found).startswith("6 cases in common are too few to say what explains the differences")
+
+
+def test_a_framework_that_one_model_was_not_run_with_is_left_out_and_this_is_said() -> None:
+    """The shares are those of the part where every model met every framework, as if the rest had not been run."""
+
+    def runs(*cells: tuple[str, str]) -> list[GradedRun]:
+        return [
+            graded(model, framework, f"case-{case}", noise(len(model), len(framework), case))
+            for model, framework in cells
+            for case in range(12)
+        ]
+
+    crossed = runs(*((model, framework) for model in ("large", "small") for framework in ("baseline", "x")))
+    alone, both = compare_models(crossed), compare_models(crossed + runs(("large", "y"), ("large", "zz")))
+    assert alone is not None and both is not None
+    assert (both.frameworks, both.left_out) == (("baseline", "x"), ("y", "zz"))
+    assert (both.score_shares, both.pass_shares, both.rows) == (alone.score_shares, alone.pass_shares, alone.rows)
+    assert "Between the runs of 2 models × 2 frameworks × 12 cases" in in_words(both)
+    assert "2 frameworks more did not run all of these cases with every model, and so are not in it." in in_words(both)
+    assert "not in it" not in in_words(alone)
+    one = compare_models(crossed + runs(("small", "y")))
+    assert one is not None and "One framework more did not run" in in_words(one)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +127,7 @@ def noise(m: int, f: int, case: int) -> float:
 
 def test_a_model_that_matters_is_said_to() -> None:
     said = in_words(compared(lambda m, f, case: float(m == 0 or case == 0)))
-    assert said.startswith("On these 12 cases, the model explains ")
+    assert said.startswith("Between the runs of 2 models × 3 frameworks × 12 cases, the model explains ")
     assert "Here the model matters more than the framework, for the score as for passing." in said
     assert "these 2 models and 3 frameworks" in said
 
@@ -133,7 +156,7 @@ def test_without_differences_there_is_nothing_to_explain() -> None:
 
 def test_with_one_framework_nothing_is_said_of_frameworks() -> None:
     said = in_words(compared(lambda m, f, case: float(m == 0 or case < 3), frameworks=1))
-    assert "with one framework, the model explains" in said and "matters more" not in said
+    assert "on 12 cases with one framework, the model explains" in said and "matters more" not in said
 
 
 def test_as_data_the_numbers_have_names() -> None:

@@ -1,5 +1,8 @@
 """What explains the variance: against published tables, a reference library, and simulations."""
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -96,6 +99,69 @@ def test_a_draw_is_as_if_its_cases_were_there_as_often_as_drawn() -> None:
     times = np.bincount(drawn, minlength=8).astype(float)[:, np.newaxis]
     for source, squares in sums_of_squares(grid, times).items():
         assert squares[0] == pytest.approx(squares_of(grid[:, :, drawn])[source]), source
+
+
+Simulate = Callable[[np.random.Generator], Array]
+"""Draws the cases of one experiment: an array of shape (models, frameworks, cases)."""
+
+
+def measured(random: np.random.Generator) -> Array:
+    """Two models, four frameworks: additive effects, a case's own difficulty, and noise.
+
+    The mean squares of the effects are 0.3^2 = 0.09, (2 * 0.2^2 + 2 * 0.2^2) / 4 = 0.04 and 0.1^2 = 0.01. With the
+    variances 0.16 of the cases and 0.20 of the noise that is 0.50 in all.
+    """
+    model = np.array([-0.3, 0.3])[:, np.newaxis, np.newaxis]
+    framework = np.array([-0.2, -0.2, 0.2, 0.2])[:, np.newaxis]
+    both = 0.1 * np.array([[1.0, -1.0, 1.0, -1.0], [-1.0, 1.0, -1.0, 1.0]])[:, :, np.newaxis]
+    case = random.normal(0, 0.4, 24)
+    values: Array = model + framework + both + case + random.normal(0, math.sqrt(0.2), (2, 4, 24))
+    return values
+
+
+def passed_or_failed(random: np.random.Generator) -> Array:
+    """Two models, three frameworks; half of the cases are easy. Each run passes with the probability of its cell.
+
+    The probabilities are 0.5, ± 0.2 for the model, ± 0.1 or 0 for the framework, and ± 0.15 for the kind of case. A
+    value of 0 or 1 whose mean is 0.5 has the variance 0.25.
+    """
+    model = np.array([-0.2, 0.2])[:, np.newaxis, np.newaxis]
+    framework = np.array([-0.1, 0.0, 0.1])[:, np.newaxis]
+    case = random.choice([-0.15, 0.15], 24)
+    values: Array = (random.random((2, 3, 24)) < 0.5 + model + framework + case).astype(float)
+    return values
+
+
+MEASURED = {"model": 0.18, "framework": 0.08, "model × framework": 0.02, "case": 0.32, "what is left": 0.40}
+PASSED = {
+    "model": 0.2**2 / 0.25,
+    "framework": 2 / 3 * 0.1**2 / 0.25,
+    "model × framework": 0.0,
+    "case": 0.15**2 / 0.25,
+    "what is left": (0.25 - 0.2**2 - 2 / 3 * 0.1**2 - 0.15**2) / 0.25,
+}
+
+
+@pytest.mark.parametrize(("simulate", "truth"), [(measured, MEASURED), (passed_or_failed, PASSED)])
+def test_the_estimates_are_the_known_shares_of_simulated_runs_on_average(
+    simulate: Simulate, truth: dict[str, float]
+) -> None:
+    random = np.random.default_rng(6)
+    samples = [omega_of(simulate(random)) for _ in range(600)]
+    for source, share in truth.items():
+        assert np.mean([sample[source] for sample in samples]) == pytest.approx(share, abs=0.01), source
+
+
+@pytest.mark.parametrize(("simulate", "truth"), [(measured, MEASURED), (passed_or_failed, PASSED)])
+def test_the_intervals_hold_the_known_shares_of_simulated_runs(simulate: Simulate, truth: dict[str, float]) -> None:
+    random = np.random.default_rng(7)
+    samples = [shares_of(simulate(random)) for _ in range(60)]
+    for source, share in truth.items():
+        # 95 % of 60 is 57. With intervals that hold it in 95 % there are fewer than 50 in one of 5,000 such tests.
+        held = sum(one.sources[source].low <= share <= one.sources[source].high for one in samples)
+        assert held >= 50, f"{source}: {held}"
+    difference = truth["model"] - truth["framework"]
+    assert sum(one.model_less_framework.low <= difference <= one.model_less_framework.high for one in samples) >= 50
 
 
 def test_chance_alone_explains_nothing_on_average() -> None:
