@@ -1,15 +1,15 @@
 """The command line: `bakeoff run`, `score`, `report`, `compare`, `parity`, `export`, `doctor`, `list`, `bench`."""
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -39,7 +39,7 @@ from evaluator import (
 from evaluator import doctor as telling
 from evaluator.discovery import Framework, MetadataError, Task, implementation_path
 from evaluator.environments import ProvisionError, provision
-from evaluator.export import training
+from evaluator.export import run_table, training
 from evaluator.export.runs import ExportError, Report, graded_runs, trace_folders
 from evaluator.models import SCRIPTED
 from evaluator.prices import PriceError
@@ -97,7 +97,8 @@ def main() -> None:
 
 _MOST_RUNS = 12
 
-_FORMATS = (*training.LAYOUTS, "otlp", "inspect")
+_FORMATS = (*training.LAYOUTS, *run_table.FORMATS, "otlp", "inspect")
+_FILE_NAMES = {"inspect": "inspect", **{layout: f"runs.{layout}" for layout in run_table.FORMATS}}
 
 FrameworkOption = Annotated[
     str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks. Default: all.")
@@ -578,9 +579,13 @@ async def _examine_model(spec: models.ModelSpec, time_limit_s: float, as_json: b
 
     bakeoff export --format alpaca -f baseline --out train.jsonl
 
-    bakeoff export --format otlp -m local                   all runs as OpenTelemetry spans, however they ended
+    bakeoff export --format csv -m local                    a table of all runs, one row each, however they ended
 
-    uv run --extra inspect bakeoff export --format inspect && inspect view --log-dir .bakeoff/export/inspect
+    uv run --extra parquet bakeoff export --format parquet
+
+    bakeoff export --format otlp -m local                   all runs as OpenTelemetry spans
+
+    uv run --extra inspect bakeoff export --format inspect
 
 What reads which format, and with which setting: evaluator/export/README.md"""
 )
@@ -594,11 +599,11 @@ def export(
     traces: TracesOption = ROOT / "traces",
     failed: Annotated[bool, typer.Option("--failed", help="Conversations of runs that failed, too.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A folder for inspect. Default: in .bakeoff/export.")
+        Path | None, typer.Option(metavar="FILE", help="For inspect, a folder. Default: in .bakeoff/export.")
     ] = None,
 ) -> None:
-    """Write recorded runs for other tools, graded now: the passed ones as conversations to train on, or all as spans
-    or as logs of Inspect.
+    """Write recorded runs for other tools, graded now: the passed ones as conversations to train on (openai, sharegpt,
+    alpaca), or all of them as a table (csv, parquet), as OpenTelemetry spans (otlp) or as logs of Inspect (inspect).
 
     Each file appears whole or not at all. The same traces give the same bytes.
     """
@@ -606,37 +611,43 @@ def export(
         raise UsageMistake(f"--format {layout!r}: there are {', '.join(_FORMATS)}")
     frameworks = {one.name for one in _chosen(framework, discovery.frameworks(), "framework")}
     tasks = {one.name for one in _chosen(task, discovery.tasks(), "task")}
-    out = out or runner.WORK / "export" / (layout if layout == "inspect" else f"{layout}.jsonl")
+    out = out or runner.WORK / "export" / _FILE_NAMES.get(layout, f"{layout}.jsonl")
     report = Report()
     with Bar(console=console, disable=not console.is_terminal, transient=True) as bar:
         chosen = _names(model)
         files = sum(1 for folder in trace_folders(traces, chosen) for _ in folder.rglob("*.json"))
         reading = bar.add_task("reading traces", total=files)
-        runs = graded_runs(
-            *(traces, chosen, lambda key: key.framework in frameworks and key.task in tasks),
-            *(report, lambda: bar.advance(reading)),
-        )
-        if layout == "otlp":
+        asked = (traces, chosen, lambda key: key.framework in frameworks and key.task in tasks)
+        read = partial(bar.advance, reading)
+        runs = graded_runs(*asked, report, read)
+        if layout in run_table.FORMATS:
+            with _extra(layout):
+                write_rows = run_table.writer(layout)
+            run_table.write(write_rows, *asked, out, report, read)
+        elif layout == "otlp":
             from evaluator.export import otlp  # brings protobuf, which no other command needs
 
             otlp.write(runs, out, report)
         elif layout == "inspect":
-            _inspect_log().write(runs, out, report)
+            with _extra(layout):
+                from evaluator.export import inspect_log
+
+            inspect_log.write(runs, out, report)
         else:
             training.write(layout, runs, failed, out, report)
     for line in report.damaged:
         _say(f"left out: {line}")
-    what = "logs" if layout == "inspect" else "lines"
+    what = "logs" if layout == "inspect" else "rows" if layout in run_table.FORMATS else "lines"
     _say(f"wrote {report.written:,} {what} to {_shown(out)}: {report.in_words()}")
 
 
-def _inspect_log() -> ModuleType:
-    """The module that needs Inspect, which is an optional extra."""
+@contextlib.contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """What is done in here needs the packages of an optional extra, which has the format's name."""
     try:
-        from evaluator.export import inspect_log
+        yield
     except ImportError:
-        raise UsageMistake("--format inspect: needs the extra, as in `uv run --extra inspect bakeoff …`") from None
-    return inspect_log
+        raise UsageMistake(f"--format {name}: needs the extra, as in `uv run --extra {name} bakeoff …`") from None
 
 
 @app.command(name="list", epilog="[bold]Example[/]\n\n    bakeoff list --json")

@@ -1,0 +1,128 @@
+"""`bakeoff export --format csv` and `parquet`: a row for each run. Parquet needs the extra `parquet`."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import CASE, key, trace
+from played import changed, played, system
+
+from evaluator import ROOT, cli
+from evaluator.export import run_table
+from evaluator.export.run_table import COLUMNS
+from evaluator.export.runs import ExportError, Report
+from evaluator.trace import Key, write_trace
+
+ALL: list[str] = []
+AWKWARD = '"quoted", and\nbroken'
+
+
+def write(tmp_path: Path, layout: str = "csv", models: list[str] = ALL, framework: str | None = None) -> Report:
+    def keep(run: Key) -> bool:
+        return framework in (None, run.framework)
+
+    report = Report()
+    run_table.write(run_table.writer(layout), tmp_path / "traces", models, keep, tmp_path / f"runs.{layout}", report)
+    return report
+
+
+def rows(tmp_path: Path) -> list[dict[str, str]]:
+    with (tmp_path / "runs.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Path:
+    """Runs that pass and fail, one that adds to the wire, a probe, and a damaged trace."""
+    plain = played("tool_calling", "two-orders", framework="baseline")
+    more = changed(played("tool_calling", "two-orders", framework="langgraph"), system(lambda text: f"{text} Be nice."))
+    for run in (plain, more, trace(key("good")), trace(key(model="probes"))):
+        write_trace(tmp_path / "traces", run)
+    case = {**CASE, "facts": [AWKWARD], "answer": AWKWARD}
+    weights = {"packages": 14, "installed_mb": 19.97, "import_s": None, "peak_memory_mb": None}
+    odd = trace(key("odd", 2, model="ollama/q"), case=case, wall_s=0.7, resources=weights)
+    write_trace(tmp_path / "traces", odd)
+    (tmp_path / "traces" / "scripted" / "x.json").write_text("{")
+    return tmp_path
+
+
+def test_each_run_is_a_row(traces: Path) -> None:
+    report = write(traces)
+    assert (report.runs, report.written, len(report.damaged)) == (4, 4, 1)
+    assert report.damaged[0].startswith("scripted/x.json: line 1: not valid JSON")
+    odd, good, plain, more = rows(traces)
+    assert list(odd) == [column.name for column in COLUMNS]
+    assert [odd[name] for name in ("model", "framework", "case", "trial")] == ["ollama/q", "baseline", "odd", "2"]
+    assert (odd["passed"], odd["ended"], odd["framework_version"]) == ("false", "answered", "1.0")
+    assert odd["reasons"] == f"the answer lacks the fact {AWKWARD!r}"
+    assert (odd["wall_s"], odd["model_s"], odd["gateway_s"], odd["tool_s"], odd["overhead_s"]) == (
+        *("0.7", "0.3", "0.2", "0.0", "0.2"),
+    )
+    assert (odd["packages"], odd["installed_mb"], odd["import_s"], odd["cost_usd"]) == ("14", "19.97", "", "")
+    assert (good["passed"], good["score"], good["reasons"]) == ("true", "1.0", "")
+    assert (plain["injected_tokens"], plain["compared_calls"]) == ("0", "2")
+    assert int(more["injected_tokens"]) > 0 and more["compared_calls"] == "2"
+    before = (traces / "runs.csv").read_bytes()
+    write(traces)
+    assert (traces / "runs.csv").read_bytes() == before and b"\r" not in before
+
+
+def test_the_baseline_is_compared_with_even_where_it_is_not_asked_for(traces: Path) -> None:
+    assert write(traces, framework="langgraph").written == 1
+    [other] = rows(traces)
+    assert other["framework"] == "langgraph" and int(other["injected_tokens"]) > 0
+
+
+def test_only_the_models_asked_for_and_nothing_where_there_is_nothing(traces: Path) -> None:
+    assert write(traces, models=["ollama/q"]).written == 1
+    (traces / "runs.csv").unlink()
+    with pytest.raises(ExportError, match=r"^nothing to write: 0 runs looked at"):
+        write(traces, framework="crewai")
+    with pytest.raises(ExportError, match="no such folder of traces"):
+        write(traces, models=["gone"])
+    assert not (traces / "runs.csv").exists()
+
+
+def test_every_column_is_explained() -> None:
+    page = (ROOT / "evaluator" / "export" / "README.md").read_text(encoding="utf-8")
+    for column in COLUMNS:
+        assert column.meaning and f"`{column.name}`" in page
+
+
+def test_parquet_is_read_back_with_types_meanings_and_units(traces: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `parquet` is not installed")
+    write(traces, "parquet")
+    write(traces)
+    table = parquet.read_table(traces / "runs.parquet")
+    assert table.column_names == [column.name for column in COLUMNS]
+    kinds = {str: "string", int: "int64", float: "double", bool: "bool"}
+    assert [str(field.type) for field in table.schema] == [kinds[column.kind] for column in COLUMNS]
+    assert table.schema.field("wall_s").metadata == {b"meaning": b"wall time, the sum of the next four", b"unit": b"s"}
+    for row, line in zip(table.to_pylist(), rows(traces), strict=True):
+        as_text = {name: "" if value is None else str(value) for name, value in row.items()}
+        assert {**as_text, "passed": "", "usage_counted": ""} == {**line, "passed": "", "usage_counted": ""}
+        assert str(row["passed"]).lower() == line["passed"]
+
+
+def test_on_the_command_line(traces: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def bakeoff(layout: str) -> tuple[str, str, Any]:
+        out = traces / "made" / f"runs.{layout}"
+        words = ["export", "--format", layout, "--traces", str(traces / "traces"), "--out", str(out)]
+        monkeypatch.setattr(sys, "argv", ["bakeoff", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return *capsys.readouterr(), ended.value.code
+
+    said, _, code = bakeoff("csv")
+    assert code == 0 and "wrote 4 rows to " in said and "1 traces that cannot be used" in said
+
+    def not_installed(layout: str) -> None:
+        raise ImportError
+
+    monkeypatch.setattr(run_table, "writer", not_installed)
+    said, error, code = bakeoff("parquet")
+    assert (said, code) == ("", 2)
+    assert error == "bakeoff: --format parquet: needs the extra, as in `uv run --extra parquet bakeoff …`\n"
+    assert not (traces / "made" / "runs.parquet").exists()
