@@ -62,9 +62,12 @@ def compare_models(runs: Iterable[GradedRun]) -> ModelComparison | None:
         return None
     asked = {one: set.intersection(*(set(cells.get((model, one), ())) for model in models)) for one in ran}
     frameworks, cases = largest_grid(asked)
+    trials = _trials([cells[model, framework] for model in models for framework in frameworks], cases)
+    cases = [case for case in cases if trials[case]]
     if not cases:
         return None
-    grid = [[cells[model, framework] for framework in frameworks] for model in models]
+    kept = {place: _only(cells[place], trials) for place in cells}
+    grid = [[kept[model, framework] for framework in frameworks] for model in models]
     rows: list[tuple[str | None, list[str]]] = [(framework, [framework]) for framework in frameworks]
     rows += [(None, frameworks)] if len(frameworks) > 1 else []
     return ModelComparison(
@@ -73,7 +76,7 @@ def compare_models(runs: Iterable[GradedRun]) -> ModelComparison | None:
         left_out=tuple(framework for framework in ran if framework not in frameworks),
         cases=tuple(cases),
         rows=tuple(
-            Row(framework, model, _measured([cells[model, one] for one in of_row], cases))
+            Row(framework, model, _measured([kept[model, one] for one in of_row], cases))
             for framework, of_row in rows
             for model in models
         ),
@@ -93,6 +96,15 @@ def largest_grid(asked: Mapping[str, set[_CaseName]]) -> tuple[list[str], list[_
         frameworks = [framework for framework, cases in asked.items() if len(cases) >= fewest]
         grids.append((frameworks, sorted(set.intersection(*(asked[framework] for framework in frameworks)))))
     return max(grids, key=lambda grid: (len(grid[0]) * len(grid[1]), len(grid[1])))
+
+
+def _trials(cells: Sequence[_Cell], cases: Sequence[_CaseName]) -> dict[_CaseName, set[int]]:
+    """The trials of each case that all cells have: no framework and no model counts more often than the others."""
+    return {case: set.intersection(*({run.key.trial for run in cell[case]} for cell in cells)) for case in cases}
+
+
+def _only(cell: _Cell, trials: Mapping[_CaseName, set[int]]) -> _Cell:
+    return {case: [run for run in cell[case] if run.key.trial in kept] for case, kept in trials.items() if case in cell}
 
 
 def _measured(cells: Iterable[_Cell], cases: Sequence[_CaseName]) -> dict[str, Value]:

@@ -71,6 +71,21 @@ def test_a_framework_with_few_cases_does_not_take_the_others_theirs() -> None:
     assert in_words(found).startswith("6 cases in common are too few to say what explains the differences")
 
 
+def test_trials_that_not_all_have_do_not_count() -> None:
+    """So that a baseline with four trials has no more weight than a framework with one."""
+    runs = [
+        graded(model, framework, f"case-{case}", score=float(trial == 1), trial=trial)
+        for model in ("local", "local-0.5b")
+        for framework, trials in (("baseline", 4), ("x", 1))
+        for case in range(8)
+        for trial in range(1, trials + 1)
+    ]
+    found = compare_models(runs)
+    assert found is not None
+    assert {row.framework: row.metrics["passed"] for row in found.rows} == {"baseline": 8, "x": 8, None: 16}
+    assert found.score_shares is None, "all runs that count have the same score"
+
+
 def test_a_framework_that_one_model_was_not_run_with_is_left_out_and_this_is_said() -> None:
     """The shares are those of the part where every model met every framework, as if the rest had not been run."""
 
@@ -107,7 +122,7 @@ def test_there_is_no_comparison(cells: list[tuple[str, str, str]]) -> None:
     assert compare_models(graded(*cell) for cell in cells) is None
 
 
-def test_the_rows_are_measured_on_the_cases_in_common() -> None:
+def test_the_rows_are_measured_on_the_cases_and_trials_in_common() -> None:
     found = compare_models(
         [
             graded("local", "baseline", "a", 0.5),
@@ -117,7 +132,7 @@ def test_the_rows_are_measured_on_the_cases_in_common() -> None:
         ]
     )
     assert found is not None
-    assert [(row.metrics["runs"], row.metrics["mean_score"]) for row in found.rows] == [(1, 0.5), (2, 0.5)]
+    assert [(row.metrics["runs"], row.metrics["mean_score"]) for row in found.rows] == [(1, 0.5), (1, 0.25)]
 
 
 def noise(m: int, f: int, case: int) -> float:
