@@ -109,7 +109,12 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
     Raises `pydantic.ValidationError` for a case that is none of this task, and whatever the grader
     raises for a case that cannot be played.
     """
-    grade, split = _grade(trace, task), split_wall_time(trace)
+    return measure_run(trace, _grade(trace, task))
+
+
+def measure_run(trace: Trace, grade: Grade) -> GradedRun:
+    """Measure one run whose grade is known."""
+    split = split_wall_time(trace)
     chats = trace.chats
     embeddings = [call for call in trace.model_calls if call.operation == "embeddings"]
     return GradedRun(

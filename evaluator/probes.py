@@ -572,17 +572,19 @@ def behaviours(traces: Iterable[Trace]) -> list[Behaviour]:
     """
     verdicts: dict[tuple[int, str, tuple[bool, str]], list[Verdict]] = {}
     for trace in sorted(traces, key=lambda trace: trace.key.case):
-        judged = _judged(trace)
-        if judged is not None:
-            number, verdict = judged
-            verdicts.setdefault((number, trace.key.task, baseline_first(trace.key.framework)), []).append(verdict)
+        found = judged(trace)
+        if found is not None:
+            probe, verdict = found
+            place = PROBES.index(probe), trace.key.task, baseline_first(trace.key.framework)
+            verdicts.setdefault(place, []).append(verdict)
     return [
         Behaviour(PROBES[number].name, task, framework, *_together(verdicts[number, task, (other, framework)]))
         for number, task, (other, framework) in sorted(verdicts)
     ]
 
 
-def _judged(trace: Trace) -> tuple[int, Verdict] | None:
+def judged(trace: Trace) -> tuple[Probe, Verdict] | None:
+    """The probe that a trace is of, and what it shows; None for a trace that is of none, or of one that is no more."""
     if trace.key.model != PROBES_NAME:
         return None
     try:
@@ -590,7 +592,7 @@ def _judged(trace: Trace) -> tuple[int, Verdict] | None:
     except ValidationError:
         return None
     probe = _BY_NAME.get(case.kind)
-    return (PROBES.index(probe), probe.verdict(trace, case)) if probe else None
+    return (probe, probe.verdict(trace, case)) if probe else None
 
 
 def _together(verdicts: Sequence[Verdict]) -> tuple[str, bool, str]:

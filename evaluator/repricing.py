@@ -103,9 +103,7 @@ def _priced(run: GradedRun, models: Sequence[PricedModel]) -> _Priced | None:
     def on_all(of_run: Sequence[Tokens]) -> tuple[float | None, ...]:
         return tuple(calls_cost_usd(model.provider, model.entry, of_run, at) for model in models)
 
-    without_cache = tuple(replace(tokens, cached=None) for tokens in calls)
-    uncached = on_all(without_cache)
-    return _Priced(calls, uncached, cached=uncached if without_cache == calls else on_all(calls))
+    return _Priced(calls, uncached=on_all([replace(tokens, cached=None) for tokens in calls]), cached=on_all(calls))
 
 
 def _row(model: str, framework: str, task: str | None, runs: Sequence[_Priced | None], others: int) -> Row:

@@ -1,15 +1,18 @@
 """Writes the site's files into a folder: the same bytes for the same traces."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from evaluator import discovery, parity, scorecard
+from evaluator import discovery, parity, probes, scorecard
 from evaluator.discovery import IMPLEMENTATIONS, Framework, MetadataError, Task
-from evaluator.metrics import GradedRun
+from evaluator.metrics import GradedRun, measure_run
+from evaluator.models import PROBES_NAME
 from evaluator.parity import Comparison, Observation
+from evaluator.probe_briefs import ProbeCase, prepare
 from evaluator.scorecard import Scorecard
 from evaluator.scorecard.content import ABOUT_MODEL
 from evaluator.site import charts, code, method, overview, runs
@@ -17,6 +20,7 @@ from evaluator.site.output import MADE_BY, START, replacing
 from evaluator.site.render import Pages, case_page, documentation, run_page
 from evaluator.site.runs import RunSummary
 from evaluator.trace import Key, Trace, read_traces
+from tasks.grading import Grade
 
 Say = Callable[[str, int, int], None]
 """Told what is being done, how many of it are done, and how many there are (0: not known)."""
@@ -36,6 +40,7 @@ def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, s
 
     with replacing(out) as folder:
         card = scorecard.build(traces, tasks=tasks, implementations=implementations, seen_run=keep)
+        summaries |= _probed(traces, tasks, card)
         _write(Pages(folder, _shared(card)), card, summaries, traces, tasks, _frameworks(implementations), say)
     return card
 
@@ -48,6 +53,21 @@ def _frameworks(implementations: Path) -> dict[str, Framework]:
             found[folder.name] = discovery.read_framework(folder)
         except MetadataError:
             continue
+    return found
+
+
+def _probed(traces: Path, tasks: Container[str], card: Scorecard) -> dict[Key, RunSummary]:
+    """The probes. One passes if what the framework did will do, and its reason says what that was."""
+    found: dict[Key, RunSummary] = {}
+    for trace in read_traces(traces, [PROBES_NAME]):
+        if not isinstance(trace, Trace) or trace.key in found or (judged := probes.judged(trace)) is None:
+            continue
+        if trace.key.framework not in card.frameworks or trace.key.task not in tasks:
+            continue
+        probe, verdict = judged
+        said = f"{verdict.words}: {verdict.quote}" if verdict.quote else verdict.words
+        grade = Grade(passed=verdict.acceptable, score=float(verdict.acceptable), reasons=[said])
+        found[trace.key] = runs.summarise(trace, measure_run(trace, grade), None, probe.meaning)
     return found
 
 
@@ -110,7 +130,10 @@ def _write_runs(pages: Pages, summaries: dict[Key, RunSummary], traces: Path, ta
         # A run that is recorded twice counts once, as in the scorecard.
         if not isinstance(trace, Trace) or (place := places.pop(trace.key, None)) is None:
             continue
-        view = runs.view(trace, tasks[trace.key.task], summaries[trace.key], compared.get(trace.key))
+        task = tasks[trace.key.task]
+        if trace.key.model == PROBES_NAME:
+            task = replace(task, case_type=ProbeCase, prepare=prepare)
+        view = runs.view(trace, task, summaries[trace.key], compared.get(trace.key))
         pages.add(run_page(trace.key), "run.html", {"view": view, "place": place})
         done += 1
         say("pages of runs written", done, len(summaries))

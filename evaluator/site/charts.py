@@ -5,8 +5,9 @@ Text stays text, and every colour is a variable that the SVG itself sets for lig
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import matplotlib as mpl
@@ -136,13 +137,14 @@ def _correctness_against_tokens(cells: Sequence[Cell], title: Mapping[str, str])
         return None
     front = pareto_front((tokens, rate) for _, tokens, rate in points)
     with mpl.rc_context(_STYLE | {"axes.grid.axis": "both", "ytick.color": _NAMED["quiet"]}):
-        figure, axes = _figure(3.8, left=0.62)
+        names = max(len(title[cell.framework]) for cell, _, _ in points)
+        figure, axes = _figure(3.8, left=0.62, right=0.25 + 0.06 * names)
         lowest, highest = (pick(tokens for _, tokens, _ in points) for pick in (min, max))
-        room = max(highest - lowest, highest * 0.05)
-        axes.set_xlim(lowest - room * 0.15, highest + room * 0.45)
+        room = max(highest - lowest, highest * 0.05) * 0.12
+        axes.set_xlim(lowest - room, highest + room)
         top = max(float(cell.metrics["pass_rate_high"] or 0) for cell, _, _ in points)
-        axes.set_ylim(-0.08 * top, 1.25 * top)
-        steps = [*front, (highest + room * 0.45, front[-1][1])]
+        axes.set_ylim(-0.06 * top, 1.06 * top)
+        steps = [*front, (highest + room, front[-1][1])]
         axes.plot(*zip(*steps, strict=True), color=_NAMED["accent"], linewidth=1.1, drawstyle="steps-post", zorder=2)
         for cell, tokens, rate in points:
             colour = _NAMED["base"] if cell.framework == BASELINE else _NAMED["c2"]
@@ -150,9 +152,8 @@ def _correctness_against_tokens(cells: Sequence[Cell], title: Mapping[str, str])
             axes.plot([tokens, tokens], [low, high], color=_NAMED["line"], linewidth=2.2, zorder=1)
             axes.plot([tokens], [rate], "o", color=colour, markersize=6, zorder=3)
         _label_points(axes, [(tokens, rate, title[cell.framework]) for cell, tokens, rate in points])
-        axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 1])
+        axes.locator_params(nbins=5)
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
-        axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_xlabel("prompt and completion tokens of a run")
         axes.set_ylabel("runs that passed")
@@ -170,32 +171,52 @@ def _correctness_against_tokens(cells: Sequence[Cell], title: Mapping[str, str])
 
 
 def _label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
-    """Write each point's name beside it; where something is in the way, above or below, with a line to its point."""
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    letter, line = (right - left) * 0.0185, (high - low) * 0.056
-    # What is taken: from, to, height.
-    taken = [(tokens - letter / 2, tokens + letter / 2, rate) for tokens, rate, _ in points]
+    """Write each point's name right of the plot, near its height, with a line to it."""
+    low, high = axes.get_ylim()
+    by_height = sorted(points, key=lambda point: (-point[1], point[0]))
+    places = spread([rate for _, rate, _ in by_height], gap=(high - low) * 0.062)
+    shift = min(0.0, high - places[0]) or max(0.0, low - places[-1])
+    places = [place + shift for place in places]
+    ordered: list[tuple[float, float, str]] = []
+    for rate, alike in groupby(by_height, key=lambda point: point[1]):
+        group = list(alike)
+        above = sum(place > rate for place in places[len(ordered) : len(ordered) + len(group)])
+        ordered += [*group[:above], *reversed(group[above:])]  # so that no line crosses another
+    for (tokens, rate, name), place in zip(ordered, places, strict=True):
+        axes.annotate(
+            name,
+            xy=(tokens, rate),
+            xytext=(1.03, place),
+            textcoords=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=_POINTS - 1,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": _NAMED["quiet"],
+                "linewidth": 0.5,
+                "relpos": (0, 0.5),
+                "shrinkA": 0,
+                "zorder": 1,
+            },
+        )
 
-    def places(tokens: float, rate: float, name: str) -> Iterator[tuple[float, float]]:
-        """Where the name may begin, the nearest first."""
-        for number in range(15):
-            for sign in (1, -1) if number else (1,):
-                for start in (tokens + letter, tokens - letter * (len(name) + 1)):
-                    yield start, rate + sign * number * line
 
-    def free(start: float, place: float, name: str) -> bool:
-        end = start + letter * len(name)
-        within = left <= start and end <= right and low + line / 2 <= place <= high - line / 2
-        return within and all(end < other or start > stop or abs(place - at) >= line for other, stop, at in taken)
+def spread(wanted: Iterable[float], gap: float) -> list[float]:
+    """Places that are as near as can be to those `wanted`, which must fall, and at least `gap` apart.
 
-    for tokens, rate, name in sorted(points, key=lambda point: (-point[1], point[0])):
-        found = (spot for spot in places(tokens, rate, name) if free(*spot, name))
-        start, place = next(found, (tokens + letter, rate))
-        taken.append((start, start + letter * len(name), place))
-        axes.text(start, place, name, fontsize=_POINTS - 1, va="center", zorder=4)
-        if place != rate:
-            nearest = start if start > tokens else start + letter * len(name)
-            axes.plot([tokens, nearest], [rate, place], color=_NAMED["quiet"], linewidth=0.5, zorder=1)
+    Least squares, by pooling those that stand too close (Barlow et al., "Statistical Inference under Order
+    Restrictions", Wiley 1972, section 1.2).
+    """
+    pools: list[tuple[float, int]] = []  # the sum of the places if each gap were taken out, and how many
+    for number, place in enumerate(wanted):
+        total, size = place + number * gap, 1
+        while pools and pools[-1][0] / pools[-1][1] < total / size:
+            other, others = pools.pop()
+            total, size = total + other, size + others
+        pools.append((total, size))
+    levels = [total / size for total, size in pools for _ in range(size)]
+    return [level - number * gap for number, level in enumerate(levels)]
 
 
 def _wall_time(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
@@ -328,10 +349,10 @@ def _stacked(rows: Sequence[_Bars], names: Sequence[str], unit: str, first_colou
         return _svg(figure)
 
 
-def _figure(height: float, *, left: float, top: float = 0.1) -> tuple[Figure, Axes]:
+def _figure(height: float, *, left: float, right: float = 0.2, top: float = 0.1) -> tuple[Figure, Axes]:
     """A figure with one pair of axes, its margins in inches."""
     figure = Figure(figsize=(_WIDTH, height))
-    bottom, right = 0.42, 0.2
+    bottom = 0.42
     area = (left / _WIDTH, bottom / height, (_WIDTH - left - right) / _WIDTH, (height - bottom - top) / height)
     return figure, figure.add_axes(area)
 

@@ -11,6 +11,7 @@ from evaluator.parity_report import per_call
 from evaluator.scorecard import Cell, Scorecard, count, seconds
 from evaluator.site.charts import Chart
 from evaluator.site.render import slug
+from evaluator.site.runs import real_first
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def chart_file(selection: Selection, chart: Chart) -> str:
 def selections(card: Scorecard) -> list[Selection]:
     """Every model with each of its tasks, all tasks first. A real model comes before the scripted one."""
     found = []
-    for model in sorted(card.models, key=lambda name: (name == SCRIPTED, name)):
+    for model in sorted(card.models, key=real_first):
         of_model = [cell for cell in card.cells if cell.model == model]
         for task in (None, *dict.fromkeys(cell.task for cell in of_model)):
             cells = tuple(cell for cell in (*card.totals, *of_model) if (cell.model, cell.task) == (model, task))

@@ -13,7 +13,7 @@ import orjson
 from evaluator.discovery import Task, baseline_first
 from evaluator.gateway import assembled_message
 from evaluator.metrics import GradedRun
-from evaluator.models import SCRIPTED
+from evaluator.models import PROBES_NAME, is_real
 from evaluator.parity import Comparison, Difference, Observation, TaskSpec, task_spec
 from evaluator.tokens import text_of
 from evaluator.tool_schemas import collapsed
@@ -45,15 +45,18 @@ class Event:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What is kept of a run while the others are read. `question` and `expected` are the case's."""
+    """What is kept of a run while the others are read. `question` and `expected` are the case's.
+
+    `about` says what a probe is about; of other runs it is empty.
+    """
 
     run: GradedRun
     observation: Observation | None
     framework_version: str
+    about: str
     question: str
     expected: str
     answer: str
-    error: str | None
     events: tuple[Event, ...]
 
 
@@ -140,16 +143,16 @@ class RunView:
     steps: tuple[Step, ...]
 
 
-def summarise(trace: Trace, run: GradedRun, observation: Observation | None) -> RunSummary:
+def summarise(trace: Trace, run: GradedRun, observation: Observation | None, about: str = "") -> RunSummary:
     """What the pages over several runs need of one."""
     return RunSummary(
         run=run,
         observation=observation,
         framework_version=trace.setup.framework_version,
+        about=about,
         question=str(trace.case.get("question", "")),
         expected=str(trace.case.get("answer", "")),
         answer=trace.outcome.answer,
-        error=trace.outcome.error,
         events=tuple(event for event, _ in _events(trace)),
     )
 
@@ -164,7 +167,7 @@ def _events(trace: Trace) -> list[tuple[Event, ModelCall | TracedToolCall]]:
 def _event(number: int, call: ModelCall | TracedToolCall) -> Event:
     if isinstance(call, TracedToolCall):
         return Event(number, "tools", call.name, call.start_s, call.end_s, call.error is not None)
-    failed = call.error is not None or call.status >= 400
+    failed = not call.answered
     if call.operation == "embeddings":
         return Event(number, "embeddings", "embeddings", call.start_s, call.end_s, failed)
     asked = ", ".join(one.name for one in _asked(_reply(call)))
@@ -201,7 +204,7 @@ class _Reader:
 
     def _chat(self, event: Event, call: ModelCall) -> ChatCall:
         # The observation has a step for each answered chat call, in the order of their start.
-        step = next(self._observed, None) if call.status < 400 and not call.error else None
+        step = next(self._observed, None) if call.answered else None
         request = call.request if isinstance(call.request, dict) else {"body": call.request}
         messages = tuple(self._message(message) for message in _list(request.get("messages")))
         tools = _list(request.get("tools"))
@@ -333,10 +336,10 @@ def indented(value: Any) -> str:
 
 @dataclass(frozen=True)
 class GridRow:
-    """One case, and its runs for each framework, by trial; a framework without one has none."""
+    """One case, in words, and its runs for each framework, by trial; a framework without one has none."""
 
     case: str
-    question: str
+    words: str
     runs: dict[str, tuple[Key, ...]]
 
 
@@ -362,21 +365,27 @@ class Place:
 
 
 def grids(summaries: Mapping[Key, RunSummary], tasks: Sequence[str]) -> list[Grid]:
-    """The runs by model and task; a real model comes before the scripted one, the baseline before the frameworks."""
+    """The runs by model and task; real models come first, probes last, and the baseline before the frameworks."""
     by_grid: dict[tuple[str, str], list[Key]] = defaultdict(list)
     for key in sorted(summaries, key=lambda key: (key.case, key.trial)):
         by_grid[key.model, key.task].append(key)
     found = []
-    for model, task in sorted(by_grid, key=lambda pair: (pair[0] == SCRIPTED, pair[0], tasks.index(pair[1]))):
+    for model, task in sorted(by_grid, key=lambda pair: (*real_first(pair[0]), tasks.index(pair[1]))):
         keys = by_grid[model, task]
         frameworks = tuple(sorted({key.framework for key in keys}, key=baseline_first))
         rows = []
         for case, group in groupby(keys, key=lambda key: key.case):
             of_case = list(group)
             by_framework = {name: tuple(key for key in of_case if key.framework == name) for name in frameworks}
-            rows.append(GridRow(case, summaries[of_case[0]].question, by_framework))
+            first = summaries[of_case[0]]
+            rows.append(GridRow(case, first.about or first.question, by_framework))
         found.append(Grid(model, task, frameworks, tuple(rows)))
     return found
+
+
+def real_first(model: str) -> tuple[bool, bool, str]:
+    """To sort models by: real ones, then those that play what is expected or recorded, and the probes last."""
+    return model == PROBES_NAME, not is_real(model), model
 
 
 def places(grid: Grid) -> Iterator[Place]:

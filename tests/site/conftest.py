@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from sites import Site, Watched, hostile_trace
 
 from evaluator import ROOT, discovery
-from evaluator.models import SCRIPTED
+from evaluator.models import PROBES_NAME, SCRIPTED
 from evaluator.site.build import build
 from evaluator.trace import Trace, read_trace, write_trace
 
@@ -19,7 +19,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     folder = tmp_path_factory.mktemp("site")
     traces = folder / "traces"
     keys = []
-    for model in (SCRIPTED, "local"):
+    for model in (SCRIPTED, "local", PROBES_NAME):
         for task in discovery.tasks():
             for framework in discovery.frameworks():
                 recorded = sorted((ROOT / "traces" / model / framework / task).glob("*.json"))

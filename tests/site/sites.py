@@ -73,13 +73,18 @@ def asked(text: str) -> dict[str, object]:
 
 def pages(site: Site) -> dict[str, str]:
     """A page of every kind."""
-    case = next((site.folder / "cases" / "local").rglob("*.html")).relative_to(site.folder).as_posix()
+
+    def first(folder: str) -> str:
+        return min((site.folder / folder).rglob("*.html")).relative_to(site.folder).as_posix()
+
     return {
         "overview": "index.html",
         "compare": "compare.html",
         "runs": "runs.html",
         "run": run_page(site.run),
-        "case": case,
+        "case": first("cases/local"),
+        "probe": first("runs/probes"),
+        "case of probes": first("cases/probes"),
         "method": "method.html",
         "hostile": run_page(site.hostile),
     }

@@ -10,7 +10,7 @@ from sites import TAGS, Site, Watched, pages
 from evaluator import discovery
 from evaluator.discovery import implementation_path
 
-KINDS = ("overview", "compare", "runs", "run", "case", "method", "hostile")
+KINDS = ("overview", "compare", "runs", "run", "case", "probe", "case of probes", "method", "hostile")
 NAMES = list(discovery.frameworks())
 TASKS = list(discovery.tasks())
 

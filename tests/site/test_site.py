@@ -1,6 +1,7 @@
 """The site's files: the same bytes again, links that lead somewhere, nothing from outside, nothing unescaped."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,8 +10,9 @@ import pytest
 from sites import HOSTILE, TAGS, Site
 
 from evaluator import discovery, scorecard
+from evaluator.models import PROBES_NAME
 from evaluator.site.build import build
-from evaluator.site.charts import pareto_front
+from evaluator.site.charts import pareto_front, spread
 from evaluator.site.output import MADE_BY, OutError, replacing
 from evaluator.site.overview import selections
 from evaluator.site.render import case_page, run_page, slug, visible
@@ -123,6 +125,18 @@ def test_a_newcomers_questions_are_answered_for_every_model_and_task(site: Site)
         ]
 
 
+def test_a_probe_passes_if_what_the_framework_did_will_do(site: Site) -> None:
+    card = scorecard.build(site.traces)
+    assert card.behaviours
+    for one in card.behaviours:
+        if one.probe == "concurrency":
+            continue  # several runs are judged together
+        page = run_page(Key(model=PROBES_NAME, framework=one.framework, task=one.task, case=one.probe, trial=1))
+        text = unescape((site.folder / page).read_text(encoding="utf-8"))
+        assert f'<span class="verdict {"passed" if one.acceptable else "failed"}">' in text
+        assert one.words in text
+
+
 def test_a_site_of_no_traces_says_so(tmp_path: Path) -> None:
     (tmp_path / "traces").mkdir()
     build(tmp_path / "traces", tmp_path / "site")
@@ -194,3 +208,9 @@ def test_what_cannot_be_seen_is_spelled_out() -> None:
 
 def test_the_pareto_front_is_what_none_beats() -> None:
     assert pareto_front([(2, 0.5), (1, 0.2), (3, 0.5), (2, 0.1), (4, 0.9), (1, 0.2)]) == [(1, 0.2), (2, 0.5), (4, 0.9)]
+
+
+def test_names_beside_points_keep_their_order_and_a_gap() -> None:
+    assert spread([1.0, 0.5, 0.0], 0.25) == [1.0, 0.5, 0.0]
+    assert spread([0.5, 0.5, 0.0], 0.25) == [0.625, 0.375, 0.0]
+    assert spread([0.5, 0.5, 0.5], 0.25) == [0.75, 0.5, 0.25]
