@@ -10,9 +10,11 @@ from datetime import datetime
 from statistics import fmean
 from typing import Literal
 
+from evaluator.code_size import CodeSize
 from evaluator.discovery import Task
+from evaluator.failure_kinds import kind_of
 from evaluator.prices import Tokens, chat_tokens, run_cost_usd, started_at
-from evaluator.statistics import covered_length, pass_rate_interval, percentile
+from evaluator.statistics import covered_length, pass_hat_k, pass_rate_interval, percentile
 from evaluator.trace import Ended, Key, ModelCall, RunOutcome, Trace
 from tasks.base import Outcome, ToolCall
 from tasks.grading import Grade
@@ -44,9 +46,10 @@ class GradedRun:
 
     A token count is None where an answered call came without it. `usage_counted` tells that the
     gateway counted some of the tokens itself, because the upstream did not. The `reported` tokens
-    are the framework's own count, if it gave one. `injected_tokens` sum over the `compared_calls`;
+    are the framework's own count, if it gave one. `cost_usd` is None where no price is known.
+    `chat_tokens` are those of each chat call, to be priced on other models. `first_token_s` has the
+    wait for the first byte of each streamed answer. `injected_tokens` sum over the `compared_calls`;
     they take the baseline's run of the same case, and so are filled in where that is at hand.
-    `cost_usd` is None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
     """
 
     key: Key
@@ -72,6 +75,7 @@ class GradedRun:
     started_at: datetime | None
     chat_tokens: tuple[Tokens, ...] | None
     cost_usd: float | None
+    first_token_s: tuple[float, ...] = ()
     injected_tokens: int | None = None
     compared_calls: int = 0
 
@@ -84,7 +88,7 @@ class CellRuns:
     """
 
     runs: tuple[GradedRun, ...]
-    source_lines: int | None
+    code: CodeSize | None
     differences_explained: int | None = None
     differences_unexplained: int | None = None
 
@@ -141,6 +145,7 @@ def measure_run(trace: Trace, grade: Grade) -> GradedRun:
         started_at=started_at(trace),
         chat_tokens=chat_tokens(trace),
         cost_usd=run_cost_usd(trace),
+        first_token_s=tuple(call.first_byte_s - call.sent_s for call in chats if call.stream and call.answered),
     )
 
 
@@ -235,10 +240,24 @@ def _cases(cell: CellRuns) -> int:
     return len({(run.key.task, run.key.case) for run in cell.runs})
 
 
-def _pass_rate_interval(cell: CellRuns) -> tuple[float, float]:
+def _passed_of_cases(cell: CellRuns) -> list[tuple[int, int]]:
+    """(passed runs, runs) of each case."""
     runs = Counter((run.key.task, run.key.case) for run in cell.runs)
     passed = Counter((run.key.task, run.key.case) for run in cell.runs if run.passed)
-    return pass_rate_interval((passed[case], runs[case]) for case in runs)
+    return [(passed[case], runs[case]) for case in runs]
+
+
+def _pass_rate_interval(cell: CellRuns) -> tuple[float, float]:
+    return pass_rate_interval(_passed_of_cases(cell))
+
+
+def _time_to_first_token_s(cell: CellRuns) -> Value:
+    waits = [wait for run in cell.runs for wait in run.first_token_s]
+    return percentile(waits, 50) if waits else None
+
+
+def _of_code(read: Callable[[CodeSize], int]) -> Callable[[CellRuns], Value]:
+    return lambda cell: None if cell.code is None else read(cell.code)
 
 
 def _workers(cell: CellRuns) -> int:
@@ -311,6 +330,13 @@ METRICS = (
         "s",
         "lower",
         _percentile(50, _overhead_per_model_call_s),
+    ),
+    Metric(
+        "time_to_first_token_s_p50",
+        "median time from sending a streamed model call to its first byte",
+        "s",
+        "lower",
+        _time_to_first_token_s,
     ),
     Metric(
         "model_calls_mean",
@@ -405,7 +431,31 @@ METRICS = (
         "lines of the implementation that hold code (not blank, comment or docstring)",
         "lines",
         "lower",
-        lambda cell: cell.source_lines,
+        _of_code(lambda code: code.lines),
+    ),
+    Metric(
+        "source_tokens", "tokens of these lines, a string being one", "tokens", "lower", _of_code(lambda c: c.tokens)
+    ),
+    Metric(
+        "branches",
+        "places in the implementation where it can go one way or another",
+        "branches",
+        "lower",
+        _of_code(lambda code: code.branches),
+    ),
+    Metric(
+        "framework_names",
+        "distinct names that the implementation takes from the framework and other packages",
+        "names",
+        "lower",
+        _of_code(lambda code: len(code.framework_names)),
+    ),
+    Metric(
+        "lines_by_hand",
+        "source lines of the tasks for which the framework has no facility of its own",
+        "lines",
+        "lower",
+        _of_code(lambda code: code.lines_by_hand),
     ),
     Metric("packages_max", "packages in the framework's environment", "packages", "lower", _max(lambda r: r.packages)),
     Metric(
@@ -446,10 +496,24 @@ METRICS = (
 
 
 def measure(cell: CellRuns) -> dict[str, Value]:
-    """Every metric of a cell by name, rounded."""
-    return {metric.name: rounded(metric.function(cell)) for metric in METRICS}
+    """Every metric of a cell by name."""
+    values = {metric.name: metric.function(cell) for metric in METRICS}
+    return {name: rounded(value) if isinstance(value, float) else value for name, value in values.items()}
 
 
-def rounded(value: Value) -> Value:
-    """Floats to 6 significant digits, which is as much as any of them is worth."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+def pass_hat(cell: CellRuns) -> tuple[float, ...]:
+    """pass^k for k = 1 … the trials that every case has: the chance that k runs of a case all pass, over cases."""
+    cases = _passed_of_cases(cell)
+    trials = min(runs for _, runs in cases)
+    return tuple(rounded(fmean(pass_hat_k(runs, passed, k) for passed, runs in cases)) for k in range(1, trials + 1))
+
+
+def failure_kinds(cell: CellRuns) -> dict[str, int]:
+    """In how many failed runs each kind of reason occurs, the most frequent first; a run may have several."""
+    kinds = Counter(kind for run in cell.runs if not run.passed for kind in set(map(kind_of, run.reasons)))
+    return dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
+
+
+def rounded(value: float) -> float:
+    """A number as it stands in the scorecard: 6 significant digits."""
+    return float(f"{value:.6g}")

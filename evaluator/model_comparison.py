@@ -109,7 +109,7 @@ def _only(cell: _Cell, trials: Mapping[_CaseName, set[int]]) -> _Cell:
 
 def _measured(cells: Iterable[_Cell], cases: Sequence[_CaseName]) -> dict[str, Value]:
     runs = tuple(run for cell in cells for case in cases for run in cell[case])
-    metrics = measure(CellRuns(runs, source_lines=None))
+    metrics = measure(CellRuns(runs, code=None))
     return {name: metrics[name] for name in METRICS}
 
 

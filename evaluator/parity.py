@@ -24,7 +24,7 @@ scripted model counts; with other models a remainder is left, since they have a 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any
@@ -47,6 +47,9 @@ PARTS = (
     *("extra calls", "not attributed"),
 )
 """Where injected tokens can lie. `conversation` is what agents and tools have said so far."""
+
+_EXAMPLE_KEPT = 400
+"""Characters of an example, of which every report shows fewer."""
 
 _OTHER_SUITES = "conformance:"
 """How a deviation names what another suite finds."""
@@ -619,6 +622,17 @@ def compare_all(runs: Iterable[Observation], baseline: Iterable[Observation]) ->
     """Each run beside the baseline's run of the same case and trial, where there is one."""
     partners = {(one.key.case, one.key.trial): one for one in baseline}
     return [compare(run, partners.get((run.key.case, run.key.trial))) for run in runs]
+
+
+def condensed(comparison: Comparison) -> Comparison:
+    """As much of it as `summarise` needs: of each difference the first example, cut, and the tokens of all."""
+    first: dict[str, Difference] = {}
+    for one in comparison.differences:
+        if (before := first.get(one.name)) is None:
+            first[one.name] = Difference(one.name, " ".join(one.example.split())[:_EXAMPLE_KEPT], one.tokens)
+        elif one.tokens is not None:
+            first[one.name] = Difference(one.name, before.example, (before.tokens or 0) + one.tokens)
+    return replace(comparison, differences=tuple(first.values()))
 
 
 def _pairs(ours: Sequence[Step], theirs: Sequence[Step]) -> list[tuple[int, int]]:

@@ -11,10 +11,12 @@ the tokens; nothing makes up for a pass rate of 0.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluator.code_size import total_size
 from evaluator.metrics import METRICS, CellRuns, GradedRun, Value
 from evaluator.model_comparison import largest_grid
 from evaluator.scorecard.content import Scorecard
@@ -164,17 +166,16 @@ def _cells(
 ) -> list[CellRuns]:
     """The runs of each case, each with the size of the code of all tasks that the cases are of."""
     tasks = {task for task, _ in cases}
-    lines = [
-        cell.metrics["source_lines"]
-        for cell in card.cells
-        if (cell.model, cell.framework) == (model, framework) and cell.task in tasks
+    sizes = [
+        cell.code for cell in card.cells if (cell.model, cell.framework) == (model, framework) and cell.task in tasks
     ]
-    total = None if None in lines else sum(int(number or 0) for number in lines)
-    return [CellRuns(tuple(runs[case]), source_lines=total) for case in cases]
+    known = [size for size in sizes if size is not None]
+    code = total_size(known) if len(known) == len(sizes) else None
+    return [CellRuns(tuple(runs[case]), code=code) for case in cases]
 
 
 def _together(cells: Sequence[CellRuns]) -> CellRuns:
-    return CellRuns(tuple(run for cell in cells for run in cell.runs), source_lines=cells[0].source_lines)
+    return CellRuns(tuple(run for cell in cells for run in cell.runs), code=cells[0].code)
 
 
 def _places(
@@ -230,7 +231,7 @@ def _drawn_values(
     drawn = np.empty((CASE_DRAWS, len(cells), len(weights)))
     for i, (name, of_cases) in enumerate(cells.items()):
         drawn[:, i] = [float(values[name][criterion] or 0) for criterion in weights]
-        for n, numbers in enumerate(drawn_cases(cases)[:CASE_DRAWS]):
+        for n, numbers in enumerate(islice(chain.from_iterable(drawn_cases(cases)), CASE_DRAWS)):
             cell = _together([of_cases[number] for number in numbers])
             for j, criterion in enumerate(weights):
                 if CRITERIA[criterion].of_cases and (value := CRITERIA[criterion].of(cell)) is not None:

@@ -35,7 +35,7 @@ def as_data(rankings: Sequence[Ranking], weights: Mapping[str, float]) -> dict[s
 
 
 def _rounded(values: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: rounded(value) for name, value in values.items()}
+    return {name: None if value is None else rounded(value) for name, value in values.items()}
 
 
 def print_rankings(

@@ -1,6 +1,6 @@
 """Counting tokens without a network: for the scripted model, and for upstreams that give no usage."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import bpe_openai
@@ -17,6 +17,7 @@ def _encoding() -> Any:
     return bpe_openai.get_encoding(TOKENIZER)
 
 
+@lru_cache(maxsize=4096)
 def count_tokens(text: str) -> int:
     """Number of `o200k_base` tokens of `text`; very long text is counted in pieces."""
     if len(text) > _LONGEST:

@@ -241,7 +241,11 @@ def read_trace(path: Path) -> Trace | DamagedTrace:
 
 def read_traces(root: Path, models: Sequence[str] | None = None) -> Iterator[Trace | DamagedTrace]:
     """Every trace below `root`, or below its folders of some models, one at a time, in the order of their paths."""
+    return map(read_trace, trace_files(root, models))
+
+
+def trace_files(root: Path, models: Sequence[str] | None = None) -> list[Path]:
+    """The files of all traces below `root`, or below its folders of some models, sorted."""
     folders = [root] if models is None else [root / model for model in models]
-    for path in sorted({path for folder in folders for path in folder.rglob("*.json")}):
-        if not path.name.startswith("."):
-            yield read_trace(path)
+    files = {path for folder in folders for path in folder.rglob("*.json")}
+    return sorted(path for path in files if not path.name.startswith("."))

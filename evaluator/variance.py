@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.statistics import RESAMPLES, drawn_cases
+from evaluator.statistics import times_drawn
 
 # In simulated matrices of runs that pass or fail (2 models, 4 or 9 frameworks), the 95 % intervals held the true
 # share in 87 to 99 of 100 matrices with 8 cases, and in 92 to 100 with 24; with 6 cases in as few as 83.
@@ -74,7 +74,7 @@ def variance_shares(values: Sequence[Sequence[Sequence[float]]]) -> Shares | Non
     at_hand = sums_of_squares(grid, np.ones((n, 1)))
     if _total(at_hand)[0] < _NOTHING:
         return None
-    all_drawn = sums_of_squares(grid, _times_drawn(n))
+    all_drawn = sums_of_squares(grid, np.concatenate([*times_drawn(n)]).T)
     varied = _total(all_drawn) >= _NOTHING
     drawn = {source: squares[varied] for source, squares in all_drawn.items()}
 
@@ -92,12 +92,6 @@ def _share(estimate: Array, errors: Array, least: float) -> Share:
     low, high = np.percentile(errors, [2.5, 97.5], method="linear")
     value = float(estimate[0])
     return Share(*(min(max(end, least), 1.0) for end in (value, value + float(low), value + float(high))))
-
-
-def _times_drawn(n: int) -> Array:
-    """How often each of `n` cases (rows) is in each of the bootstrap's draws (columns)."""
-    places = drawn_cases(n).astype(np.int64) * RESAMPLES + np.arange(RESAMPLES)[:, np.newaxis]
-    return np.bincount(places.ravel(), minlength=n * RESAMPLES).reshape(n, RESAMPLES).astype(float)
 
 
 def sums_of_squares(grid: Array, times: Array) -> dict[str, Array]:

@@ -39,7 +39,7 @@ from inspect_ai.tool import ToolCall
 from evaluator.export.runs import ExportError, Report
 from evaluator.export.wire import Message, UnreadableError, read
 from evaluator.metrics import GradedRun
-from evaluator.scorecard.build import run_name
+from evaluator.scorecard.gather import run_name
 from evaluator.trace import Trace
 
 _Cell = tuple[str, str, str]

@@ -24,7 +24,7 @@ from opentelemetry.semconv.attributes.service_attributes import SERVICE_NAME, SE
 from evaluator.export.runs import Report, write_lines
 from evaluator.export.wire import Message, UnreadableError, as_json, read
 from evaluator.metrics import GradedRun
-from evaluator.scorecard.build import run_name
+from evaluator.scorecard.gather import run_name
 from evaluator.trace import ModelCall, Trace, TracedToolCall
 
 _EVALUATION = "gen_ai.evaluation.result"

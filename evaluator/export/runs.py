@@ -14,7 +14,7 @@ import orjson
 from evaluator import discovery
 from evaluator.metrics import GradedRun
 from evaluator.models import PROBES_NAME
-from evaluator.scorecard.build import graded, run_name
+from evaluator.scorecard.gather import RECORDED_ALREADY, graded, run_name
 from evaluator.trace import DamagedTrace, Key, Trace, read_traces
 
 
@@ -58,10 +58,11 @@ def graded_runs(
         if isinstance(item, DamagedTrace):
             report.damaged.append(f"{item.path.relative_to(traces).as_posix()}: {item.reason}")
         elif item.key.model != PROBES_NAME and keep(item.key):
-            run = graded(item, tasks, folders, keys)
+            run = RECORDED_ALREADY if item.key in keys else graded(item, tasks, folders)
             if isinstance(run, str):
                 report.damaged.append(f"{run_name(item.key)}: {run}")
             else:
+                keys.add(item.key)
                 report.runs += 1
                 yield item, run
 

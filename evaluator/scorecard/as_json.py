@@ -1,10 +1,11 @@
 """`scorecard.json`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple, fields
 from typing import Any
 
 import orjson
 
+from evaluator.comparisons import COMPARED, Pair
 from evaluator.metrics import METRICS
 from evaluator.model_comparison import as_data as as_comparison_data
 from evaluator.parity_report import as_data
@@ -22,6 +23,11 @@ def to_json(scorecard: Scorecard) -> str:
         "models": as_comparison_data(scorecard.comparison) if scorecard.comparison else None,
         "other_models": as_repricing_data(scorecard.repricing) if scorecard.repricing else None,
         "metrics": [{"name": m.name, "meaning": m.meaning, "unit": m.unit, "better": m.better} for m in METRICS],
+        "pairs": {
+            "columns": [field.name for field in fields(Pair)],
+            "rows": [orjson.Fragment(orjson.dumps(astuple(pair))) for pair in scorecard.pairs],  # each on one line
+        },
+        "compared": [{"name": c.name, "title": c.title, "relative": c.relative, "better": c.better} for c in COMPARED],
         "parity": [as_data(one) for one in scorecard.parities],
         "behaviours": [asdict(behaviour) for behaviour in scorecard.behaviours],
         "failures": [{**failure.key.model_dump(), "reasons": failure.reasons} for failure in scorecard.failures],
@@ -47,4 +53,5 @@ def _flat(cell: Cell) -> dict[str, Any]:
     names: dict[str, Any] = {"framework": cell.framework, "task": cell.task, "model": cell.model}
     if cell.task is None:
         del names["task"]
-    return names | {"framework_versions": cell.framework_versions} | cell.metrics
+    more = {"pass_hat": cell.pass_hat, "failure_kinds": cell.failure_kinds}
+    return names | {"framework_versions": cell.framework_versions} | cell.metrics | more

@@ -2,23 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from evaluator import discovery, parity, probes
-from evaluator.code_size import source_lines
+from evaluator.code_size import CodeSize, code_size, total_size
+from evaluator.comparisons import compare
 from evaluator.discovery import IMPLEMENTATIONS, Deviation, Framework, MetadataError, Task
-from evaluator.metrics import CellRuns, GradedRun, grade_run, measure
+from evaluator.metrics import CellRuns, GradedRun, failure_kinds, measure, pass_hat
 from evaluator.model_comparison import compare_models
-from evaluator.models import PROBES_NAME
 from evaluator.parity import Observation, Parity
 from evaluator.prices import find, price_list
 from evaluator.repricing import reprice
 from evaluator.scorecard.content import SETUP_FIELDS, Cell, Damaged, Failure, FrameworkNotes, Scorecard
-from evaluator.trace import DamagedTrace, Key, Trace, read_traces
+from evaluator.scorecard.gather import RECORDED_ALREADY, LeftOut, Scored, gather, run_name
+from evaluator.trace import Key, Trace
 
 
 @dataclass
@@ -26,20 +25,20 @@ class _Seen:
     """What is kept of the traces of one cell."""
 
     runs: list[GradedRun] = field(default_factory=list)
-    observations: list[Observation] = field(default_factory=list)
+    comparisons: list[parity.Comparison] = field(default_factory=list)
     framework_versions: set[str] = field(default_factory=set)
     implementation_digests: set[str] = field(default_factory=set)
     lock_digests: set[str] = field(default_factory=set)
     task_digests: set[str] = field(default_factory=set)
 
-    def add(self, trace: Trace, run: GradedRun, observation: Observation | None) -> None:
-        self.runs.append(run)
-        if observation is not None:
-            self.observations.append(observation)
-        self.framework_versions.add(trace.setup.framework_version)
-        self.implementation_digests.add(trace.setup.implementation_digest)
-        self.lock_digests.add(trace.setup.lock_digest)
-        self.task_digests.add(trace.setup.task_digest)
+    def add(self, one: Scored) -> None:
+        self.runs.append(one.run)
+        if one.comparison is not None:
+            self.comparisons.append(one.comparison)
+        self.framework_versions.add(one.setup.framework_version)
+        self.implementation_digests.add(one.setup.implementation_digest)
+        self.lock_digests.add(one.setup.lock_digest)
+        self.task_digests.add(one.setup.task_digest)
 
 
 def build(
@@ -49,20 +48,20 @@ def build(
     implementations: Path = IMPLEMENTATIONS,
     models: Sequence[str] | None = None,
     keep: Callable[[Key], bool] = lambda key: True,
-    seen_run: Callable[[Trace, GradedRun, Observation | None], None] = lambda trace, run, observation: None,
+    processes: int | None = None,
+    seen_run: Callable[[Trace, GradedRun, Observation | None], None] | None = None,
     prices: Sequence[str] = (),
 ) -> Scorecard:
-    """The scorecard of all traces below `traces` whose key `keep` accepts, read one at a time.
+    """The scorecard of all traces below `traces` whose key `keep` accepts, the same for any number of `processes`.
 
     With `models`, only the folders of these models are read. `seen_run` is told each run that is scored, and what it
-    has on the wire beside its task's spec, where that can be said. `prices` names the models of the price list on
-    which the runs are priced, too. Raises `PriceError` for one that is not there.
+    has on the wire beside its task's spec, where that can be said; then there is but one process. `prices` names the
+    models of the price list on which the runs are priced, too. Raises `PriceError` for one that is not there.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
     already) is named in `damaged` and left out.
     """
     priced_on = [find(name) for name in dict.fromkeys(prices)]
-    tasks = discovery.tasks() if tasks is None else tasks
     folders = {folder.name: folder for folder in discovery.framework_folders(implementations)}
     cells: dict[tuple[str, str, str], _Seen] = defaultdict(_Seen)
     setups: dict[str, dict[str, set[Any]]] = {}
@@ -70,30 +69,29 @@ def build(
     keys: set[Key] = set()
     parity_notes: list[str] = []
     probed: list[Trace] = []
-    for item in read_traces(traces, models):
-        if isinstance(item, DamagedTrace):
-            damaged.append(Damaged(item.path.relative_to(traces).as_posix(), item.reason))
+    for one in gather(traces, models, keep, folders, tasks, processes, whole=seen_run is not None):
+        if isinstance(one, LeftOut):
+            damaged.append(Damaged(one.path, one.reason))
             continue
-        if not keep(item.key):
+        if isinstance(one, Trace):
+            probed.append(one)
             continue
-        if item.key.model == PROBES_NAME:
-            probed.append(item)
+        key = one.run.key
+        if key in keys:
+            damaged.append(Damaged(run_name(key), RECORDED_ALREADY))
             continue
-        run = graded(item, tasks, folders, keys)
-        if isinstance(run, str):
-            damaged.append(Damaged(run_name(item.key), run))
-            continue
-        observed = _observed(item, tasks)
-        if isinstance(observed, str):
-            parity_notes.append(f"{run_name(item.key)}: cannot be compared with the spec: {observed}")
-        observation = None if isinstance(observed, str) else observed
-        cells[run.key.model, run.key.framework, run.key.task].add(item, run, observation)
-        seen_run(item, run, observation)
-        seen = setups.setdefault(run.key.model, {name: set() for name in (*SETUP_FIELDS, "dates")})
+        keys.add(key)
+        if one.note is not None:
+            parity_notes.append(one.note)
+        cells[key.model, key.framework, key.task].add(one)
+        if seen_run is not None and one.trace is not None:
+            seen_run(one.trace, one.run, one.observation)
+        seen = setups.setdefault(key.model, {name: set() for name in (*SETUP_FIELDS, "dates")})
         for name in SETUP_FIELDS:
-            seen[name].add(getattr(item.setup, name))
-        seen["dates"].add(item.setup.started_at[:10])
+            seen[name].add(getattr(one.setup, name))
+        seen["dates"].add(one.setup.started_at[:10])
 
+    tasks = discovery.tasks() if tasks is None else tasks
     order = list(tasks)
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), discovery.baseline_first(key[1])))
     behaviours = probes.behaviours(trace for trace in probed if trace.key.framework in folders)
@@ -102,18 +100,18 @@ def build(
     frameworks, broken = _read_frameworks(folders)
     numbered = discovery.numbered_deviations(frameworks.values())
     parities = _parities(cells, sorted_keys, numbered)
-    lines = {key: _source_lines(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
+    code = {key: _code(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
     pairs = sorted({(model, framework) for model, framework, _ in cells}, key=_model_baseline_first)
     all_runs = [run for key in sorted_keys for run in cells[key].runs]
     failures = [run for run in all_runs if not run.passed]
     return Scorecard(
-        cells=tuple(_cell(*key, [cells[key]], [lines[key]], [parities.get(key)]) for key in sorted_keys),
+        cells=tuple(_cell(*key, [cells[key]], [code[key]], [parities.get(key)]) for key in sorted_keys),
         totals=tuple(
             _cell(
                 *pair,
                 None,
                 [cells[key] for key in keys_of_pair],
-                [lines[key] for key in keys_of_pair],
+                [code[key] for key in keys_of_pair],
                 [parities.get(key) for key in keys_of_pair],
             )
             for pair in pairs
@@ -121,10 +119,13 @@ def build(
         ),
         comparison=compare_models(all_runs),
         repricing=reprice(all_runs, priced_on),
+        pairs=tuple(
+            pair for model in sorted(setups) for pair in compare(run for run in all_runs if run.key.model == model)
+        ),
         parities=tuple(parities[key] for key in sorted_keys if key in parities),
         behaviours=tuple(behaviours),
         failures=tuple(Failure(run.key, run.reasons) for run in failures),
-        damaged=tuple(damaged),
+        damaged=tuple(sorted(damaged, key=lambda one: one.path)),
         setups={
             model: {name: sorted(values, key=str) for name, values in setups[model].items()} for model in sorted(setups)
         },
@@ -133,38 +134,11 @@ def build(
         notes=(
             *(note for name, note in broken.items() if name in with_runs),
             *_token_notes(cells),
-            *parity_notes,
+            *sorted(parity_notes),
             *_changed_since(cells, sorted_keys, frameworks, tasks),
         ),
         runs=tuple(all_runs),
     )
-
-
-def graded(trace: Trace, tasks: Mapping[str, Task], folders: Mapping[str, Path], keys: set[Key]) -> GradedRun | str:
-    """The graded run, or in words why the trace is left out. `keys` are those of the runs so far; it joins them."""
-    if trace.key.task not in tasks:
-        return f"key.task: there is no task {trace.key.task!r}"
-    if trace.key.framework not in folders:
-        return f"key.framework: there is no framework {trace.key.framework!r}"
-    if trace.key in keys:
-        return "key: this run was recorded already; the file whose path comes first counts"
-    try:
-        run = grade_run(trace, tasks[trace.key.task])
-    except ValidationError as error:
-        first = error.errors()[0]
-        return f"case.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    except Exception as error:  # a case of the user's own may make any grader stumble; the rest is still scored
-        return f"cannot be graded: {type(error).__name__}: {error}"
-    keys.add(trace.key)
-    return run
-
-
-def _observed(trace: Trace, tasks: Mapping[str, Task]) -> Observation | str:
-    """What the trace has on the wire beside its task's spec, or in words why that cannot be said."""
-    try:
-        return parity.observe(trace, tasks[trace.key.task])
-    except Exception as error:  # a request may be anything that a server took; the run still counts
-        return f"{type(error).__name__}: {error}"
 
 
 def _parities(
@@ -172,29 +146,9 @@ def _parities(
     keys: Iterable[tuple[str, str, str]],
     numbered: Mapping[str, Sequence[tuple[int, Deviation]]],
 ) -> dict[tuple[str, str, str], Parity]:
-    """What differs on the wire, for each cell that has something to compare.
-
-    The runs of the cells learn how many tokens were injected into them.
-    """
-    found = {}
-    for model, framework, task in keys:
-        seen, beside = cells[model, framework, task], cells.get((model, discovery.BASELINE, task))
-        compared = parity.compare_all(seen.observations, beside.observations if beside else ())
-        by_key = {comparison.key: comparison for comparison in compared}
-        seen.runs = [
-            replace(run, injected_tokens=by_key[run.key].injected, compared_calls=by_key[run.key].calls)
-            if run.key in by_key
-            else run
-            for run in seen.runs
-        ]
-        if compared:
-            found[model, framework, task] = parity.summarise(compared, numbered.get(framework, ()))
-    return found
-
-
-def run_name(key: Key) -> str:
-    """The path of a run's trace below the folder of traces. The key may be anything that a file claims."""
-    return f"{key.model}/{key.framework}/{key.task}/{key.case}.{key.trial}.json"
+    """What differs on the wire, for each cell that has something to compare."""
+    compared = (key for key in keys if cells[key].comparisons)
+    return {key: parity.summarise(cells[key].comparisons, numbered.get(key[1], ())) for key in compared}
 
 
 def _cell(
@@ -202,26 +156,27 @@ def _cell(
     framework: str,
     task: str | None,
     seen: Sequence[_Seen],
-    lines: Sequence[int | None],
+    code: Sequence[CodeSize | None],
     parities: Sequence[Parity | None],
 ) -> Cell:
-    known = [count for count in lines if count is not None]
+    known = [size for size in code if size is not None]
     compared = [one for one in parities if one is not None]
     all_compared = len(compared) == len(parities)
-    runs = tuple(run for one in seen for run in one.runs)
+    measured = CellRuns(
+        runs=tuple(run for one in seen for run in one.runs),
+        code=total_size(known) if len(known) == len(code) else None,
+        differences_explained=sum(len(one.explained) for one in compared) if all_compared else None,
+        differences_unexplained=sum(len(one.unexplained) for one in compared) if all_compared else None,
+    )
     return Cell(
         model=model,
         framework=framework,
         task=task,
         framework_versions=tuple(sorted(set().union(*(one.framework_versions for one in seen)))),
-        metrics=measure(
-            CellRuns(
-                runs=runs,
-                source_lines=sum(known) if len(known) == len(lines) else None,
-                differences_explained=sum(len(one.explained) for one in compared) if all_compared else None,
-                differences_unexplained=sum(len(one.unexplained) for one in compared) if all_compared else None,
-            )
-        ),
+        metrics=measure(measured),
+        pass_hat=pass_hat(measured),
+        failure_kinds=failure_kinds(measured),
+        code=measured.code,
     )
 
 
@@ -249,12 +204,13 @@ def _framework_notes(
     return FrameworkNotes(framework.title, framework.homepage, framework.by_hand, noted)
 
 
-def _source_lines(seen: _Seen, framework: Framework | None, task: str) -> int | None:
+def _code(seen: _Seen, framework: Framework | None, task: str) -> CodeSize | None:
     """The size of the code that ran; None where that code is not the code that is here now."""
     if framework is None or seen.implementation_digests != {_implementation_digest(framework, task)}:
         return None
     try:
-        return source_lines(discovery.implementation_path(framework.folder, task).read_text(encoding="utf-8"))
+        source = discovery.implementation_path(framework.folder, task).read_text(encoding="utf-8")
+        return code_size(source, by_hand=task in framework.by_hand)
     except (SyntaxError, ValueError):  # ValueError: not UTF-8, or has null bytes
         return None
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from evaluator.code_size import CodeSize
+from evaluator.comparisons import Pair
 from evaluator.metrics import GradedRun, Value
 from evaluator.model_comparison import ModelComparison
 from evaluator.parity import Parity
@@ -58,13 +60,20 @@ ABOUT_MODEL = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One framework × task, or with `task` None one framework over all tasks, on one model."""
+    """One framework × task, or with `task` None one framework over all tasks, on one model.
+
+    `pass_hat` has pass^1, pass^2, … as far as there are trials. `failure_kinds` has in how many failed
+    runs each kind of reason occurs. `code` is the size of the code that ran, where it is known.
+    """
 
     model: str
     framework: str
     task: str | None
     framework_versions: tuple[str, ...]
     metrics: dict[str, Value]
+    pass_hat: tuple[float, ...]
+    failure_kinds: dict[str, int]
+    code: CodeSize | None
 
 
 @dataclass(frozen=True)
@@ -101,17 +110,19 @@ class Scorecard:
     """Cells sorted by model, task and framework (the baseline first), and what explains them.
 
     `comparison` is there where several real models were asked the same cases. `repricing` has what the
-    runs would have cost on other models, if any were named. `parities` has what differs on the wire, for
-    each cell that could be compared, in the order of the cells. `behaviours` has what the frameworks did
-    when probed. `setups` has for each model the values of every set-up field that occurs in its traces.
-    `price_list` says where the costs on the models that were used come from, if there are any.
-    `runs` are those that the cells are computed from.
+    runs would have cost on other models, if any were named. `pairs` has the frameworks compared in pairs,
+    one model after the other. `parities` has what differs on the wire, for each cell that could be
+    compared, in the order of the cells. `behaviours` has what the frameworks did when probed. `setups`
+    has for each model the values of every set-up field that occurs in its traces. `price_list` says
+    where the costs on the models that were used come from, if there are any. `runs` are those that the
+    cells are computed from.
     """
 
     cells: tuple[Cell, ...]
     totals: tuple[Cell, ...]
     comparison: ModelComparison | None
     repricing: Repricing | None
+    pairs: tuple[Pair, ...]
     parities: tuple[Parity, ...]
     behaviours: tuple[Behaviour, ...]
     failures: tuple[Failure, ...]

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from evaluator.comparisons import COMPARED, Compared
+from evaluator.discovery import BASELINE
 from evaluator.model_comparison import in_words, shown
 from evaluator.models import PROBES_NAME, SCRIPTED
 from evaluator.parity import PARTS, Finding, Parity
 from evaluator.parity_report import per_call
 from evaluator.repricing import Row
+from evaluator.scorecard import pairs_in_words
 from evaluator.scorecard.content import ABOUT_MODEL, COMMAND, SETUP_FIELDS, Cell, Scorecard
 from evaluator.scorecard.show import (
     COLUMNS,
@@ -41,6 +44,7 @@ def to_markdown(scorecard: Scorecard) -> str:
         *_comparison_parts(scorecard),
         *(part for model in scorecard.models for part in _model_parts(scorecard, model)),
         *_repricing_parts(scorecard),
+        *_code_parts(scorecard),
         *_footprint_parts(scorecard),
         *_parity_parts(scorecard),
         *_behaviour_parts(scorecard),
@@ -65,6 +69,14 @@ do not call one framework better.
 its parts. Overhead is what remains: the framework's own work, and the connection to the model.
 - **model calls** and **tokens** are means for a run, read on the wire. **injected / call** is how many prompt tokens \
 a call has beyond those of the first framework, the baseline, at the same step; below zero, the framework sends less.
+- **Differences and ties**: each framework beside the baseline, on the same cases and trials. A difference has its \
+95 % interval over the cases; times and tokens are compared by their geometric means. Two frameworks with a \
+<sup>letter</sup> in common in a column are a tie; those with an *a* tie with the best. A **tie** is what a sign-flip \
+test over the cases, with Holm's correction for all pairs, tasks and metrics of the model together, does not tell \
+apart, or what is smaller than chance makes the baseline's own trials differ (the *noise floor*, known where the \
+baseline has several trials a case). *Found from*: the smallest difference that so many cases show in 80 % of \
+experiments. Every pair, with intervals and p-values: [scorecard.json](scorecard.json).
+- **pass^k**: the chance that k trials of a case all pass.
 - **source lines** are those that hold code. `h` marks a task for which the framework has no facility of its own, so \
 that it was written by hand; numbers are [deviations](#deviations)."""
 
@@ -120,7 +132,15 @@ def _model_parts(scorecard: Scorecard, model: str) -> list[str]:
     for title, cells in [*by_task(scorecard.totals, model), *by_task(scorecard.cells, model)]:
         rows = [[_row_name(scorecard, cell), *(column.show(cell.metrics) for column in COLUMNS)] for cell in cells]
         parts += [f"### {escape(title)}", table(["framework", *(column.title for column in COLUMNS)], rows)]
-    parts += [*_own_count_parts(scorecard, model), "### Failures", *_failure_parts(scorecard, model), "### Recorded on"]
+    parts += [
+        *_pair_parts(scorecard, model),
+        *_trials_parts(scorecard, model),
+        *_call_parts(scorecard, model),
+        *_own_count_parts(scorecard, model),
+        "### Failures",
+        *_failure_parts(scorecard, model),
+        "### Recorded on",
+    ]
     setup = scorecard.setups[model]
     rows = [[label, _values(setup[name])] for name, label in SETUP_FIELDS.items()]
     dates = setup["dates"]
@@ -134,7 +154,138 @@ def _row_name(scorecard: Scorecard, cell: Cell) -> str:
     if cell.task in notes.by_hand:
         marks.append("h")
     name = escape(f"{notes.title} {' / '.join(cell.framework_versions)}")
-    return f"{name} <sup>{', '.join(marks)}</sup>" if marks else name
+    return f"{name} {_raised(', '.join(marks))}".strip()
+
+
+def _pair_parts(scorecard: Scorecard, model: str) -> list[str]:
+    """The frameworks beside the baseline and one another, over all tasks and in each."""
+    against = pairs_in_words.with_baseline(scorecard, model, None)
+    if not against:
+        return []
+    tasks = list(dict.fromkeys(one.task for one in scorecard.pairs if one.model == model and one.task))
+    by_task = [f"**{escape(task)}**\n\n{_pairs_table(scorecard, model, task)}" for task in tasks]
+    return [
+        "### Differences and ties",
+        escape(pairs_in_words.correctness(scorecard, model) or "", limit=1000),
+        _pairs_table(scorecard, model, None),
+        *([_NO_NOISE_FLOOR] if all(one.noise_floor is None for one in against) else []),
+        *([_details("In each task", by_task)] if by_task else []),
+    ]
+
+
+_NO_NOISE_FLOOR = (
+    "There is no noise floor: the baseline has one trial a case, so nothing is known of how much its own trials differ."
+)
+
+
+def _pairs_table(scorecard: Scorecard, model: str, task: str | None) -> str:
+    """Each framework beside the baseline, and in letters beside the others; or that nothing can be told apart."""
+    pairs = pairs_in_words.pairs_of(scorecard, model, task)
+    if all(one.verdict == "tie" for one in pairs):
+        return f"All are ties in everything, as far as {max(one.cases for one in pairs)} cases can tell."
+    against = [one for one in pairs if one.against == BASELINE]
+    cases: dict[str, int] = {}
+    for one in against:
+        cases[one.framework] = max(one.cases, cases.get(one.framework, 0))
+    found = {(one.framework, one.metric): pairs_in_words.beside_baseline(one) for one in against}
+    tied = {compared: pairs_in_words.tie_letters(pairs, compared) for compared in COMPARED}
+    rows = [
+        [
+            escape(scorecard.frameworks[name].title),
+            str(cases.get(name, "")),
+            *(
+                f"{found.get((name, compared.name), '–')} {_raised(tied[compared].get(name, ''))}".strip()
+                for compared in COMPARED
+            ),
+        ]
+        for name in (BASELINE, *cases)
+    ]
+    smallest = {compared: pairs_in_words.detectable(compared, pairs) for compared in COMPARED}
+    rows.append(["*found from*", "", *(_limit(compared, smallest[compared]) for compared in COMPARED)])
+    floors = {one.metric: one.noise_floor for one in against}
+    if any(floor is not None for floor in floors.values()):
+        rows.append(["*noise floor*", "", *(_limit(compared, floors.get(compared.name)) for compared in COMPARED)])
+    return table(["framework", "cases", *(compared.title for compared in COMPARED)], rows, text_columns=len(COMPARED))
+
+
+def _raised(text: str) -> str:
+    return f"<sup>{text}</sup>" if text else ""
+
+
+def _limit(compared: Compared, value: float | None) -> str:
+    return "–" if value is None else pairs_in_words.amount(compared, value, sign=False)
+
+
+def _details(summary: str, parts: Iterable[str]) -> str:
+    return "\n\n".join([f"<details><summary>{summary}</summary>", *parts, "</details>"])
+
+
+def _trials_parts(scorecard: Scorecard, model: str) -> list[str]:
+    """pass^k, where every case of a framework has several trials."""
+    repeated = [cell for cell in scorecard.totals if cell.model == model and len(cell.pass_hat) > 1]
+    if not repeated:
+        return []
+    trials = max(len(cell.pass_hat) for cell in repeated)
+    rows = [
+        [
+            escape(scorecard.frameworks[cell.framework].title),
+            count(cell.metrics["cases"]),
+            *(f"{cell.pass_hat[k]:.0%}" if k < len(cell.pass_hat) else "–" for k in range(trials)),
+        ]
+        for cell in repeated
+    ]
+    return ["### Repeated trials", table(["framework", "cases", *(f"pass^{k + 1}" for k in range(trials))], rows)]
+
+
+def _call_parts(scorecard: Scorecard, model: str) -> list[str]:
+    """What a model call takes besides the model's own time, and the wait for a streamed answer."""
+    totals = [cell for cell in scorecard.totals if cell.model == model]
+    used = [name for name in _OF_CALLS if any(cell.metrics[name] is not None for cell in totals)]
+    rows = [
+        [escape(scorecard.frameworks[cell.framework].title), *(seconds(cell.metrics[name]) for name in used)]
+        for cell in totals
+    ]
+    return ["### Model calls", table(["framework", *(_OF_CALLS[name] for name in used)], rows)] if used else []
+
+
+_OF_CALLS = {
+    "overhead_per_model_call_s_p50": "overhead / call p50",
+    "time_to_first_token_s_p50": "first token of a streamed answer p50",
+}
+
+
+def _code_parts(scorecard: Scorecard) -> list[str]:
+    """Code size in full; it does not depend on the model, so the total with the most tasks stands for all."""
+    largest: dict[str, Cell] = {}
+    for cell in scorecard.totals:
+        lines, before = cell.metrics["source_lines"], largest.get(cell.framework)
+        if lines is not None and (before is None or lines > (before.metrics["source_lines"] or 0)):
+            largest[cell.framework] = cell
+    if not largest:
+        return []
+    rows = [
+        [escape(scorecard.frameworks[name].title), *(count(largest[name].metrics[column]) for column in _CODE_COLUMNS)]
+        for name in scorecard.frameworks
+        if name in largest
+    ]
+    return [
+        "## Code size",
+        "Of the implementations of all tasks together, by the standard library's tokenizer and syntax tree. **Lines** "
+        "hold code (no blank lines, comments or docstrings); a string is one of the **tokens**; **branches** are "
+        "places where the code can go one way or another; **names used** are those that it takes from the framework "
+        "and other packages; **lines by hand** are those of tasks for which the framework has no facility of its own. "
+        "All definitions: [evaluator/code\\_size.py](evaluator/code_size.py).",
+        table(["framework", *_CODE_COLUMNS.values()], rows),
+    ]
+
+
+_CODE_COLUMNS = {
+    "source_lines": "lines",
+    "source_tokens": "tokens",
+    "branches": "branches",
+    "framework_names": "names used",
+    "lines_by_hand": "lines by hand",
+}
 
 
 def _failure_parts(scorecard: Scorecard, model: str) -> list[str]:
@@ -154,8 +305,23 @@ def _failure_parts(scorecard: Scorecard, model: str) -> list[str]:
     return [
         f"{len(failures)} of {runs} runs failed: {answered} with a wrong answer or wrong actions, {errors} with an "
         f"error, {timeouts} by the time-out, {limits} by the limit on model calls.",
+        _kinds_of_failure(scorecard, model),
         f"<details><summary>Every failed run and why</summary>\n\n{bullets(lines)}\n\n</details>",
     ]
+
+
+def _kinds_of_failure(scorecard: Scorecard, model: str) -> str:
+    """In how many runs of each framework each kind of reason occurs."""
+    totals = [cell for cell in scorecard.totals if cell.model == model]
+    sums: Counter[str] = Counter()
+    for cell in totals:
+        sums.update(cell.failure_kinds)
+    rows = [
+        [escape(kind), *(str(cell.failure_kinds.get(kind, "")) for cell in totals), str(number)]
+        for kind, number in sums.most_common()
+    ]
+    header = ["failed runs in which", *(escape(scorecard.frameworks[cell.framework].title) for cell in totals), "all"]
+    return table(header, rows)
 
 
 def _own_count_parts(scorecard: Scorecard, model: str) -> list[str]:

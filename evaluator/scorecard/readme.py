@@ -7,6 +7,7 @@ from evaluator.model_comparison import in_words
 from evaluator.parity_report import per_call
 from evaluator.scorecard.content import COMMAND, MARKDOWN_NAME, Scorecard
 from evaluator.scorecard.markdown import escape, table
+from evaluator.scorecard.pairs_in_words import correctness
 from evaluator.scorecard.show import count, seconds
 
 README_BEGIN = "<!-- scorecard:begin -->"
@@ -35,6 +36,7 @@ def readme_section(scorecard: Scorecard) -> str:
         parts += [
             f"**Model {escape(model)}**: passed / runs of each task; overhead and tokens of a run",
             table(header, rows),
+            *([escape(words, limit=1000)] if (words := correctness(scorecard, model)) else []),
         ]
     if scorecard.comparison:
         parts.append(f"**Framework or model?** {in_words(scorecard.comparison)}")

@@ -8,8 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.comparisons import COMPARED
+from evaluator.discovery import BASELINE
 from evaluator.model_comparison import ModelComparison, in_words
 from evaluator.repricing import Repricing
+from evaluator.scorecard import pairs_in_words
 from evaluator.scorecard.content import MARKDOWN_NAME, Cell, Scorecard
 from evaluator.scorecard.show import COLUMNS, MODEL_COLUMNS, by_probe, by_task, per_1000_runs_on, who
 
@@ -22,6 +25,10 @@ def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN
     for model in scorecard.models:
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
             console.print(_rich_table(scorecard, f"{model} · {title}", cells))
+            console.print()
+        if pairs_in_words.with_baseline(scorecard, model, None):
+            console.print(_pairs_table(scorecard, model))
+            console.print(Text(pairs_in_words.correctness(scorecard, model) or ""))
             console.print()
     if scorecard.comparison:
         console.print(_comparison_table(scorecard, scorecard.comparison))
@@ -49,6 +56,27 @@ def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Tabl
     for cell in cells:
         name = scorecard.frameworks[cell.framework].title
         table.add_row(Text(name), *(Text(column.show(cell.metrics)) for column in columns))
+    return table
+
+
+def _pairs_table(scorecard: Scorecard, model: str) -> Table:
+    """Each framework beside the baseline: what differs, and what is a tie."""
+    title = Text(f"{model} · against {scorecard.frameworks[BASELINE].title}", style="bold")
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("framework")
+    table.add_column("cases", justify="right")
+    for compared in COMPARED:
+        table.add_column(compared.title.replace(" ", "\n", 1), justify="right")
+    against = pairs_in_words.with_baseline(scorecard, model, None)
+    found = {(one.framework, one.metric): one for one in against}
+    for name in dict.fromkeys(one.framework for one in against):
+        cases = max(one.cases for one in against if one.framework == name)
+        cells = [
+            "–" if one is None else "tie" if one.verdict == "tie" else pairs_in_words.amount(compared, one.difference)
+            for compared in COMPARED
+            for one in [found.get((name, compared.name))]
+        ]
+        table.add_row(Text(scorecard.frameworks[name].title), str(cases), *cells)
     return table
 
 

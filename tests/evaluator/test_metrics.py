@@ -6,7 +6,17 @@ from factories import CASE, key, model_call, tool_call, trace
 from pydantic import ValidationError
 
 from evaluator import discovery
-from evaluator.metrics import METRICS, CellRuns, GradedRun, grade_run, measure, split_wall_time
+from evaluator.code_size import code_size
+from evaluator.metrics import (
+    METRICS,
+    CellRuns,
+    GradedRun,
+    failure_kinds,
+    grade_run,
+    measure,
+    pass_hat,
+    split_wall_time,
+)
 from evaluator.trace import Ended, ReportedUsage, Trace
 
 TASK = discovery.tasks()["tool_calling"]
@@ -110,11 +120,13 @@ def test_metrics_of_a_cell() -> None:
         graded(trace(key("b", 1), wall_s=2.0, model_calls=[model_call(0, 0, 1, 1, input_tokens=50)])),
         graded(trace(key("b", 2), wall_s=60.0, ended="timeout", model_calls=[])),
     ]
-    values = measure(CellRuns(tuple(runs), source_lines=30))
+    code = code_size("import os\nimport crewai\n\nprint(os.sep, crewai.LLM if 1 else 0)\n", by_hand=True)
+    values = measure(CellRuns(tuple(runs), code))
     assert list(values) == [metric.name for metric in METRICS]
     assert (values["cases"], values["runs"], values["passed"], values["pass_rate"]) == (2, 4, 2, 0.5)
     assert (values["errors"], values["timeouts"], values["call_limits"]) == (0, 1, 0)
-    assert (values["wall_s_p50"], values["model_s_p50"], values["source_lines"]) == (2.5, 0.3, 30)
+    assert (values["wall_s_p50"], values["model_s_p50"], values["source_lines"]) == (2.5, 0.3, 3)
+    assert (values["branches"], values["framework_names"], values["lines_by_hand"]) == (1, 2, 3)
     assert (values["model_calls_mean"], values["prompt_tokens_mean"]) == (0.75, 62.5)
     # overhead 0.5, 2.5 and 1.0 over one call each; the run without a call does not count
     assert values["overhead_per_model_call_s_p50"] == 1.0
@@ -124,7 +136,7 @@ def test_metrics_of_a_cell() -> None:
 
 def test_what_was_not_observed_is_none() -> None:
     run = replace(graded(trace(model_calls=[])), import_s=None, peak_memory_mb=None, prompt_tokens=None)
-    values = measure(CellRuns((run,), source_lines=None))
+    values = measure(CellRuns((run,), code=None))
     unknown = {name for name, value in values.items() if value is None}
     assert unknown == {
         "overhead_per_model_call_s_p50",
@@ -132,6 +144,11 @@ def test_what_was_not_observed_is_none() -> None:
         "source_lines",
         "packages_max",
         "installed_mb_max",
+        "source_tokens",
+        "branches",
+        "framework_names",
+        "lines_by_hand",
+        "time_to_first_token_s_p50",
         "import_s_p50",
         "memory_after_import_mb_p50",
         "peak_memory_mb_max",
@@ -184,6 +201,38 @@ def test_the_frameworks_own_count_beside_the_wires() -> None:
     assert (values["prompt_tokens_discrepancy"], values["completion_tokens_discrepancy"]) == (0.3, 0)
     uncounted = replace(reported(150, 10), prompt_tokens=None)
     assert measure(CellRuns((uncounted, reported(90, 10)), None))["prompt_tokens_discrepancy"] == -0.1
+
+
+def test_time_to_first_token_is_that_of_streamed_answers() -> None:
+    streamed = model_call(0, 0.1, 2, 2.5, stream=True, first_byte_s=0.4)
+    slower = model_call(3, 3.1, 5, 5.5, stream=True, first_byte_s=3.6)
+    refused = model_call(6, 6.1, 7, 7, stream=True, first_byte_s=6.2, status=429, input_tokens=None)
+    run = graded(trace(model_calls=[streamed, slower, refused, model_call(8, 8, 9, 9)], wall_s=10))
+    assert run.first_token_s == pytest.approx((0.3, 0.5))
+    assert measure(CellRuns((run,), None))["time_to_first_token_s_p50"] == pytest.approx(0.4)
+
+
+def test_pass_hat_goes_as_far_as_the_trials_of_every_case() -> None:
+    passed, failed = graded(trace(key("a"))), graded(trace(key("a"), answer="Goodbye."))
+    cases = {"a": [passed, passed, failed], "b": [passed] * 3, "c": [failed] * 4}
+    runs = [replace(run, key=key(case, i)) for case, of_case in cases.items() for i, run in enumerate(of_case, 1)]
+    # of a: 2/3, 1/3 and 0; of b 1; of c 0
+    assert pass_hat(CellRuns(tuple(runs), None)) == pytest.approx((5 / 9, 4 / 9, 1 / 3), rel=1e-5)
+    assert pass_hat(CellRuns((passed,), None)) == (1.0,)
+
+
+def test_failures_are_counted_by_kind() -> None:
+    runs = (
+        graded(trace(answer="Goodbye.")),
+        graded(trace(answer="")),
+        graded(trace(ended="timeout", answer="Hello.")),
+        graded(trace()),
+    )
+    assert failure_kinds(CellRuns(runs, None)) == {
+        "the answer lacks a fact": 2,
+        "ended by the time-out": 1,
+        "the answer is empty": 1,
+    }
 
 
 def test_the_table_of_metrics() -> None:

@@ -10,6 +10,7 @@ import pytest
 from factories import key, model_call, trace
 
 from evaluator import cli, discovery, ranking, scorecard
+from evaluator.code_size import code_size
 from evaluator.metrics import GradedRun, grade_run
 from evaluator.ranking import CRITERIA, Place, Ranking, WeightsMistake, rankings, read_weights
 from evaluator.ranking_report import as_data, how, in_words
@@ -133,7 +134,7 @@ def test_what_cannot_be_ranked_is_left_out_with_the_reason(empty: Scorecard) -> 
 
 def test_code_is_that_of_the_tasks_that_the_cases_are_of(empty: Scorecard) -> None:
     cells = tuple(
-        Cell("scripted", framework, task, (), {"source_lines": lines})
+        Cell("scripted", framework, task, (), {}, (), {}, None if lines is None else code_size("pass\n" * lines))
         for framework, task, lines in [
             ("x", "tool_calling", 10),
             ("x", "handoff", 90),

@@ -15,6 +15,7 @@ from test_discovery import PYPROJECT, make_framework
 from evaluator import discovery, probes, scorecard
 from evaluator.metrics import METRICS
 from evaluator.prices import price_list
+from evaluator.scorecard import gather
 from evaluator.tokens import count_tokens
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
 
@@ -96,7 +97,9 @@ def test_cells_and_totals(project: Path) -> None:
     cell = cells_of(project)["scripted", "x"]
     assert (cell["task"], cell["cases"], cell["runs"], cell["passed"]) == ("tool_calling", 6, 9, 6)
     assert (cell["errors"], cell["timeouts"], cell["source_lines"]) == (1, 1, 2)
-    assert set(cell) == {"framework", "task", "model", "framework_versions", *(metric.name for metric in METRICS)}
+    own = {"framework", "task", "model", "framework_versions", "pass_hat", "failure_kinds"}
+    assert set(cell) == own | {metric.name for metric in METRICS}
+    assert cell["failure_kinds"]["ended by the time-out"] == 1
     total = cells_of(project, "totals")["scripted", "x"]
     assert total == {name: value for name, value in cell.items() if name != "task"}
     assert built.notes == ()
@@ -226,11 +229,36 @@ def test_damaged_traces_are_named_and_the_rest_is_scored(project: Path) -> None:
     assert any(re.match(r"line \d+: not valid JSON", reason) for reason in reasons)
     assert any(reason.startswith("resources.wall_s: ") for reason in reasons)
     assert any(reason.startswith("case.kind: ") for reason in reasons)
-    assert any("recorded already" in reason for reason in reasons)
+    assert f"key: this is a run of x/tool_calling/{good[0].key.case}.1.json" in reasons
     assert "key.task: there is no task '../no_task'" in reasons
     assert "key.framework: there is no framework 'gone'" in reasons
     assert after.cells == before.cells
     assert "6 files are not scored" in (project / "SCORECARD.md").read_text()
+
+
+def test_a_run_that_is_there_twice_counts_once(project: Path) -> None:
+    write_all(project, make_traces(project))
+    before = score(project)
+    shutil.copytree(project / "traces" / "scripted" / "x", project / "traces" / "zz" / "scripted" / "x")
+    after = score(project)
+    assert len(after.damaged) == 9
+    assert {damaged.reason for damaged in after.damaged} == {
+        "key: this run was recorded already; the file whose path comes first counts"
+    }
+    assert after.cells == before.cells
+
+
+def test_any_number_of_processes_gives_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_compared(project, "differences = ['added system text']")
+    write_all(project, make_traces(project))
+    (project / "traces" / "scripted" / "x" / "tool_calling" / "z.1.json").write_text("{")
+    monkeypatch.setattr(gather, "_WORTH_PROCESSES", 0)
+
+    def content(processes: int) -> str:
+        built = scorecard.build(project / "traces", implementations=project / "implementations", processes=processes)
+        return scorecard.to_json(built)
+
+    assert content(3) == content(1)
 
 
 def test_a_case_that_the_grader_cannot_play(project: Path) -> None:
@@ -295,8 +323,10 @@ def test_markdown(project: Path) -> None:
     assert "## Model ollama/qwen3" in text and "1 of 1 runs passed." in text
     assert "| CPU | A CPU |" in text and "| dates | 2025-01-02 |" in text
     assert str(project) not in text
-    widths = {line.count("|") for line in text.splitlines() if line.startswith("| ") and "\\|" not in line}
-    assert len(widths) == 7  # tables of cells, the set-up, the footprint, differences, prices, and two of costs
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
+    assert len(tables) > 10
+    for lines in tables:
+        assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, lines
 
 
 def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:

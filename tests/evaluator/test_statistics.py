@@ -1,11 +1,12 @@
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.statistics import covered_length, pass_rate_interval, percentile, wilson_interval
+from evaluator.statistics import covered_length, pass_hat_k, pass_rate_interval, percentile, wilson_interval
 
 CASES = st.lists(
     st.integers(1, 5).flatmap(lambda runs: st.tuples(st.integers(0, runs), st.just(runs))), min_size=1, max_size=24
@@ -76,6 +77,18 @@ def test_cases_that_are_all_alike_get_wilsons_interval(cases: list[tuple[int, in
     interval = pass_rate_interval(cases)
     assert interval == wilson_interval(cases[0][0] / cases[0][1], len(cases))
     assert interval[1] - interval[0] > 0.25
+
+
+@given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_hat_k_is_the_share_of_all_choices_of_k_runs(chosen: tuple[int, int, int]) -> None:
+    trials, passed, k = chosen
+    choices = list(combinations([True] * passed + [False] * (trials - passed), k))
+    assert pass_hat_k(trials, passed, k) == pytest.approx(sum(map(all, choices)) / len(choices))
+
+
+def test_pass_hat_k_needs_k_trials() -> None:
+    with pytest.raises(ValueError, match=r"pass\^3 needs 3 trials, not 2"):
+        pass_hat_k(2, 2, 3)
 
 
 def test_no_cases() -> None:

@@ -1,0 +1,147 @@
+"""Times `bakeoff score` on many traces, made by varying the committed ones.
+
+`uv run python tests/benchmarks/scoring.py` takes some minutes and writes `scoring.md` beside this file.
+"""
+
+import argparse
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import orjson
+import psutil
+
+from evaluator import ROOT
+from evaluator.models import PROBES_NAME
+from evaluator.trace import trace_files
+
+TABLE = Path(__file__).with_suffix(".md")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One scoring. Memory in MB is the highest sum over the command's processes, seen 20 times a second."""
+
+    traces: int
+    megabytes: float
+    seconds: float
+    memory_mb: float
+
+
+def make_traces(folder: Path, number: int) -> int:
+    """Write so many traces below `folder`; their size in bytes.
+
+    They are the committed ones, as they are and then again as further trials, with times of their own.
+    """
+    sources = [path for path in trace_files(ROOT / "traces") if PROBES_NAME not in path.parts]
+    size = 0
+    for made, (trial, source) in enumerate((trial, source) for trial in count(1) for source in sources):
+        if made == number:
+            return size
+        content = orjson.loads(source.read_bytes())
+        content["key"]["trial"] = trial
+        slower = random.Random(f"{trial} {source.name}").uniform(0.8, 1.2)
+        data = orjson.dumps(_scaled(content, slower), option=orjson.OPT_INDENT_2)
+        parts = source.relative_to(ROOT / "traces").parts
+        path = folder.joinpath(*parts[:-1], f"{content['key']['case']}.{trial}.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        size += len(data)
+    raise AssertionError("endless")
+
+
+def _scaled(content: dict, slower: float) -> dict:
+    for record in (content["resources"], *content["model_calls"], *content["tool_calls"]):
+        for name in record:
+            if name.endswith("_s") and isinstance(record[name], float):
+                record[name] = round(record[name] * slower, 6)
+    return content
+
+
+def measure(traces: Path, number: int, size: int, out: Path, cores: int) -> Measured:
+    """Score once, as a user would, on so many cores."""
+    command = [sys.executable, "-m", "evaluator", "score", "--traces", str(traces), "--out", str(out)]
+    allowed = sorted(os.sched_getaffinity(0))[:cores]
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, allowed)
+    )
+    peak = [0.0]
+    watch = threading.Thread(target=_watch, args=(psutil.Process(process.pid), peak))
+    watch.start()
+    if process.wait() != 0:
+        raise SystemExit("scoring failed")
+    seconds = time.perf_counter() - start
+    watch.join()
+    return Measured(number, size / 1e6, seconds, peak[0])
+
+
+def _watch(process: psutil.Process, peak: list[float]) -> None:
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        peak[0] = max(peak[0], sum(_memory_mb(process)))
+        time.sleep(0.05)
+
+
+def _memory_mb(process: psutil.Process) -> Iterator[float]:
+    for one in (process, *process.children(recursive=True)):
+        try:
+            yield one.memory_info().rss / 1e6
+        except psutil.NoSuchProcess:
+            continue
+
+
+def main() -> None:
+    """Measure each size and write the table."""
+    parser = argparse.ArgumentParser(description="How long scoring takes, and how much memory, by number of traces.")
+    parser.add_argument("--sizes", default="1000,3000,10000,30000,100000")
+    parser.add_argument("--cores", type=int, default=2)
+    asked = parser.parse_args()
+    rows = []
+    for number in map(int, asked.sizes.split(",")):
+        with tempfile.TemporaryDirectory(prefix="bakeoff-scoring-") as folder:
+            traces = Path(folder) / "traces"
+            size = make_traces(traces, number)
+            one = measure(traces, number, size, Path(folder) / "first", asked.cores)
+            again = measure(traces, number, size, Path(folder) / "again", asked.cores)
+            for name in ("scorecard.json", "SCORECARD.md"):
+                if (Path(folder) / "first" / name).read_bytes() != (Path(folder) / "again" / name).read_bytes():
+                    raise SystemExit(f"{name} of {number} traces is not the same the second time")
+        rows.append(one if one.seconds < again.seconds else again)
+        print(rows[-1], flush=True)
+    TABLE.write_text(_report(rows, asked.cores), encoding="utf-8")
+
+
+def _report(rows: Sequence[Measured], cores: int) -> str:
+    lines = [
+        f"| {row.traces:,} | {row.megabytes:,.0f} | {row.seconds:.1f} | {1000 * row.seconds / row.traces:.2f} "
+        f"| {row.memory_mb:,.0f} |"
+        for row in rows
+    ]
+    return "\n".join(
+        [
+            "<!-- generated by `uv run python tests/benchmarks/scoring.py`; changes made by hand are lost -->",
+            "",
+            "# How long `bakeoff score` takes",
+            "",
+            f"Traces made by varying the committed ones, scored twice on {cores} cores, the same bytes both times.",
+            f"The faster time counts. {platform.system()} {platform.machine()}, Python {platform.python_version()}.",
+            "",
+            "| traces | MB of traces | s | ms a trace | peak memory of all processes, MB |",
+            "| ---: | ---: | ---: | ---: | ---: |",
+            *lines,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
