@@ -15,11 +15,14 @@ from evaluator.parity import Comparison, Observation
 from evaluator.probe_briefs import ProbeCase, prepare
 from evaluator.scorecard import Scorecard
 from evaluator.scorecard.content import ABOUT_MODEL
+from evaluator.scorecard.show import MODEL_COLUMNS
 from evaluator.site import charts, code, method, overview, runs
+from evaluator.site.costs import PRICED_ON
 from evaluator.site.output import MADE_BY, START, replacing
 from evaluator.site.render import Pages, case_page, documentation, run_page
 from evaluator.site.runs import RunSummary
 from evaluator.trace import Key, Trace, read_traces
+from evaluator.variance import SOURCES
 from tasks.grading import Grade
 
 Say = Callable[[str, int, int], None]
@@ -39,7 +42,7 @@ def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, s
         say("runs read", len(summaries), 0)
 
     with replacing(out) as folder:
-        card = scorecard.build(traces, tasks=tasks, implementations=implementations, seen_run=keep)
+        card = scorecard.build(traces, tasks=tasks, implementations=implementations, seen_run=keep, prices=[PRICED_ON])
         summaries |= _probed(traces, tasks, card)
         _write(Pages(folder, _shared(card)), card, summaries, traces, tasks, _frameworks(implementations), say)
     return card
@@ -110,14 +113,24 @@ def _write_overview(pages: Pages, card: Scorecard, say: Say) -> None:
     drawn = {}
     for number, selection in enumerate(shown, start=1):
         parities = [one for one in card.parities if one.model == selection.model and selection.task in (None, one.task)]
-        drawn[selection.model, selection.task] = charts.charts(selection.cells, parities, overview.titles(card))
+        drawn[selection.model, selection.task] = charts.charts(
+            selection.cells, parities, selection.costs, overview.titles(card)
+        )
         for chart in drawn[selection.model, selection.task]:
             pages.write(overview.chart_file(selection, chart), chart.svg)
         say("plots drawn", number, len(shown))
     pages.add(
         START,
         "overview.html",
-        {"selections": shown, "charts": drawn, "columns": overview.COLUMNS, "chart_file": overview.chart_file},
+        {
+            "selections": shown,
+            "charts": drawn,
+            "columns": overview.COLUMNS,
+            "chart_file": overview.chart_file,
+            "comparison": card.comparison,
+            "model_columns": MODEL_COLUMNS,
+            "sources": SOURCES,
+        },
     )
 
 

@@ -19,6 +19,7 @@ from evaluator.metrics import Value
 from evaluator.parity import PARTS, Parity
 from evaluator.parity_report import per_call
 from evaluator.scorecard import Cell, count, seconds
+from evaluator.site.costs import Costs
 
 _WIDTH = 4.6
 """Inches of 72 points: small, so that a phone can show a chart whole and its letters stay readable."""
@@ -98,11 +99,13 @@ class _Bars:
     written: str
 
 
-def charts(cells: Sequence[Cell], parities: Iterable[Parity], title: Mapping[str, str]) -> list[Chart]:
-    """The plots of the cells of one model and one task, or of all tasks; `parities` are those of the same runs."""
+def charts(
+    cells: Sequence[Cell], parities: Iterable[Parity], costs: Costs | None, title: Mapping[str, str]
+) -> list[Chart]:
+    """The plots of the cells of one model and one task, or of all tasks, with the parities and costs of their runs."""
     compared = list(parities)
     drawn = [
-        _correctness_against_tokens(cells, title),
+        _correctness_against_cost(cells, costs, title),
         _wall_time(cells, title),
         _beyond_the_model(cells, title),
         _injected(cells, compared, title),
@@ -126,45 +129,44 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
 # --- the plots -------------------------------------------------------------------------------
 
 
-def _correctness_against_tokens(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
-    points = [
-        (cell, float(prompt) + float(completion), float(cell.metrics["pass_rate"] or 0))
-        for cell in cells
-        if (prompt := cell.metrics["prompt_tokens_mean"]) is not None
-        and (completion := cell.metrics["completion_tokens_mean"]) is not None
-    ]
-    if not points:
+def _correctness_against_cost(cells: Sequence[Cell], costs: Costs | None, title: Mapping[str, str]) -> Chart | None:
+    if costs is None:
         return None
-    front = pareto_front((tokens, rate) for _, tokens, rate in points)
+    points = [
+        (cell, 1000 * costs.usd[cell.framework], float(cell.metrics["pass_rate"] or 0))
+        for cell in cells
+        if cell.framework in costs.usd
+    ]
+    front = pareto_front((cost, rate) for _, cost, rate in points)
     with mpl.rc_context(_STYLE | {"axes.grid.axis": "both", "ytick.color": _NAMED["quiet"]}):
         names = max(len(title[cell.framework]) for cell, _, _ in points)
         figure, axes = _figure(3.8, left=0.62, right=0.25 + 0.06 * names)
-        lowest, highest = (pick(tokens for _, tokens, _ in points) for pick in (min, max))
+        lowest, highest = (pick(cost for _, cost, _ in points) for pick in (min, max))
         room = max(highest - lowest, highest * 0.05) * 0.12
         axes.set_xlim(lowest - room, highest + room)
         top = max(float(cell.metrics["pass_rate_high"] or 0) for cell, _, _ in points)
         axes.set_ylim(-0.06 * top, 1.06 * top)
         steps = [*front, (highest + room, front[-1][1])]
         axes.plot(*zip(*steps, strict=True), color=_NAMED["accent"], linewidth=1.1, drawstyle="steps-post", zorder=2)
-        for cell, tokens, rate in points:
+        for cell, cost, rate in points:
             colour = _NAMED["base"] if cell.framework == BASELINE else _NAMED["c2"]
             low, high = (float(cell.metrics[name] or 0) for name in ("pass_rate_low", "pass_rate_high"))
-            axes.plot([tokens, tokens], [low, high], color=_NAMED["line"], linewidth=2.2, zorder=1)
-            axes.plot([tokens], [rate], "o", color=colour, markersize=6, zorder=3)
-        _label_points(axes, [(tokens, rate, title[cell.framework]) for cell, tokens, rate in points])
+            axes.plot([cost, cost], [low, high], color=_NAMED["line"], linewidth=2.2, zorder=1)
+            axes.plot([cost], [rate], "o", color=colour, markersize=6, zorder=3)
+        _label_points(axes, [(cost, rate, title[cell.framework]) for cell, cost, rate in points])
         axes.locator_params(nbins=5)
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.set_xlabel("prompt and completion tokens of a run")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        axes.set_xlabel(f"$ for 1,000 runs, at the prices of {costs.on}")
         axes.set_ylabel("runs that passed")
         svg = _svg(figure)
-    best = [title[cell.framework] for cell, tokens, rate in points if (tokens, rate) in front]
-    words = (f"{title[cell.framework]} {rate:.0%} at {count(tokens)} tokens" for cell, tokens, rate in points)
+    best = [title[cell.framework] for cell, cost, rate in points if (cost, rate) in front]
+    words = (f"{title[cell.framework]} {rate:.0%} at ${cost:.3g} for 1,000 runs" for cell, cost, rate in points)
     return Chart(
         "correctness",
         "Correctness against cost",
         "Higher and further left is better. The line is the Pareto front: nothing is both cheaper and more often right "
-        "than what lies on it. Grey bars are 95 % intervals of the pass rate.",
+        f"than what lies on it. Grey bars are 95 % intervals of the pass rate. {costs.in_words}",
         f"{'; '.join(words)}. On the Pareto front: {', '.join(best)}.",
         svg,
     )
@@ -182,10 +184,10 @@ def _label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> Non
         group = list(alike)
         above = sum(place > rate for place in places[len(ordered) : len(ordered) + len(group)])
         ordered += [*group[:above], *reversed(group[above:])]  # so that no line crosses another
-    for (tokens, rate, name), place in zip(ordered, places, strict=True):
+    for (cost, rate, name), place in zip(ordered, places, strict=True):
         axes.annotate(
             name,
-            xy=(tokens, rate),
+            xy=(cost, rate),
             xytext=(1.03, place),
             textcoords=axes.get_yaxis_transform(),
             va="center",

@@ -9,7 +9,9 @@ from evaluator.metrics import Value
 from evaluator.models import SCRIPTED
 from evaluator.parity_report import per_call
 from evaluator.scorecard import Cell, Scorecard, count, seconds
+from evaluator.site import costs
 from evaluator.site.charts import Chart
+from evaluator.site.costs import Costs
 from evaluator.site.render import slug
 from evaluator.site.runs import real_first
 
@@ -37,11 +39,12 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Selection:
-    """One model and task (None for all tasks), the cells of both, and what they say in words."""
+    """One model and task (None for all tasks), the cells of both, what they cost, and what they say in words."""
 
     model: str
     task: str | None
     cells: tuple[Cell, ...]
+    costs: Costs | None
     statements: tuple["Statement", ...]
 
 
@@ -66,7 +69,8 @@ def selections(card: Scorecard) -> list[Selection]:
         of_model = [cell for cell in card.cells if cell.model == model]
         for task in (None, *dict.fromkeys(cell.task for cell in of_model)):
             cells = tuple(cell for cell in (*card.totals, *of_model) if (cell.model, cell.task) == (model, task))
-            found.append(Selection(model, task, cells, tuple(statements(cells, titles(card)))))
+            said = tuple(statements(cells, titles(card)))
+            found.append(Selection(model, task, cells, costs.of_cells(cells, card.repricing), said))
     return found
 
 

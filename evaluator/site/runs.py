@@ -15,6 +15,8 @@ from evaluator.gateway import assembled_message
 from evaluator.metrics import GradedRun
 from evaluator.models import PROBES_NAME, is_real
 from evaluator.parity import Comparison, Difference, Observation, TaskSpec, task_spec
+from evaluator.prices import started_at
+from evaluator.site.costs import Prices, prices
 from evaluator.tokens import text_of
 from evaluator.tool_schemas import collapsed
 from evaluator.trace import Key, ModelCall, Trace, TracedToolCall
@@ -106,6 +108,7 @@ class ChatCall:
     messages: tuple[Message, ...]
     tools: tuple[OfferedTool, ...]
     tools_as_in: int | None
+    cost_usd: float | None
     reply: str
     asked: tuple[AskedCall, ...]
     differences: tuple[Difference, ...]
@@ -135,12 +138,21 @@ Step = ChatCall | EmbeddingCall | ToolRun
 
 @dataclass(frozen=True)
 class RunView:
-    """A run, as its page shows it."""
+    """A run, as its page shows it. `prices` are None where the trace does not say when it was recorded."""
 
     trace: Trace
     summary: RunSummary
     comparison: Comparison | None
     steps: tuple[Step, ...]
+    prices: Prices | None
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What all chat calls cost in US dollars; None where that is not known of an answered one."""
+        chats = [step for step in self.steps if isinstance(step, ChatCall)]
+        if any(step.cost_usd is None and step.call.answered for step in chats):
+            return None
+        return sum(step.cost_usd or 0 for step in chats)
 
 
 def summarise(trace: Trace, run: GradedRun, observation: Observation | None, about: str = "") -> RunSummary:
@@ -176,15 +188,19 @@ def _event(number: int, call: ModelCall | TracedToolCall) -> Event:
 
 def view(trace: Trace, task: Task, summary: RunSummary, comparison: Comparison | None) -> RunView:
     """Everything that the page of a run shows. `trace` must be one that could be graded."""
-    reader = _Reader(task_spec(task, trace.case), summary.observation)
-    return RunView(trace, summary, comparison, tuple(reader.step(event, call) for event, call in _events(trace)))
+    at = started_at(trace)
+    known = prices(trace.key.model, at) if at else None
+    reader = _Reader(task_spec(task, trace.case), summary.observation, known)
+    steps = tuple(reader.step(event, call) for event, call in _events(trace))
+    return RunView(trace, summary, comparison, steps, known)
 
 
 class _Reader:
     """Reads a run's calls in their order, and knows what was sent and said before."""
 
-    def __init__(self, spec: TaskSpec, observation: Observation | None) -> None:
+    def __init__(self, spec: TaskSpec, observation: Observation | None, known: Prices | None) -> None:
         self._spec = spec
+        self._prices = known
         self._observed = iter(observation.steps if observation else ())
         tools = [tool for agent in spec.agents for tool in agent.tools.values()]
         texts = [spec.question, *(agent.instructions for agent in spec.agents), *spec.passages.values()]
@@ -220,6 +236,7 @@ class _Reader:
             messages=messages,
             tools=tuple(self._tool(tool) for tool in tools),
             tools_as_in=as_in if as_in != event.number else None,
+            cost_usd=self._prices.of_call(call) if self._prices else None,
             reply=_body(call, reply),
             asked=_asked(reply),
             differences=step.differences if step else (),

@@ -1,6 +1,8 @@
 """The site's files: the same bytes again, links that lead somewhere, nothing from outside, nothing unescaped."""
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,14 +11,17 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from sites import HOSTILE, TAGS, Site
 
-from evaluator import discovery, scorecard
+from evaluator import ROOT, discovery, scorecard
 from evaluator.models import PROBES_NAME
+from evaluator.prices import calls_cost_usd, chat_tokens, find, started_at
+from evaluator.scorecard.show import per_1000_runs
 from evaluator.site.build import build
 from evaluator.site.charts import pareto_front, spread
+from evaluator.site.costs import PRICED_ON, of_cells, prices
 from evaluator.site.output import MADE_BY, OutError, replacing
 from evaluator.site.overview import selections
 from evaluator.site.render import case_page, run_page, slug, visible
-from evaluator.trace import Key
+from evaluator.trace import Key, Trace, read_trace, trace_path
 
 
 class Reader(HTMLParser):
@@ -135,6 +140,29 @@ def test_a_probe_passes_if_what_the_framework_did_will_do(site: Site) -> None:
         text = unescape((site.folder / page).read_text(encoding="utf-8"))
         assert f'<span class="verdict {"passed" if one.acceptable else "failed"}">' in text
         assert one.words in text
+
+
+def test_the_cost_of_a_run_is_that_of_its_calls(site: Site) -> None:
+    trace = read_trace(trace_path(site.traces, site.run))
+    assert isinstance(trace, Trace)
+    calls, at, model = chat_tokens(trace), started_at(trace), find(PRICED_ON)
+    assert calls and at
+    cost = calls_cost_usd(model.provider, model.entry, [replace(tokens, cached=None) for tokens in calls], at)
+    page = (site.folder / run_page(site.run)).read_text(encoding="utf-8")
+    assert f"<dt>$ / 1,000 runs</dt><dd>{per_1000_runs(cost)}</dd>" in page
+    assert page.count("for 1,000 of this call") == len(calls)
+    assert "Costs are estimates" in page
+
+
+def test_a_model_with_a_price_has_its_own() -> None:
+    at = datetime(2026, 11, 25, tzinfo=UTC)
+    assert prices("anthropic/claude-sonnet-4-5", at).own
+    assert not prices("local", at).own
+    cells = selections(scorecard.build(ROOT / "traces", models=["local-0.5b"]))[0].cells
+    assert of_cells(cells, None) is None
+    priced = [replace(cell, metrics={**cell.metrics, "cost_usd_mean": 0.5}) for cell in cells]
+    costs = of_cells(priced, None)
+    assert costs and costs.on == "local-0.5b" and set(costs.usd.values()) == {0.5}
 
 
 def test_a_site_of_no_traces_says_so(tmp_path: Path) -> None:
