@@ -370,13 +370,13 @@ def score(
     traces: TracesOption = ROOT / "traces",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the scorecard goes.")] = ROOT,
     prices: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="MODEL,…",
             help="ENDPOINT/MODEL, with an endpoint of `bakeoff list` or a provider of the package genai-prices: what "
-            "would the runs have cost there? '' for none.",
+            f"would the runs have cost there? '' for none. Default: {', '.join(DEFAULT_MODELS)}.",
         ),
-    ] = ",".join(DEFAULT_MODELS),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -393,6 +393,8 @@ def score(
     chosen_weights = None if weights is None else ranking.read_weights(weights)
     if as_json and chosen_weights is None:
         raise UsageMistake("--json is for the ranking, which needs --weights; all else is in scorecard.json")
+    if chosen_weights is not None and prices is not None:
+        raise UsageMistake("--prices is for the scorecard, which --weights does not write: leave one of them out")
     if not traces.is_dir():
         raise UsageMistake(f"--traces {traces}: there is no such folder")
     if chosen_weights is not None:
@@ -404,7 +406,7 @@ def score(
             ranking_report.print_rankings(console, card, found, chosen_weights)
         return
     out.mkdir(parents=True, exist_ok=True)
-    card = scorecard.score(traces, out, prices=_names(prices))
+    card = scorecard.score(traces, out, prices=DEFAULT_MODELS if prices is None else _names(prices))
     scorecard.print_scorecard(console, card, _shown(out / scorecard.MARKDOWN_NAME))
     _say(f"wrote {_shown(out / scorecard.JSON_NAME)} and {_shown(out / scorecard.MARKDOWN_NAME)}")
 

@@ -135,6 +135,7 @@ TASK = ("-t", "tool_calling")
         (("run", "-m", "replay", *TASK, "--cases", "mine.jsonl"), "bakeoff: mine.jsonl:3: question: Field required"),
         (("run", "--rerecord", "-m", "probes"), "bakeoff: --rerecord is for one model, for none that is probing"),
         (("run", "--rerecord", "-m", "scripted", "--traces", "."), "bakeoff: scripted: there is no such folder of "),
+        (("score", "--weights", "cost=1", "--prices", ""), "bakeoff: --prices is for the scorecard, which --weights "),
         (("score", "--traces", "nowhere"), "bakeoff: --traces nowhere: there is no such folder"),
         (
             ("score", "--traces", ".", "--prices", "openai/gpt-5-mini,openai/gpt-5-minni"),
@@ -150,7 +151,10 @@ TASK = ("-t", "tool_calling")
         (("report", "--traces", ".", "--out", "."), "bakeoff: --out .: this folder holds something else than a site"),
         (("compare", "baseline", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("compare", "baseline", "baseline", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, "),
-        (("export", "--format", "nope"), "bakeoff: --format 'nope': there are openai, sharegpt, alpaca, otlp, inspect"),
+        (
+            ("export", "--format", "nope"),
+            "bakeoff: --format 'nope': there are openai, sharegpt, alpaca, csv, parquet, otlp, ",
+        ),
         (
             ("export", "--format", "openai", "--traces", "nowhere"),
             "bakeoff: nowhere: there is no such folder of traces",
