@@ -46,6 +46,13 @@ COLUMNS = (
     Column("tool_s", float, "s", "time in tools", lambda run, _: run.split.tool_s),
     Column("gateway_s", float, "s", "time in the gateway", lambda run, _: run.split.gateway_s),
     Column("overhead_s", float, "s", "time in none of these", lambda run, _: run.split.overhead_s),
+    Column(
+        "first_token_s",
+        float,
+        "s",
+        "wait for the first streamed answer",
+        lambda r, _: next(iter(r.first_token_s), None),
+    ),
     Column("model_calls", int, "calls", "chat calls, failed ones too", lambda run, _: run.model_calls),
     Column("prompt_tokens", int, "tokens", "prompt tokens on the wire", lambda run, _: run.prompt_tokens),
     Column("completion_tokens", int, "tokens", "completion tokens on the wire", lambda run, _: run.completion_tokens),

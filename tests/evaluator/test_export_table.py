@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import CASE, key, trace
+from factories import CASE, key, model_call, trace
 from played import changed, played, system
 
 from evaluator import ROOT, cli
@@ -38,7 +38,8 @@ def traces(tmp_path: Path) -> Path:
     """Runs that pass and fail, one that adds to the wire, a probe, and a damaged trace."""
     plain = played("tool_calling", "two-orders", framework="baseline")
     more = changed(played("tool_calling", "two-orders", framework="langgraph"), system(lambda text: f"{text} Be nice."))
-    for run in (plain, more, trace(key("good")), trace(key(model="probes"))):
+    good = trace(key("good"), model_calls=[model_call(0.1, 0.2, 0.5, 0.6, stream=True, first_byte_s=0.3)])
+    for run in (plain, more, good, trace(key(model="probes"))):
         write_trace(tmp_path / "traces", run)
     case = {**CASE, "facts": [AWKWARD], "answer": AWKWARD}
     weights = {"packages": 14, "installed_mb": 19.97, "import_s": None, "peak_memory_mb": None}
@@ -62,6 +63,7 @@ def test_each_run_is_a_row(traces: Path) -> None:
     )
     assert (odd["packages"], odd["installed_mb"], odd["import_s"], odd["cost_usd"]) == ("14", "19.97", "", "")
     assert (good["passed"], good["score"], good["reasons"]) == ("true", "1.0", "")
+    assert (good["first_token_s"], odd["first_token_s"]) == ("0.1", "")
     assert (plain["injected_tokens"], plain["compared_calls"]) == ("0", "2")
     assert int(more["injected_tokens"]) > 0 and more["compared_calls"] == "2"
     before = (traces / "runs.csv").read_bytes()

@@ -371,3 +371,10 @@ def test_a_folder_that_cannot_be_replayed_is_the_users_mistake(
         recordings(tmp_path)
     with pytest.raises(RecordingsError, match="there is no such folder"):
         recordings(tmp_path / "nowhere")
+
+
+def test_a_replay_must_give_what_was_asked_and_answered_and_not_what_the_machine_or_the_code_is_like() -> None:
+    assert {"passed", "pass_rate", "mean_score", "model_calls_mean", "prompt_tokens_mean"} <= set(replays.REPRODUCED)
+    of_the_code = {"source_lines", "source_tokens", "branches", "framework_names", "lines_by_hand"}
+    of_the_machine = {"wall_s_p50", "packages_max", "installed_mb_max", "workers", "import_s_p50", "peak_memory_mb_max"}
+    assert not (of_the_code | of_the_machine | {"cost_usd_mean"}) & set(replays.REPRODUCED)
