@@ -1,10 +1,13 @@
 """Generated files are those that the committed traces give."""
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from evaluator import ROOT, endpoints_page, scorecard
+from evaluator.scorecard import schema
 
 
 @pytest.mark.parametrize("name", [scorecard.JSON_NAME, scorecard.MARKDOWN_NAME, "README.md"])
@@ -18,3 +21,16 @@ def test_a_generated_file_is_up_to_date(name: str, tmp_path: Path) -> None:
 def test_the_page_of_endpoints_is_up_to_date() -> None:
     message = f"MODELS.md is out of date: run `{endpoints_page.COMMAND}`"
     assert endpoints_page.PAGE.read_text(encoding="utf-8") == endpoints_page.page(), message
+
+
+def test_the_schema_of_the_scorecard_is_up_to_date() -> None:
+    message = f"{schema.FILE.name} is out of date: run `{schema.COMMAND}`"
+    assert schema.FILE.read_bytes() == schema.content(), message
+
+
+def test_the_scorecard_has_its_schema() -> None:
+    published = json.loads(schema.FILE.read_bytes())
+    jsonschema.Draft202012Validator.check_schema(published)
+    content = json.loads((ROOT / scorecard.JSON_NAME).read_bytes())
+    errors = jsonschema.Draft202012Validator(published).iter_errors(content)
+    assert [f"{error.json_path}: {error.message[:200]}" for error in errors] == []

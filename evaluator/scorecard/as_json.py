@@ -10,14 +10,14 @@ from evaluator.metrics import METRICS
 from evaluator.model_comparison import as_data as as_comparison_data
 from evaluator.parity_report import as_data
 from evaluator.repricing import as_data as as_repricing_data
-from evaluator.scorecard.content import COMMAND, Cell, Scorecard
+from evaluator.scorecard.content import COMMAND, SCHEMA_VERSION, Cell, Scorecard
 
 
 def to_json(scorecard: Scorecard) -> str:
     """`scorecard.json`: every cell with every metric by name, and what explains them."""
     content = {
         "generated_by": COMMAND,
-        "schema": 1,
+        "schema": SCHEMA_VERSION,
         "cells": [_flat(cell) for cell in scorecard.cells],
         "totals": [_flat(cell) for cell in scorecard.totals],
         "models": as_comparison_data(scorecard.comparison) if scorecard.comparison else None,

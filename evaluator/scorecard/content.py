@@ -16,6 +16,9 @@ COMMAND = "uv run bakeoff score"
 JSON_NAME = "scorecard.json"
 MARKDOWN_NAME = "SCORECARD.md"
 
+SCHEMA_VERSION = 1
+"""Of `scorecard.json`. A number more whenever a name in it goes, or comes to mean something else."""
+
 SETUP_FIELDS = {
     "cpu": "CPU",
     "cpu_cores": "CPU cores",

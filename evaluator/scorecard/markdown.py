@@ -75,7 +75,8 @@ a call has beyond those of the first framework, the baseline, at the same step; 
 test over the cases, with Holm's correction for all pairs, tasks and metrics of the model together, does not tell \
 apart, or what is smaller than chance makes the baseline's own trials differ (the *noise floor*, known where the \
 baseline has several trials a case). *Found from*: the smallest difference that so many cases show in 80 % of \
-experiments. Every pair, with intervals and p-values: [scorecard.json](scorecard.json).
+experiments. Every pair, with intervals and p-values: [scorecard.json](scorecard.json) \
+([its schema](evaluator/scorecard/scorecard.schema.json)).
 - **pass^k**: the chance that k trials of a case all pass.
 - **source lines** are those that hold code. `h` marks a task for which the framework has no facility of its own, so \
 that it was written by hand; numbers are [deviations](#deviations)."""

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from factories import key, model_call, setup, trace
 from played import Change, changed, played, system
@@ -15,7 +16,7 @@ from test_discovery import PYPROJECT, make_framework
 from evaluator import discovery, probes, scorecard
 from evaluator.metrics import METRICS
 from evaluator.prices import price_list
-from evaluator.scorecard import gather
+from evaluator.scorecard import gather, schema
 from evaluator.tokens import count_tokens
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
 
@@ -246,6 +247,23 @@ def test_a_run_that_is_there_twice_counts_once(project: Path) -> None:
         "key: this run was recorded already; the file whose path comes first counts"
     }
     assert after.cells == before.cells
+
+
+def test_the_schema_holds_for_any_scorecard(project: Path) -> None:
+    def problems(content: object) -> list[str]:
+        return [error.json_path for error in jsonschema.Draft202012Validator(schema.schema()).iter_errors(content)]
+
+    score(project)
+    assert problems(json.loads((project / "scorecard.json").read_text())) == []
+    write_all(project, make_traces(project))
+    (project / "traces" / "scripted" / "x" / "tool_calling" / "z.1.json").write_text("{")
+    (project / "implementations" / "x" / "tool_calling.py").write_text("changed = True\n")
+    score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    assert content["damaged"] and content["notes"] and content["pairs"]["rows"]
+    assert problems(content) == []
+    content["cells"][0]["more"] = content["pairs"]["rows"][0][0] = 1
+    assert problems(content) == ["$.cells[0]", "$.pairs.rows[0][0]"]
 
 
 def test_any_number_of_processes_gives_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
