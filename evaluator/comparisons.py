@@ -48,8 +48,10 @@ class Compared:
     read: Callable[[GradedRun], float | None]
 
 
+PASS_RATE = Compared("pass_rate", "pass rate", False, "higher", lambda run: float(run.passed))
+
 COMPARED = (
-    Compared("pass_rate", "pass rate", False, "higher", lambda run: float(run.passed)),
+    PASS_RATE,
     Compared("score", "score", False, "higher", lambda run: run.score),
     Compared("wall_s", "wall time", True, "lower", lambda run: run.wall_s),
     Compared("overhead_s", "overhead", True, "lower", lambda run: run.split.overhead_s),

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from evaluator.comparisons import COMPARED, Compared
-from evaluator.discovery import BASELINE
+from evaluator.comparisons import COMPARED
 from evaluator.model_comparison import in_words, shown
 from evaluator.models import PROBES_NAME, SCRIPTED
 from evaluator.parity import PARTS, Finding, Parity
@@ -184,37 +183,20 @@ def _pairs_table(scorecard: Scorecard, model: str, task: str | None) -> str:
     pairs = pairs_in_words.pairs_of(scorecard, model, task)
     if all(one.verdict == "tie" for one in pairs):
         return f"All are ties in everything, as far as {max(one.cases for one in pairs)} cases can tell."
-    against = [one for one in pairs if one.against == BASELINE]
-    cases: dict[str, int] = {}
-    for one in against:
-        cases[one.framework] = max(one.cases, cases.get(one.framework, 0))
-    found = {(one.framework, one.metric): pairs_in_words.beside_baseline(one) for one in against}
-    tied = {compared: pairs_in_words.tie_letters(pairs, compared) for compared in COMPARED}
     rows = [
         [
-            escape(scorecard.frameworks[name].title),
-            str(cases.get(name, "")),
-            *(
-                f"{found.get((name, compared.name), '–')} {_raised(tied[compared].get(name, ''))}".strip()
-                for compared in COMPARED
-            ),
+            escape(scorecard.frameworks[row.framework].title),
+            str(row.cases or ""),
+            *(f"{found} {_raised(tied)}".strip() for found, tied in row.cells),
         ]
-        for name in (BASELINE, *cases)
+        for row in pairs_in_words.rows(pairs)
     ]
-    smallest = {compared: pairs_in_words.detectable(compared, pairs) for compared in COMPARED}
-    rows.append(["*found from*", "", *(_limit(compared, smallest[compared]) for compared in COMPARED)])
-    floors = {one.metric: one.noise_floor for one in against}
-    if any(floor is not None for floor in floors.values()):
-        rows.append(["*noise floor*", "", *(_limit(compared, floors.get(compared.name)) for compared in COMPARED)])
+    rows += [[f"*{name}*", "", *values] for name, values in pairs_in_words.limits(pairs).items()]
     return table(["framework", "cases", *(compared.title for compared in COMPARED)], rows, text_columns=len(COMPARED))
 
 
 def _raised(text: str) -> str:
     return f"<sup>{text}</sup>" if text else ""
-
-
-def _limit(compared: Compared, value: float | None) -> str:
-    return "–" if value is None else pairs_in_words.amount(compared, value, sign=False)
 
 
 def _details(summary: str, parts: Iterable[str]) -> str:

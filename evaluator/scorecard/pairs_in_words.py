@@ -2,8 +2,9 @@
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from evaluator.comparisons import COMPARED, Compared, Pair, letters
+from evaluator.comparisons import COMPARED, PASS_RATE, Compared, Pair, letters
 from evaluator.discovery import BASELINE
 from evaluator.scorecard.content import Scorecard
 
@@ -51,9 +52,52 @@ def tie_letters(pairs: Sequence[Pair], compared: Compared) -> dict[str, str]:
     return letters(ordered, differing)
 
 
+@dataclass(frozen=True)
+class Row:
+    """A framework beside the baseline on `cases`, or the baseline itself.
+
+    For each of `COMPARED`: the difference in words, and the letters of the ties.
+    """
+
+    framework: str
+    cases: int | None
+    cells: tuple[tuple[str, str], ...]
+
+
+def rows(pairs: Sequence[Pair]) -> list[Row]:
+    """The baseline, and each framework beside it."""
+    against = [one for one in pairs if one.against == BASELINE]
+    cases: dict[str, int] = {}
+    for one in against:
+        cases[one.framework] = max(one.cases, cases.get(one.framework, 0))
+    found = {(one.framework, one.metric): beside_baseline(one) for one in against}
+    tied = {compared: tie_letters(pairs, compared) for compared in COMPARED}
+    return [
+        Row(
+            name,
+            cases.get(name),
+            tuple((found.get((name, compared.name), "–"), tied[compared].get(name, "")) for compared in COMPARED),
+        )
+        for name in (BASELINE, *cases)
+    ]
+
+
+def limits(pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    """For each of `COMPARED` from which difference on one is found, and the noise floor if there is one."""
+    floors = {one.metric: one.noise_floor for one in pairs if one.against == BASELINE}
+    known = {"found from": [_limit(compared, detectable(compared, pairs)) for compared in COMPARED]}
+    if any(floor is not None for floor in floors.values()):
+        known["noise floor"] = [_limit(compared, floors.get(compared.name)) for compared in COMPARED]
+    return known
+
+
+def _limit(compared: Compared, value: float | None) -> str:
+    return "–" if value is None else amount(compared, value, sign=False)
+
+
 def correctness(scorecard: Scorecard, model: str) -> str | None:
     """What the pass rates say, in a sentence; None where there is nothing to compare."""
-    pairs = [one for one in pairs_of(scorecard, model, None) if one.metric == "pass_rate"]
+    pairs = [one for one in pairs_of(scorecard, model, None) if one.metric == PASS_RATE.name]
     if not pairs:
         return None
     titles = {name: notes.title for name, notes in scorecard.frameworks.items()}
@@ -61,11 +105,11 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
         f"{titles[one.framework]} {one.verdict} than {titles[one.against]}" for one in pairs if one.verdict != "tie"
     ]
     said = f"in pass rate {'; '.join(found)}; all others tie" if found else "no two frameworks differ in pass rate"
-    seen = detectable(COMPARED[0], pairs)
+    seen = detectable(PASS_RATE, pairs)
     limit = (
         "so few cases can show no difference"
         if seen is None
-        else f"a difference is likely to be found from {amount(COMPARED[0], seen, sign=False)} on"
+        else f"a difference is likely to be found from {amount(PASS_RATE, seen, sign=False)} on"
     )
     return f"Over {max(one.cases for one in pairs)} cases {said}, as far as these can tell: {limit}."
 

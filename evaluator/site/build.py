@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import discovery, parity, probes, scorecard
+from evaluator.comparisons import COMPARED
 from evaluator.discovery import IMPLEMENTATIONS, Framework, MetadataError, Task
 from evaluator.metrics import GradedRun, measure_run
 from evaluator.models import PROBES_NAME
 from evaluator.parity import Comparison, Observation
 from evaluator.probe_briefs import ProbeCase, prepare
-from evaluator.scorecard import Scorecard
+from evaluator.scorecard import Scorecard, pairs_in_words
 from evaluator.scorecard.content import ABOUT_MODEL
 from evaluator.scorecard.show import MODEL_COLUMNS
 from evaluator.site import charts, code, method, overview, runs
@@ -129,6 +130,9 @@ def _write_overview(pages: Pages, card: Scorecard, say: Say) -> None:
             "chart_file": overview.chart_file,
             "comparison": card.comparison,
             "model_columns": MODEL_COLUMNS,
+            "compared": COMPARED,
+            "pair_rows": pairs_in_words.rows,
+            "pair_limits": pairs_in_words.limits,
             "sources": SOURCES,
         },
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evaluator import code_size, metrics, parity, statistics
+from evaluator import code_size, comparisons, metrics, paired_statistics, parity, prices, statistics, variance
 from evaluator.scorecard import Scorecard
 from evaluator.scorecard.content import SETUP_FIELDS
 from evaluator.site.render import documentation
@@ -13,8 +13,15 @@ from evaluator.site.render import documentation
 _EXPLAINED = {
     "Pass rate and its interval": statistics.pass_rate_interval,
     "Where every case has the same rate": statistics.wilson_interval,
+    "pass^k": statistics.pass_hat_k,
     "Percentiles": statistics.percentile,
+    "Differences and ties": comparisons.Pair,
+    "The test of a pair": paired_statistics.sign_flip_p_values,
+    "Its correction for many pairs": paired_statistics.holm,
+    "The smallest difference that is found": paired_statistics.smallest_detectable,
+    "What explains the variance": variance.variance_shares,
     "The parts of wall time": metrics.split_wall_time,
+    "Costs": prices,
     "Source lines": code_size.source_lines,
     "Injected tokens, and what differs on the wire": parity,
 }

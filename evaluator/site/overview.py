@@ -1,14 +1,15 @@
 """What the overview says: the matrix, and in words what a newcomer wants to know first."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
+from evaluator.comparisons import PASS_RATE, Pair
 from evaluator.discovery import BASELINE
 from evaluator.metrics import Value
 from evaluator.models import SCRIPTED
 from evaluator.parity_report import per_call
 from evaluator.scorecard import Cell, Scorecard, count, seconds
+from evaluator.scorecard.pairs_in_words import amount, detectable, pairs_of
 from evaluator.site import costs
 from evaluator.site.charts import Chart
 from evaluator.site.costs import Costs
@@ -39,13 +40,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Selection:
-    """One model and task (None for all tasks), the cells of both, what they cost, and what they say in words."""
+    """One model and task (None for all tasks): their cells, what these cost and say in words, and all their pairs."""
 
     model: str
     task: str | None
     cells: tuple[Cell, ...]
     costs: Costs | None
     statements: tuple["Statement", ...]
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ def selections(card: Scorecard) -> list[Selection]:
         of_model = [cell for cell in card.cells if cell.model == model]
         for task in (None, *dict.fromkeys(cell.task for cell in of_model)):
             cells = tuple(cell for cell in (*card.totals, *of_model) if (cell.model, cell.task) == (model, task))
-            said = tuple(statements(cells, titles(card)))
-            found.append(Selection(model, task, cells, costs.of_cells(cells, card.repricing), said))
+            pairs = pairs_of(card, model, task)
+            said = tuple(statements(cells, pairs, titles(card)))
+            found.append(Selection(model, task, cells, costs.of_cells(cells, card.repricing), said, tuple(pairs)))
     return found
 
 
@@ -79,13 +82,13 @@ def titles(card: Scorecard) -> dict[str, str]:
     return {name: notes.title for name, notes in card.frameworks.items()}
 
 
-def statements(cells: Sequence[Cell], title: Mapping[str, str]) -> list[Statement]:
-    """What the cells of one model and task say of tokens, time and correctness."""
+def statements(cells: Sequence[Cell], pairs: Sequence[Pair], title: Mapping[str, str]) -> list[Statement]:
+    """What the cells of one model and task say of tokens, time and correctness; `pairs` are their comparisons."""
     frameworks = [cell for cell in cells if cell.framework != BASELINE]
     return [
         *_most_tokens(frameworks, title),
-        *_fastest(cells, frameworks, title),
-        *_correctness(cells, title),
+        *_fastest(cells, frameworks, pairs, title),
+        *_correctness(cells, pairs, title),
     ]
 
 
@@ -101,12 +104,17 @@ def _most_tokens(frameworks: Sequence[Cell], title: Mapping[str, str]) -> list[S
     return [Statement("Which framework adds the most tokens?", f"{title[most.framework]}, {more} a call", because)]
 
 
-def _fastest(cells: Sequence[Cell], frameworks: Sequence[Cell], title: Mapping[str, str]) -> list[Statement]:
+def _fastest(
+    cells: Sequence[Cell], frameworks: Sequence[Cell], pairs: Sequence[Pair], title: Mapping[str, str]
+) -> list[Statement]:
     known = _sorted(frameworks, "overhead_s_p50")
     if not known:
         return []
     best, worst = known[0], known[-1]
     because = f"Median time of a run that is not the model's, the tools' or the gateway's; n = {_n(best)}."
+    ties = [title[cell.framework] for cell in known[1:] if _tie("overhead_s", best, cell, pairs)]
+    if ties:
+        because += f" A tie with it, as far as these cases can tell: {', '.join(ties)}."
     if best is not worst:
         because += f" The slowest: {title[worst.framework]}, {seconds(worst.metrics['overhead_s_p50'])}."
     for cell in cells:
@@ -116,12 +124,17 @@ def _fastest(cells: Sequence[Cell], frameworks: Sequence[Cell], title: Mapping[s
     return [Statement("Which is fastest beyond the model?", answer, because)]
 
 
-def _correctness(cells: Sequence[Cell], title: Mapping[str, str]) -> list[Statement]:
+def _tie(metric: str, one: Cell, other: Cell, pairs: Iterable[Pair]) -> bool:
+    both = {one.framework, other.framework}
+    return any(
+        pair.metric == metric and {pair.framework, pair.against} == both and pair.verdict == "tie" for pair in pairs
+    )
+
+
+def _correctness(cells: Sequence[Cell], pairs: Iterable[Pair], title: Mapping[str, str]) -> list[Statement]:
     question = "Do the differences in correctness mean anything?"
     if not cells:
         return []
-    cases = sorted({int(cell.metrics["cases"] or 0) for cell in cells})
-    over = f"{cases[0]} cases" if len(cases) == 1 else f"{cases[0]} to {cases[-1]} cases"
     if cells[0].model == SCRIPTED:
         passed, runs = (sum(int(cell.metrics[name] or 0) for cell in cells) for name in ("passed", "runs"))
         because = (
@@ -129,25 +142,24 @@ def _correctness(cells: Sequence[Cell], title: Mapping[str, str]) -> list[Statem
             "carries everything through, and says nothing about how a real model copes."
         )
         return [Statement(question, f"There is nothing to compare: {passed} of {runs} runs pass", because)]
-    apart = [(one, other) for one, other in combinations(_sorted(cells, "pass_rate"), 2) if _apart(one, other)]
-    if not apart:
-        because = (
-            f"Every 95 % interval overlaps every other, over {over}: the differences may as well be chance. "
-            "That is no proof that the frameworks are equal; more cases or trials could still tell them apart."
-        )
-        return [Statement(question, "No, these cases cannot tell the frameworks apart", because)]
-    pairs = [f"{title[better.framework]} above {title[worse.framework]}" for worse, better in reversed(apart)]
-    shown = "; ".join(pairs[:3]) + (f"; and {len(pairs) - 3} more pairs" if len(pairs) > 3 else "")
-    because = (
-        f"Pairs whose 95 % intervals do not overlap, over {over}: {shown}. All other pairs overlap, and may differ by "
-        "chance. With many pairs compared, one may be apart by chance, too."
+    compared = [pair for pair in pairs if pair.metric == PASS_RATE.name]
+    if not compared:
+        return [Statement(question, "There is nothing to compare", "No two frameworks ran the same cases.")]
+    how = (
+        f"Every two frameworks were compared on the same cases (n = {max(pair.cases for pair in compared)}), with a "
+        "sign-flip test and Holm's correction for all that is compared on this model."
     )
-    total = len(cells) * (len(cells) - 1) // 2
-    return [Statement(question, f"Perhaps, for {len(apart)} of {total} pairs of frameworks", because)]
-
-
-def _apart(worse: Cell, better: Cell) -> bool:
-    return (worse.metrics["pass_rate_high"] or 0) < (better.metrics["pass_rate_low"] or 0)
+    if (seen := detectable(PASS_RATE, compared)) is None:
+        limit = "So few cases can show no difference at all, so this is no proof that there is none."
+    else:
+        limit = f"Differences of less than about {amount(PASS_RATE, seen, sign=False)} would likely go unseen."
+    apart = [pair for pair in compared if pair.verdict != "tie"]
+    if not apart:
+        return [Statement(question, "No, these cases cannot tell the frameworks apart", f"{how} {limit}")]
+    pairs_said = [f"{title[pair.framework]} is {pair.verdict} than {title[pair.against]}" for pair in apart]
+    shown = "; ".join(pairs_said[:3]) + (f"; and {len(apart) - 3} more" if len(apart) > 3 else "")
+    answer = f"Yes, for {len(apart)} of {len(compared)} pairs of frameworks"
+    return [Statement(question, answer, f"{how} {shown}. All others tie. {limit}")]
 
 
 def _sorted(cells: Sequence[Cell], metric: str) -> list[Cell]:
