@@ -460,7 +460,7 @@ METRICS = (
     Metric("packages_max", "packages in the framework's environment", "packages", "lower", _max(lambda r: r.packages)),
     Metric(
         "installed_mb_max",
-        "size of these packages' files (10^6 bytes), without bytecode and Python itself",
+        "size of the files in the framework's environment (10^6 bytes), without bytecode and Python itself",
         "MB",
         "lower",
         _max(lambda run: run.installed_mb),

@@ -146,13 +146,13 @@ def _ranking(card: Scorecard, model: str, weights: Mapping[str, float]) -> Ranki
         if run.key.model == model:
             runs[run.key.framework][run.key.task, run.key.case].append(run)
     names, cases = largest_grid({name: set(of_cases) for name, of_cases in runs.items()})
-    left_out = {name: "not run on the cases that the others were run on" for name in runs if name not in names}
+    left_out = {name: "they were not run on the others' cases" for name in runs if name not in names}
     cells = {name: _cells(card, model, name, runs[name], cases) for name in names}
     values: dict[str, dict[str, Value]] = {}
     for name, of_cases in cells.items():
         values[name] = {criterion: CRITERIA[criterion].of(_together(of_cases)) for criterion in weights}
         if lacking := [criterion for criterion, value in values[name].items() if value is None]:
-            left_out[name] = f"{', '.join(lacking)} not known: {CRITERIA[lacking[0]].meaning}"
+            left_out[name] = f"these runs do not tell {' and '.join(lacking)}"
     names = [name for name in names if name not in left_out]
     return Ranking(model, len(cases), *_places({name: cells[name] for name in names}, values, weights), left_out)
 

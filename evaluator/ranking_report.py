@@ -44,10 +44,12 @@ def print_rankings(
     """Print a table for each model, for 100 columns, and what it means."""
     titles = {name: notes.title for name, notes in card.frameworks.items()}
     for ranking in rankings:
-        console.print(_table(ranking, weights, titles))
+        if ranking.places:
+            console.print(_table(ranking, weights, titles))
         console.print(Text(in_words(ranking, titles)))
-        for name, why in ranking.left_out.items():
-            console.print(Text(f"left out: {titles.get(name, name)}: {why}"))
+        for why in dict.fromkeys(ranking.left_out.values()):
+            names = [titles.get(name, name) for name, reason in ranking.left_out.items() if reason == why]
+            console.print(Text(f"left out, as {why}: {_listed(names)}"))
         console.print()
     for line in how(weights):
         console.print(Text(line))
@@ -100,7 +102,7 @@ def in_words(ranking: Ranking, titles: Mapping[str, str]) -> str:
     names = _listed([titles.get(one.framework, one.framework) for one in firsts])
     could = [titles.get(one.framework, one.framework) for one in ranking.places if one.best_place == 1 < one.place]
     verdict = (
-        f"Others could be first as well, as far as these cases can tell: {_listed(could)}."
+        f"Could be first as well, with other cases or weights near these: {_listed(could)}."
         if could
         else "Each of the others is first in less than one of 40 draws of cases and weights."
     )

@@ -125,9 +125,9 @@ def test_what_cannot_be_ranked_is_left_out_with_the_reason(empty: Scorecard) -> 
     unknown = [run("unknown", case, tokens=None) for case in "abc"]
     found = ranked(empty, [*runs, few, *unknown], "cost=1,footprint=1,correctness=1")
     assert found.places == () and found.cases == 3
-    assert found.left_out["few"] == "not run on the cases that the others were run on"
-    assert found.left_out["unknown"].startswith("cost, footprint not known: mean prompt tokens")
-    assert found.left_out["x"].startswith("footprint not known: size of these packages")
+    assert found.left_out["few"] == "they were not run on the others' cases"
+    assert found.left_out["unknown"] == "these runs do not tell cost and footprint"
+    assert found.left_out["x"] == found.left_out["y"] == "these runs do not tell footprint"
     assert in_words(found, {}) == "On scripted nothing can be ranked."
     assert set(by_name(ranked(empty, [*runs, few, *unknown], "cost"))) == {"x", "y"}
 
@@ -159,7 +159,7 @@ def test_how_often_the_first_place_stays_with_other_weights(empty: Scorecard) ->
     assert x.first_with_any_weights == pytest.approx(1 / 2, abs=0.015)
     assert x.first_with_other_cases == 1
     assert (x.best_place, x.worst_place) == (1, 2)
-    assert "Others could be first as well, as far as these cases can tell: y." in in_words(found, {})
+    assert "Could be first as well, with other cases or weights near these: y." in in_words(found, {})
     assert ranked(empty, runs, "import=2,memory=1") == found
 
 
@@ -212,6 +212,9 @@ def test_on_the_command_line(
     assert (code, err) == (0, "")
     assert "scripted · by correctness=1, import=2 · 1 case " in shown
     assert "OpenAI client only comes first." in shown and "near weights: 10,000 draws" in shown
+    shown, err, code = bakeoff(capsys, monkeypatch, *command[:-1], "footprint")
+    assert shown.startswith("On scripted nothing can be ranked.\nleft out, as these runs do not tell footprint: OpenAI")
+    assert "place" not in shown.partition("\n\n")[0]
     shown, err, code = bakeoff(capsys, monkeypatch, *command, "--json")
     assert (code, err) == (0, "")
     assert json.loads(shown)["rankings"][0]["places"][1]["framework"] == "langgraph"
