@@ -22,6 +22,7 @@ from inspect_ai.log import (
     EvalMetric,
     EvalResults,
     EvalSample,
+    EvalSampleLimit,
     EvalScore,
     EvalSpec,
     EvalStats,
@@ -89,7 +90,7 @@ def _log(cell: _Cell, runs: list[tuple[Trace, GradedRun]]) -> EvalLog:
         "pass_rate": EvalMetric(name="pass_rate", value=fmean(run.passed for _, run in runs)),
         "mean_score": EvalMetric(name="mean_score", value=fmean(run.score for _, run in runs)),
     }
-    scored = len(runs)
+    scored, cases = len(runs), list(dict.fromkeys(trace.key.case for trace, _ in runs))
     return EvalLog(
         status="success",
         eval=EvalSpec(
@@ -99,9 +100,7 @@ def _log(cell: _Cell, runs: list[tuple[Trace, GradedRun]]) -> EvalLog:
             created=began,
             task=f"{task} ({framework})",
             solver=framework,
-            dataset=EvalDataset(
-                name=task, samples=scored, sample_ids=list(dict.fromkeys(sample.id for sample in samples))
-            ),
+            dataset=EvalDataset(name=task, samples=len(cases), sample_ids=cases),
             model=model,
             config=EvalConfig(epochs=max(trace.key.trial for trace, _ in runs)),
             packages={framework: setup.framework_version, "bakeoff": setup.harness_version},
@@ -124,8 +123,8 @@ def _sample(trace: Trace, run: GradedRun) -> EvalSample:
     name = run_name(trace.key)
     began, ended = _times(trace, run)
     outcome = trace.outcome
+    error = EvalError(message=str(outcome.error), traceback="", traceback_ansi="")
     prompt, completion = run.prompt_tokens or 0, run.completion_tokens or 0
-    error = None if outcome.ended == "answered" else f"{outcome.ended}: {outcome.error}"
     return EvalSample(
         id=trace.key.case,
         epoch=trace.key.trial,
@@ -150,8 +149,19 @@ def _sample(trace: Trace, run: GradedRun) -> EvalSample:
         completed_at=ended,
         total_time=run.wall_s,
         events=_events(trace, name, datetime.fromisoformat(began)),
-        error=EvalError(message=error, traceback="", traceback_ansi="") if error else None,
+        error=error if outcome.ended == "error" else None,
+        limit=_limit(trace),
     )
+
+
+def _limit(trace: Trace) -> EvalSampleLimit | None:
+    """The limit that ended the run, if one did."""
+    match trace.outcome.ended:
+        case "timeout":
+            return EvalSampleLimit(type="time", limit=trace.setup.timeout_s, reason=trace.outcome.error)
+        case "call_limit":
+            return EvalSampleLimit(type="turn", limit=trace.setup.max_model_calls, reason=trace.outcome.error)
+    return None
 
 
 def _times(trace: Trace, run: GradedRun) -> tuple[str, str]:

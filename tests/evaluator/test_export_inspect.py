@@ -15,6 +15,7 @@ from evaluator import discovery
 from evaluator.export import inspect_log
 from evaluator.export.runs import Report
 from evaluator.metrics import grade_run
+from evaluator.trace import Ended
 
 TASKS = discovery.tasks()
 
@@ -43,8 +44,17 @@ def test_calls_that_failed_and_calls_that_cannot_be_read_are_in_the_transcript(t
     assert answered.output.completion == "Hello." and answered.output.usage.input_tokens == 100
 
 
+@pytest.mark.parametrize(("ended", "type_", "limit"), [("timeout", "time", 60), ("call_limit", "turn", 20)])
+def test_a_run_that_a_limit_ended_is_scored_and_no_error(tmp_path: Path, ended: Ended, type_: str, limit: int) -> None:
+    run = trace(ended=ended, error="no answer", answer="")
+    inspect_log.write([(run, grade_run(run, TASKS["tool_calling"]))], tmp_path, Report())
+    [sample] = read_eval_log(list_eval_logs(str(tmp_path))[0]).samples
+    assert (sample.limit.type, sample.limit.limit, sample.limit.reason) == (type_, limit, "no answer")
+    assert (sample.scores["grade"].value, sample.error) == ("I", None)
+
+
 def test_inspect_reads_the_runs_back(tmp_path: Path) -> None:
-    good, bad = trace(), trace(key(trial=2), ended="timeout", error="took 60 s", answer="")
+    good, bad = trace(), trace(key(trial=2), ended="error", error="ValueError: no", answer="")
     hops = played("handoff", "hops-invoice-line", framework="y")
     report = Report()
     inspect_log.write([(run, grade_run(run, TASKS[run.key.task])) for run in (good, bad, hops)], tmp_path, report)
@@ -53,7 +63,8 @@ def test_inspect_reads_the_runs_back(tmp_path: Path) -> None:
     assert set(logs) == {"tool_calling (baseline)", "handoff (y)"}
     first, second = logs["tool_calling (baseline)"].samples
     assert (first.id, first.epoch, first.input, first.scores["grade"].value) == ("greeting", 1, CASE["question"], "C")
-    assert (second.epoch, second.scores["grade"].value, second.error.message) == (2, "I", "timeout: took 60 s")
+    assert (second.epoch, second.scores["grade"].value, second.error.message) == (2, "I", "ValueError: no")
+    assert logs["tool_calling (baseline)"].eval.dataset.samples == 1
     assert logs["tool_calling (baseline)"].results.scores[0].metrics["pass_rate"].value == 0.5
     assert logs["tool_calling (baseline)"].stats.model_usage["scripted"].input_tokens == 200
     (sample,) = logs["handoff (y)"].samples
