@@ -110,6 +110,7 @@ def charts(
         _beyond_the_model(cells, title),
         _injected(cells, compared, title),
         _source_lines(cells, title),
+        _cold_start(cells, title),
     ]
     return [chart for chart in drawn if chart is not None]
 
@@ -303,6 +304,24 @@ def _source_lines(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | No
         "Lines that hold code, without blank lines, comments and docstrings.",
         _in_words(rows, ["lines"], count),
         _stacked(rows, ["lines"], what),
+    )
+
+
+def _cold_start(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
+    known = [cell for cell in cells if cell.metrics["import_s_p50"] is not None]
+    if not known:
+        return None
+    known.sort(key=lambda cell: _number(cell, "import_s_p50"))
+    rows = [
+        _Bars(title[cell.framework], (_number(cell, "import_s_p50"),), seconds(cell.metrics["import_s_p50"]))
+        for cell in known
+    ]
+    return Chart(
+        "cold-start",
+        "Cold start, the quickest first",
+        "Median time to import the framework and its implementation in a new process; no run's time contains it.",
+        _in_words(rows, ["import"], seconds),
+        _stacked(rows, ["import"], "seconds"),
     )
 
 

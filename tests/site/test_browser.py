@@ -82,7 +82,7 @@ def test_the_overview_shows_the_chosen_model_and_task(watched: Watched, site: Si
     expect(shown).to_have_attribute("data-model", "scripted")
     expect(shown).to_have_attribute("data-task", "handoff")
     expect(page.locator(".short:visible")).to_contain_text("Which framework adds the most tokens?")
-    assert page.locator(".plots:visible img").count() == 5
+    assert page.locator(".plots:visible img").count() == 6
     page.go_back()
     expect(page.locator("tbody.chosen:visible")).to_have_attribute("data-task", "")
     page.goto(site.url("index.html#local/rag_qa"))

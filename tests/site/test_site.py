@@ -12,16 +12,22 @@ import pytest
 from sites import HOSTILE, TAGS, Site
 
 from evaluator import ROOT, discovery, scorecard
+from evaluator.comparisons import Pair
+from evaluator.metrics import METRICS
 from evaluator.models import PROBES_NAME
 from evaluator.prices import calls_cost_usd, chat_tokens, find, started_at
+from evaluator.scorecard import Cell
 from evaluator.scorecard.show import per_1000_runs
 from evaluator.site.build import build
 from evaluator.site.charts import pareto_front, spread
 from evaluator.site.costs import PRICED_ON, of_cells, prices
 from evaluator.site.output import MADE_BY, OutError, replacing
-from evaluator.site.overview import selections
+from evaluator.site.overview import Statement, selections, statements
 from evaluator.site.render import case_page, run_page, slug, visible
 from evaluator.trace import Key, Trace, read_trace, trace_path
+
+TITLES = {"a": "First", "b": "Second"}
+TWO_CELLS = [Cell("local", name, None, ("1",), {metric.name: 1 for metric in METRICS}, (), {}, None) for name in TITLES]
 
 
 class Reader(HTMLParser):
@@ -163,6 +169,27 @@ def test_a_model_with_a_price_has_its_own() -> None:
     priced = [replace(cell, metrics={**cell.metrics, "cost_usd_mean": 0.5}) for cell in cells]
     costs = of_cells(priced, None)
     assert costs and costs.on == "local-0.5b" and set(costs.usd.values()) == {0.5}
+
+
+def test_whether_differences_mean_anything_is_said_from_the_pairs() -> None:
+    pair = Pair("local", None, "pass_rate", "b", "a", 24, 24, 0.5, 0.3, 0.7, 0.001, 0.01, 0.25, None, "higher")
+    assert "Yes, for 1 of 1 pairs of frameworks" in said(statements(TWO_CELLS, [pair], TITLES))
+    assert "Second is higher than First" in said(statements(TWO_CELLS, [pair], TITLES))
+    tie = replace(pair, verdict="tie")
+    assert "No, these cases cannot tell the frameworks apart" in said(statements(TWO_CELLS, [tie], TITLES))
+    assert "less than about 25 points" in said(statements(TWO_CELLS, [tie], TITLES))
+    assert "So few cases can show no difference" in said(statements(TWO_CELLS, [replace(tie, detectable=None)], TITLES))
+    assert "There is nothing to compare" in said(statements(TWO_CELLS, [], TITLES))
+
+
+def test_what_ties_with_the_fastest_is_named() -> None:
+    pair = Pair("local", None, "overhead_s", "b", "a", 24, 24, 0.1, -0.1, 0.3, 0.5, 1.0, 0.9, None, "tie")
+    assert "A tie with it, as far as these cases can tell: Second." in said(statements(TWO_CELLS, [pair], TITLES))
+    assert "A tie" not in said(statements(TWO_CELLS, [replace(pair, verdict="higher")], TITLES))
+
+
+def said(about: list[Statement]) -> str:
+    return "\n".join(f"{one.question} {one.answer} {one.because}" for one in about)
 
 
 def test_a_site_of_no_traces_says_so(tmp_path: Path) -> None:
