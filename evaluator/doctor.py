@@ -135,7 +135,14 @@ def summary(subject: str, results: Sequence[Result], seconds: float) -> str:
     counts = {verdict: sum(result.finding.verdict is verdict for result in results) for verdict in Verdict}
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)
     failed = [result.title for result in results if result.failed]
-    follows = f"runs will fail: {'; '.join(failed)}" if failed else "nothing stands in the way of runs"
+    # What only builds on another check has nothing to be done about it.
+    unknown = [one.title for one in results if one.needed and one.finding.verdict is Verdict.NOT_MADE and one.advice]
+    if failed:
+        follows = f"runs will fail: {'; '.join(failed)}"
+    elif unknown:
+        follows = f"whether runs will fail was not found out: {'; '.join(unknown)}"
+    else:
+        follows = "nothing stands in the way of runs"
     return f"{subject}: {told} ({seconds:.0f} s); {follows}"
 
 

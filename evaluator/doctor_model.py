@@ -39,10 +39,9 @@ Request = dict[str, Any]
 TIME_LIMIT_S = 55.0
 """For all checks together: an answer in under a minute, whatever the server does."""
 
-_FIRST_ANSWER_S = 30.0
-"""For the first question: some servers load the model only then."""
+_FIRST_SHARE, _SHARE = 0.55, 0.28
+"""How much of it the first answer may take (some servers load the model only then), and how much any other."""
 
-_ANSWER_S = 15.0
 _LIST_S = 5.0
 
 _MEASURABLE_S = 0.0005
@@ -100,6 +99,7 @@ class Examination:
 
     def __init__(self, upstream: Upstream, time_limit_s: float = TIME_LIMIT_S) -> None:
         self._upstream = upstream
+        self._time_limit_s = time_limit_s
         self._deadline = time.monotonic() + time_limit_s
         self.refuses: set[str] = set()
         """Which of `temperature` and `max_tokens` the model refuses; they are left out from then on."""
@@ -115,9 +115,12 @@ class Examination:
         return self._deadline - time.monotonic()
 
     async def chat(
-        self, request: Request, max_tokens: int, max_s: float = _ANSWER_S, script: Script | None = None
+        self, request: Request, max_tokens: int, share: float = _SHARE, script: Script | None = None
     ) -> Exchange:
-        """Ask for a chat completion of at most `max_tokens`. The scripted model answers by `script`."""
+        """Ask for a chat completion of at most `max_tokens`, within this share of all time.
+
+        The scripted model answers by `script`.
+        """
         limits: Request = {} if "temperature" in self.refuses else {"temperature": 0}
         if "max_tokens" in self.refuses:
             limits["max_completion_tokens"] = max_tokens * _THINKING_TIMES
@@ -126,7 +129,7 @@ class Examination:
         request = {"model": self.endpoint.model if self.endpoint else "model", **limits, **request}
         request, _ = quirks.applied(self.endpoint.quirks if self.endpoint else (), request)
         session = self._upstream.session(script or Script(answer="Ready."))
-        limit_s = max(min(max_s, self.time_left_s), 0.001)
+        limit_s = max(min(share * self._time_limit_s, self.time_left_s), 0.001)
         start = time.monotonic()
         pieces: list[tuple[float, bytes]] = []
         try:
@@ -150,7 +153,7 @@ class Examination:
         assert self.endpoint is not None
         headers = {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
         base = URL(self.endpoint.base_url.rstrip("/") + "/")
-        limit_s = max(min(_LIST_S if body is None else _ANSWER_S, self.time_left_s), 0.001)
+        limit_s = max(min(_LIST_S if body is None else _SHARE * self._time_limit_s, self.time_left_s), 0.001)
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=limit_s), headers=headers) as client,
@@ -272,7 +275,7 @@ async def _first_chat(seen: Seen) -> list[Exchange]:
     examination, exchanges = seen.examination, []
     request = {"messages": [{"role": "user", "content": "Say the one word: ready"}]}
     while True:
-        exchange = await examination.chat(request, _TEXT, _FIRST_ANSWER_S)
+        exchange = await examination.chat(request, _TEXT, _FIRST_SHARE)
         exchanges.append(exchange)
         optional = [name for name in ("temperature", "max_tokens") if name in exchange.request]
         named = {name for name in optional if exchange.status and name in exchange.refusal}
@@ -545,6 +548,8 @@ def judge_model(seen: Seen) -> Finding:
     if endpoint.model in names:
         return _ok("in the server's list of models")
     if chat.message is None:
+        if not chat.status:
+            return Finding(Verdict.NOT_MADE, chat.failure)
         if not names:
             return Finding(Verdict.NOT_MADE, "the server has no list of models")
         near = difflib.get_close_matches(endpoint.model, names, 1, 0.3)
@@ -567,10 +572,12 @@ def judge_chat(seen: Seen) -> Finding:
     if exchange.status in _KEY_REFUSED:
         return _NOT_LET_IN
     if message is None:
-        wrong_path = exchange.status == 404 and "model" not in exchange.refusal.lower()
-        return _fails(
-            exchange.refusal, "Is the base URL right? With most servers it ends in /v1." if wrong_path else ""
-        )
+        if exchange.timed_out:
+            return _fails(exchange.refusal, f"{_MORE_TIME} See what the server itself logs.")
+        if exchange.status != 404:
+            return _fails(exchange.refusal)
+        no_model = "model" in exchange.refusal.lower()
+        return _fails(exchange.refusal, _RIGHT_NAME if no_model else "Is the base URL right? It mostly ends in /v1.")
     if text := _quoted(message.get("content")):
         return _ok(f"it says {text!r}")
     if _cut_off(exchange):
@@ -855,6 +862,8 @@ class Check:
 
 
 _NO_RUN = "No run can be made."
+_RIGHT_NAME = "Give the model's name as the server has it."
+_MORE_TIME = "Give the checks more time, with --time-limit."
 _THOSE_RUNS = "The runs of the frameworks that send it fail."
 _NO_TOOLS = "Every run of tool_calling and handoff fails, and of rag_qa where a framework searches with a tool."
 
@@ -873,8 +882,8 @@ CHECKS = (
         requires=("reachable",),
     ),
     Check(
-        *("model", "model is there", judge_model, "Be sure that the model that answers is the one you mean."),
-        todo="Give the model's name as the server has it.",
+        *("model", "model is there", judge_model, "No run can be made, or not with the model that you mean."),
+        todo=_RIGHT_NAME,
         requires=("reachable",),
         of_server=True,
     ),
@@ -1030,9 +1039,6 @@ async def _made(check: Check, seen: Seen, verdicts: dict[str, Verdict]) -> Findi
         if check.requires != () and seen.last(check.name).timed_out and check.name != "key":
             return Finding(Verdict.NOT_MADE, seen.last(check.name).failure, todo=_MORE_TIME)
     return check.judge(seen)
-
-
-_MORE_TIME = "Give the checks more time, with --time-limit."
 
 
 def _title(name: str) -> str:

@@ -73,8 +73,9 @@ class EndpointTable(_Table):
 
     A `{VARIABLE}` in `base_url` stands for that environment variable. `key_variable` names the one that holds the
     key; a hosted endpoint cannot do without. `price_key` is the provider's name in price lists. The rest is for
-    readers: how to `start` the server, and how to `get` the model or the key, a model as `example`, what its
-    documentation says (`notes`, `source`), and whether it was `tried` for real.
+    readers: how to `start` the server, also `from_packages` of the Python registry alone, and how to `get` the model
+    or the key, a model as `example`, what its documentation says (`notes`, `source`), and whether it was `tried` for
+    real.
     """
 
     title: Text
@@ -85,6 +86,7 @@ class EndpointTable(_Table):
     quirks: list[QuirkName] = []
     models: list[ModelQuirks] = []
     start: Text | None = None
+    from_packages: Text | None = None
     get: Text | None = None
     example: Text | None = None
     notes: list[Text] = []

@@ -121,7 +121,10 @@ def _section(name: str, one: EndpointTable) -> str:
     needed = [*one.variables, *([one.key_variable] if one.kind == "hosted" and one.key_variable else [])]
     run = " ".join([*(f"{variable}=…" for variable in needed), f"uv run bakeoff run -m {name}/{one.example}"])
     got = one.get if one.start else f"# {one.get}"
-    code = "\n".join(line for line in (one.start, got, run) if line)
+    blocks = ["\n".join(line.strip() for line in (one.start, got, run) if line)]
+    if one.from_packages:
+        blocks.append(one.from_packages.strip())
+    code = "\n```\n\nThe server from Python packages alone:\n\n```sh\n".join(blocks)
     quirks = [f"`{quirk}`" for quirk in one.quirks]
     quirks += [f"{', '.join(f'`{quirk}`' for quirk in of.quirks)} for `{of.match}`" for of in one.models]
     said = [f"Quirks: {'; '.join(quirks)}." if quirks else "No quirks.", *one.notes]

@@ -76,7 +76,7 @@ def message_of(response: Any, code: bool = False) -> str:
         codes = [said.get("code"), said.get("type")] if code else []
         said = next((said[name] for name in ("message", "detail") if name in said), said)
     text = said if isinstance(said, str) else orjson.dumps(said).decode() if said else ""
-    return shortened(" ".join(str(part) for part in [*codes, text] if part), _LONGEST)
+    return shortened(" ".join(str(part) for part in [*codes, text] if part), _LONGEST).removesuffix(".")
 
 
 def _malformed(call: ModelCall) -> str | None:

@@ -111,7 +111,7 @@ async def _answer(double: Double, key: str | None, http: web.Request) -> web.Str
     message, usage = double.says(request), {"prompt_tokens": 20, "completion_tokens": 8, "total_tokens": 28}
     if not request.get("stream"):
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        body = {"id": "1", "object": "chat.completion", "model": NAME, "choices": [choice]}
+        body = {"id": "1", "object": "chat.completion", "created": 0, "model": NAME, "choices": [choice]}
         return web.json_response({**body, "usage": usage} if double.usage else body)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(http)

@@ -486,6 +486,7 @@ def test_no_planted_key_is_written_anywhere(
         monkeypatch.setenv(name, PLANTED)
     framework = make_framework("planted", tool_calling=SHOWS)
     monkeypatch.setattr(discovery, "frameworks", lambda: {"planted": framework})
+    monkeypatch.setattr(discovery, "framework_folders", lambda *_: [framework.folder])
 
     async def provided(*_: object) -> None:
         """The environment is there."""
@@ -505,11 +506,22 @@ def test_no_planted_key_is_written_anywhere(
     assert str(trace.outcome.error).startswith(
         "the model's server answered 500 (server error, Retry-After: Bearer ***): wrong key: Bearer ***; RuntimeError: "
     )
-    assert bakeoff("score", "--traces", "traces", "--out", "scores").code == 0
+    outputs = [said.out + said.err]
+    for command, *options in (
+        ("score", "--out", "scores"),
+        ("report", "--out", "site"),
+        ("export", "--format", "otlp", "--out", "spans.jsonl"),
+        ("export", "--format", "csv", "--out", "runs.csv"),
+    ):
+        said = bakeoff(command, *options, "--traces", "traces")
+        assert said.code == 0, said.err
+        outputs.append(said.out + said.err)
     log = runner.WORK / "logs" / "planted.log"
     files = [log, *(path for path in tmp_path.rglob("*") if path.is_file())]
-    assert any(b"Bearer ***" in path.read_bytes() for path in (log, tmp_path / "scores" / "scorecard.json"))
-    for content in [(said.out + said.err).encode(), *(path.read_bytes() for path in files)]:
+    written_from_the_trace = [tmp_path / name for name in ("scores/scorecard.json", "spans.jsonl", "runs.csv")]
+    assert all(b"Bearer ***" in path.read_bytes() for path in (log, *written_from_the_trace))
+    assert any(b"Bearer ***" in path.read_bytes() for path in (tmp_path / "site").rglob("*.html"))
+    for content in [*(output.encode() for output in outputs), *(path.read_bytes() for path in files)]:
         assert b"planted-7f3a" not in content
 
 

@@ -55,6 +55,11 @@ async def test_what_runs_do_not_need_may_fail() -> None:
     assert passed and "nothing stands in the way" in text
 
 
+async def test_what_was_not_asked_is_not_taken_for_good() -> None:
+    passed, text = await told(FINE, SKIPPED, BUILT_ON)
+    assert passed and text.endswith("whether runs will fail was not found out: the fifth\n")
+
+
 async def test_long_words_are_wrapped_below_one_another() -> None:
     long = Result("l", "long", Finding(Verdict.OK, "word " * 40))
     _, text = await told(long, width=80)

@@ -193,17 +193,19 @@ async def test_a_silent_server_costs_no_more_than_its_share(monkeypatch: pytest.
     async def hangs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         if request.startswith(b"GET /v1/models"):
-            body = b'{"data": []}'
+            body = b'{"data": [{"id": "another"}]}'
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
             writer.close()
 
-    monkeypatch.setattr(doctor_model, "_FIRST_ANSWER_S", 0.2)
+    monkeypatch.setattr(doctor_model, "_FIRST_SHARE", 0.004)
     server = await asyncio.start_server(hangs, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     results = await examined_at(f"http://127.0.0.1:{port}/v1")
     server.close()
     assert results["reachable"].finding.verdict is Verdict.OK
     assert results["chat"].failed and results["chat"].finding.found == "no answer within 0 s"
+    assert "--time-limit" in results["chat"].finding.todo
+    assert results["model"].finding.verdict is Verdict.NOT_MADE  # it may well be there
 
 
 async def test_the_scripted_model_can_be_examined_too() -> None:

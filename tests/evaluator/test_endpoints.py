@@ -31,7 +31,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_every_named_server_and_provider_is_shipped() -> None:
     kinds = {name: table.kind for name, table in endpoints.endpoints().items()}
-    self_hosted = "ollama llamacpp vllm sglang lmdeploy tgi tensorrt-llm xinference lmstudio"
+    self_hosted = "ollama llamacpp llama-cpp-python vllm sglang lmdeploy tgi tensorrt-llm xinference lmstudio"
     hosted = "openai azure anthropic gemini mistral deepseek openrouter together groq bedrock"
     assert kinds == dict.fromkeys(self_hosted.split(), "self-hosted") | dict.fromkeys(hosted.split(), "hosted")
 

@@ -22,7 +22,7 @@ LONG = {"error": {"message": "too\nlong " * 100}}
 FAILURES: list[tuple[int, Any, str]] = [
     (401, {"error": {"message": "Incorrect API key"}}, "401 (key refused): Incorrect API key"),
     (403, {"detail": "Forbidden"}, "403 (key refused): Forbidden"),
-    (404, {"error": "model 'x' not found"}, "404 (no such model): model 'x' not found"),
+    (404, {"error": "model 'x' not found."}, "404 (no such model): model 'x' not found"),
     (404, None, "404 (no such model)"),
     (400, {"message": "Invalid model: x"}, "400 (no such model): Invalid model: x"),
     (400, {"error": {"message": "Model Not Exist"}}, "400 (no such model): Model Not Exist"),
