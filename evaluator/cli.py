@@ -299,7 +299,11 @@ def _came_out_as_recorded(jobs: Sequence[runner.Job], traces: Path, folder: Path
         return [*card.cells, *card.totals]
 
     runs = replays.unlike_runs(jobs, traces)
-    figures = replays.unlike_cells(cells(folder, None), cells(traces, [models.REPLAY]))
+    recorded = cells(folder, None)
+    figures = replays.unlike_cells(recorded, cells(traces, [models.REPLAY]))
+    scored = sum(int(cell.metrics["runs"] or 0) for cell in recorded if cell.task is None)
+    if scored < len(jobs):
+        figures.insert(0, f"the runs: {len(jobs)} were replayed, and {scored} can be scored as they were recorded")
     _say(f"{len(jobs) - len(runs)} of {len(jobs)} runs came out as recorded in {_shown(folder)}")
     _say_runs(runs)
     if figures:

@@ -635,7 +635,7 @@ def _copy_first_trials(folder: Path) -> None:
 
 
 def test_a_replay_says_whether_it_came_out_as_recorded(bakeoff: Bakeoff, tmp_path: Path) -> None:
-    _copy_first_trials(tmp_path / "kept" / "handoff")
+    _copy_first_trials(tmp_path / "kept" / "baseline" / "handoff")
     arguments = ("run", "--replay", "kept", *HANDOFF, "--traces", "replays")
     said = bakeoff(*arguments)
     assert said.code == 0, said.err
@@ -644,12 +644,17 @@ def test_a_replay_says_whether_it_came_out_as_recorded(bakeoff: Bakeoff, tmp_pat
     again = bakeoff(*arguments)
     assert again.code == 0 and "2 of 2 runs are recorded already in replays" in again.out
 
-    path = tmp_path / "kept" / "handoff" / next((tmp_path / "replays").rglob("*.json")).name
+    path = tmp_path / "kept" / "baseline" / "handoff" / next((tmp_path / "replays").rglob("*.json")).name
     path.write_text(path.read_text().replace("telecom", "bank"))
     changed = bakeoff(*arguments)
     assert changed.code == 1
     assert "1 of 2 runs came out as recorded in kept" in changed.out
     assert "became '" in changed.out and "correctness or tokens differ in " in changed.out
+
+    path.rename(path.with_name("elsewhere.1.json"))
+    misplaced = bakeoff(*arguments)
+    assert misplaced.code == 1
+    assert "the runs: 2 were replayed, and 1 can be scored as they were recorded" in misplaced.out
 
 
 def test_only_recordings_that_no_longer_replay_are_recorded_again(bakeoff: Bakeoff, tmp_path: Path) -> None:
