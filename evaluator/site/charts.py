@@ -49,6 +49,7 @@ _SERIES = [_NAMED[f"c{number}"] for number in range(1, 9)]
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "bakeoff",
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that the layout is the same everywhere
     "font.size": _POINTS,
     "text.color": _NAMED["ink"],

@@ -13,11 +13,10 @@ from evaluator.trace import ModelCall
 PRICED_ON = DEFAULT_MODELS[0]
 """The hosted model whose prices are taken where the model that was used has none, as one on the own machine."""
 
-
 _OWN = f"Costs are those of the chat calls, at the prices of {price_list()}."
 _OTHER = (
     f"Costs are estimates: the same tokens at the prices of {PRICED_ON} in {price_list()}, without a prompt cache, "
-    "because the model that was used has no price."
+    "because costs on the model that was used are not known."
 )
 
 
