@@ -21,6 +21,7 @@ _INTRODUCTION = f"""\
 | `local`, `local-0.5b` | a small language model that is embedded: nothing to start |
 | `scripted` | a deterministic model that plays each case perfectly, from what it was sent |
 | `probes` | a model that misbehaves on purpose |
+| `replay` | the recorded responses of earlier runs: of `traces/local`, or of those that `--replay FOLDER` names |
 | `ENDPOINT/MODEL` | a model of an endpoint below: `ollama/qwen3:8b`, `openrouter/meta-llama/llama-3.3-70b-instruct` |
 | a name, with `--base-url URL` | a server that is none of them; its key is in `OPENAI_API_KEY`, or `--key-variable` |
 
