@@ -79,7 +79,7 @@ def test_a_run_costs_what_its_chat_calls_cost() -> None:
     refused = call(None, None, status=429, error="rate_limit")
     run = made(call(MILLION), call(MILLION, MILLION), embedding, refused)
     assert run_cost_usd(run) == pytest.approx(0.25 + 0.25 + 2.00)
-    cost = measure(CellRuns((grade_run(run, tasks()["tool_calling"]),), source_lines=None))["cost_usd_mean"]
+    cost = measure(CellRuns((grade_run(run, tasks()["tool_calling"]),), code=None))["cost_usd_mean"]
     assert cost == pytest.approx(2.5)
 
 
