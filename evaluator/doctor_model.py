@@ -1036,8 +1036,12 @@ async def _made(check: Check, seen: Seen, verdicts: dict[str, Verdict]) -> Findi
         if seen.examination.time_left_s <= 0:
             return Finding(Verdict.NOT_MADE, "no time was left", todo=_MORE_TIME)
         seen.exchanges[check.name] = await check.ask(seen)
-        if check.requires != () and seen.last(check.name).timed_out and check.name != "key":
-            return Finding(Verdict.NOT_MADE, seen.last(check.name).failure, todo=_MORE_TIME)
+        last = seen.last(check.name)
+        if check.requires != () and check.name != "key":
+            if last.timed_out:
+                return Finding(Verdict.NOT_MADE, last.failure, todo=_MORE_TIME)
+            if last.failure and last.request and check.needed:
+                return _fails(last.failure, "See whether the server still runs, and what it logs.")
     return check.judge(seen)
 
 

@@ -286,6 +286,8 @@ class Harness:
         if why := upstream_errors.same_for_all(chats):
             raise ModelGoneError(why)
         ended = _ended(live, done, end - start, setup)
+        if ended == "answered" and not done["answer"] and self._server_failure(chats):
+            ended, done = "error", {**done, "error": "the framework took that for an empty answer"}
         error = None if ended == "answered" else self._error(_why(ended, done, setup), chats)
         if complaint := live.session.complaint():
             ended, error = "error", _also(complaint, done["error"])
@@ -316,8 +318,12 @@ class Harness:
 
     def _error(self, why: str, chats: Sequence[ModelCall]) -> str:
         """Why the run ended, after what the model's server said if the last call failed there."""
-        said = upstream_errors.failure(chats[-1]) if chats and not self.records.knows_cases else None
+        said = self._server_failure(chats)
         return f"{said}; {why}" if said else why
+
+    def _server_failure(self, chats: Sequence[ModelCall]) -> str | None:
+        """In one line what went wrong at the model's server with the last call, if anything did."""
+        return upstream_errors.failure(chats[-1]) if chats and not self.records.knows_cases else None
 
     async def _made(
         self, worker: Worker, live: GatewayRun, job: Job, setup: Setup, calls: list[dict[str, Any]]

@@ -146,7 +146,7 @@ def reason(error: Exception) -> str:
         return os.strerror(error.errno)
     if isinstance(error, aiohttp.ClientPayloadError):
         return "it closed the connection before the end"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
         return "it closed the connection without an answer"
     if isinstance(error, aiohttp.ClientResponseError):
         return "what it answers is not HTTP"

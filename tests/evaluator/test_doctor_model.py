@@ -189,6 +189,19 @@ async def test_the_time_of_all_checks_together_is_kept() -> None:
     assert not any(result.failed for result in results)
 
 
+async def test_a_server_that_goes_away_between_is_said_to() -> None:
+    async with served(GOOD) as url:
+        upstream = HttpUpstream(Endpoint(NAME, url))
+        seen = Seen(Examination(upstream, 60), EVERYONE, 120)
+        results = {}
+        async for result in examine(seen, lambda title: None):
+            results[result.name] = result
+            if result.name == "speed":
+                upstream._chat_url = upstream._chat_url.with_port(9)
+        await upstream.close()
+    assert results["tools"].failed and results["tools"].finding.todo.startswith("See whether the server still runs")
+
+
 async def test_a_silent_server_costs_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hangs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")

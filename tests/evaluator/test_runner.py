@@ -375,6 +375,20 @@ async def test_what_the_models_server_said_comes_first_in_the_error(
     assert len(server.paths) == 1  # trying again is the framework's business
 
 
+async def test_an_empty_answer_where_the_server_gave_none_is_no_answer(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob
+) -> None:
+    """As llama-cpp-python does, whose stream ends before it begins where it cannot read the request."""
+    code = ASK.replace('return json.load(reply)["choices"][0]["message"]["content"]', "return reply.read().decode()")
+    framework = make_framework(tool_calling=code + "async def run(brief, model):\n    return ask(model)\n")
+    with serving(Answer(200)) as server:
+        async with open_harness(model="vllm/x", base_url=server.url) as harness:
+            trace = await harness.run(job(framework))
+    said = "the model's server answered 200 with a body that is no chat completion"
+    assert trace.outcome.ended == "error"
+    assert trace.outcome.error == f"{said}; the framework took that for an empty answer"
+
+
 async def test_an_error_after_good_answers_is_the_frameworks_own(
     make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob
 ) -> None:
