@@ -22,7 +22,8 @@ from evaluator.upstreams import Endpoint, quirks
 SHIPPED = Path(__file__).parent / "models.toml"
 FILE_VARIABLE = "BAKEOFF_MODELS"
 RESERVED = ("local", "scripted", "probes", "replay")
-"""Names of models that are no endpoints."""
+"""Names of models that are no endpoints: those of `models.BUILT_IN`, which imports this module, as far as they could be
+names of endpoints."""
 
 _NAME = r"[a-z0-9][a-z0-9_-]*"
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -148,6 +148,13 @@ def test_a_mistake_in_the_file_is_named_with_file_and_line(own: Any, text: str, 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", models.BUILT_IN)
+def test_no_endpoint_has_the_name_of_a_built_in_model(own: Any, name: str) -> None:
+    own(f'[endpoint."{name}"]\ntitle = "Mine"\nkind = "self-hosted"\nbase_url = "http://10.0.0.1:8000/v1"\n')
+    with pytest.raises(EndpointError, match=r":1: .*cannot be the name of an endpoint"):
+        endpoints.endpoints()
+
+
 def test_a_file_that_cannot_be_read_is_named(own: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(endpoints.FILE_VARIABLE, str(tmp_path / "none.toml"))
     with pytest.raises(EndpointError, match=r"none\.toml: cannot be read: No such file"):
