@@ -73,14 +73,14 @@ COMPARED = (
 class Pair:
     """`framework` beside another one, `against`, on one model; with `task` None over all tasks.
 
-    `difference` with its 95 % interval is shares or relative, as the metric says. `runs` is
-    how many runs of the same case and trial both have; differences are averaged over the trials of a
-    case first. `p` is the sign-flip test's, `p_holm` the same after Holm's correction, None where so
-    few cases can show nothing and so are left out of it. `detectable`
-    is the smallest difference that so many cases show in 80 % of all experiments, None where they
-    are too few to show any. `noise_floor` is what chance makes of so many trials, judged by how much
-    the baseline's trials differ among themselves, None where it has but one. A difference that is not
-    significant, or not above the floor, is a tie.
+    `difference` with its 95 % interval is shares or relative, as the metric says. `runs` is how many
+    runs of the same case and trial both have; differences are averaged over the trials of a case first.
+    `p` is the sign-flip test's, `p_holm` the same after Holm's correction, None where so few cases can
+    show nothing and so are left out of it. `detectable` is the smallest difference that so many cases
+    show in 80 % of all experiments, None where they are too few to show any. `noise_floor` is what
+    chance makes of so many trials, judged by how much the baseline's trials differ among themselves,
+    None where it has but one. A difference that is not significant, or not above the floor, is a tie;
+    relative ones are held against it by their logarithms, so that it does not matter which is first.
     """
 
     model: str
@@ -113,7 +113,7 @@ class Table:
     values: NDArray[np.float64]
 
     @classmethod
-    def of(cls, runs: Sequence[GradedRun]) -> "Table":
+    def of_runs(cls, runs: Sequence[GradedRun]) -> "Table":
         """The values of all runs."""
         frameworks = sorted({run.key.framework for run in runs}, key=baseline_first)
         cases = sorted({(run.key.task, run.key.case) for run in runs})
@@ -137,20 +137,8 @@ class Table:
         tasks = sorted(set(self.tasks))
         return (None, *(tasks if len(tasks) > 1 else ()))
 
-    def differences(self, task: str | None, compared: Compared, framework: str, against: str) -> "Differences":
-        """What `framework` has more than `against`, case by case."""
-        values = self._of(task, compared)
-        return _by_case(values[self.frameworks.index(framework)] - values[self.frameworks.index(against)])
-
-    def halves_of_the_baseline(self, task: str | None, compared: Compared) -> "Differences":
-        """What the second, fourth, … trial of the baseline has more than the one before it."""
-        if BASELINE not in self.frameworks:
-            return Differences([], 0)
-        values = self._of(task, compared)[self.frameworks.index(BASELINE)]
-        halves = values.shape[1] // 2 * 2
-        return _by_case(values[:, 1:halves:2] - values[:, 0:halves:2])
-
-    def _of(self, task: str | None, compared: Compared) -> NDArray[np.float64]:
+    def of(self, task: str | None, compared: Compared) -> NDArray[np.float64]:
+        """One metric in one scope: framework × case × trial."""
         chosen = [i for i, of_task in enumerate(self.tasks) if task in (None, of_task)]
         values: NDArray[np.float64] = self.values[COMPARED.index(compared)][:, chosen]
         return values
@@ -168,6 +156,35 @@ class Differences:
         """The mean number of pairs of a case."""
         return self.pairs / len(self.cases)
 
+    @property
+    def mean(self) -> float:
+        """In units."""
+        return sum(self.cases) / len(self.cases)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Two frameworks in one metric and scope, and what may be said of them.
+
+    `tests` is how many are corrected for; `p_holm` is None where this is none of them. `floor` is the
+    noise floor in units.
+    """
+
+    task: str | None
+    compared: Compared
+    framework: str
+    against: str
+    differences: Differences
+    p: float
+    p_holm: float | None
+    tests: int
+    floor: float | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the framework beside the other."""
+        return verdict(self.differences.mean, self.p_holm, self.floor)
+
 
 def compare(runs: Iterable[GradedRun]) -> list[Pair]:
     """All comparisons of the runs on one model: every two frameworks, over all tasks and in each.
@@ -175,42 +192,43 @@ def compare(runs: Iterable[GradedRun]) -> list[Pair]:
     They are sorted by task (all first), metric, and the two frameworks.
     """
     every = list(runs)
-    return compare_table(every[0].key.model, Table.of(every)) if every else []
+    if not every:
+        return []
+    judged = judge(Table.of_runs(every))
+    intervals = _intervals([(one.compared, one.differences.cases) for one in judged])
+    return [_pair(every[0].key.model, *both) for both in zip(judged, intervals, strict=True)]
 
 
-def compare_table(model: str, table: Table) -> list[Pair]:
-    """The same of what is in a table already."""
-    asked = [
-        (scope, compared, framework, against)
-        for scope in table.scopes
-        for compared in COMPARED
-        for against, framework in combinations(table.frameworks, 2)
-    ]
-    columns = [table.differences(*one) for one in asked]
-    kept = [(one, column) for one, column in zip(asked, columns, strict=True) if column.cases]
-    p_values = sign_flip_p_values([column.cases for _, column in kept])
-    able = can_show([len(column.cases) for _, column in kept])
+def judge(table: Table) -> list[Judged]:
+    """The same without what takes longest, the intervals."""
+    columns: list[tuple[str | None, Compared, str, str, Differences]] = []
+    chance: dict[tuple[str | None, str], float | None] = {}
+    for task in table.scopes:
+        for compared in COMPARED:
+            values = dict(zip(table.frameworks, table.of(task, compared), strict=True))
+            chance[task, compared.name] = by_chance(values.get(BASELINE))
+            for against, framework in combinations(table.frameworks, 2):
+                differences = _by_case(values[framework] - values[against])
+                if differences.cases:
+                    columns.append((task, compared, framework, against, differences))
+    p_values = sign_flip_p_values([column[-1].cases for column in columns])
+    able = can_show([len(column[-1].cases) for column in columns])
     in_family = iter(holm([p for p, can in zip(p_values, able, strict=True) if can]))
-    adjusted = [next(in_family) if can else None for can in able]
-    intervals = _intervals([(one[1], column.cases) for one, column in kept])
-    chance = {
-        (scope, compared): by_chance(table.halves_of_the_baseline(scope, compared))
-        for scope, compared in dict.fromkeys(one[:2] for one, _ in kept)
-    }
-    return [
-        _pair(model, one, column, interval, (p, p_holm), sum(able), chance[one[:2]])
-        for (one, column), interval, p, p_holm in zip(kept, intervals, p_values, adjusted, strict=True)
-    ]
-
-
-_Asked = tuple[str | None, Compared, str, str]
+    judged = []
+    for (task, compared, framework, against, differences), p, can in zip(columns, p_values, able, strict=True):
+        of_one_trial = chance[task, compared.name]
+        floor = None if of_one_trial is None else of_one_trial / math.sqrt(differences.trials)
+        p_holm = next(in_family) if can else None
+        judged.append(Judged(task, compared, framework, against, differences, p, p_holm, sum(able), floor))
+    return judged
 
 
 def _by_case(differences: NDArray[np.float64]) -> Differences:
+    """The mean over trials, case by case; a case without any is left out."""
     known = ~np.isnan(differences)
     pairs = known.sum(axis=1)
-    sums = np.where(known, differences, 0.0).sum(axis=1)
-    return Differences([in_units(float(s / n)) for s, n in zip(sums, pairs, strict=True) if n], int(pairs.sum()))
+    sums = np.where(known, differences, 0.0).sum(axis=1)[pairs > 0]
+    return Differences(in_units(sums / pairs[pairs > 0]), int(pairs.sum()))
 
 
 def _intervals(columns: Sequence[tuple[Compared, list[int]]]) -> list[tuple[float, float] | None]:
@@ -224,67 +242,58 @@ def _intervals(columns: Sequence[tuple[Compared, list[int]]]) -> list[tuple[floa
     return intervals
 
 
-def by_chance(halves: Differences) -> float | None:
+def by_chance(baseline: NDArray[np.float64] | None) -> float | None:
     """How far apart two frameworks with one trial a case seem to be where there is nothing to find, in units.
 
-    The baseline's even trials beside its odd ones: the end of the 95 % interval that is farther from
-    zero, and larger than that of more trials by the square root of their number, as the error of any
-    mean. None where the baseline has but one trial.
+    The even trials of the baseline (case × trial) beside its odd ones: the end of the 95 % interval that
+    is farther from zero, and larger than that of more trials by the square root of their number, as the
+    error of any mean. None where the baseline has but one trial.
     """
+    if baseline is None:
+        return None
+    trials = baseline.shape[1] // 2 * 2
+    halves = _by_case(baseline[:, 1:trials:2] - baseline[:, 0:trials:2])
     if not halves.cases:
         return None
     [(low, high)] = mean_intervals([halves.cases])
     return max(abs(low), abs(high)) * math.sqrt(halves.trials)
 
 
-def _pair(
-    model: str,
-    asked: _Asked,
-    column: Differences,
-    interval: tuple[float, float] | None,
-    p_values: tuple[float, float | None],
-    tests: int,
-    chance: float | None,
-) -> Pair:
-    scope, compared, framework, against = asked
+def _pair(model: str, judged: Judged, interval: tuple[float, float] | None) -> Pair:
+    compared, differences = judged.compared, judged.differences
 
     def shown(units: float) -> float:
         return rounded(math.expm1(units * UNIT) if compared.relative else units * UNIT)
 
-    mean = sum(column.cases) / len(column.cases)
-    difference = shown(mean)
-    p, p_holm = rounded(p_values[0]), None if p_values[1] is None else rounded(p_values[1])
-    floor = None if chance is None else shown(chance / math.sqrt(column.trials))
     return Pair(
         model=model,
-        task=scope,
+        task=judged.task,
         metric=compared.name,
-        framework=framework,
-        against=against,
-        cases=len(column.cases),
-        runs=column.pairs,
-        difference=difference,
+        framework=judged.framework,
+        against=judged.against,
+        cases=len(differences.cases),
+        runs=differences.pairs,
+        difference=shown(differences.mean),
         low=None if interval is None else shown(interval[0]),
         high=None if interval is None else shown(interval[1]),
-        p=p,
-        p_holm=p_holm,
-        detectable=None if p_holm is None else _detectable(compared, column, tests),
-        noise_floor=floor,
-        verdict=verdict(difference, p_holm, floor),
+        p=rounded(judged.p),
+        p_holm=None if judged.p_holm is None else rounded(judged.p_holm),
+        detectable=None if judged.p_holm is None else _detectable(compared, differences, judged.tests),
+        noise_floor=None if judged.floor is None else shown(judged.floor),
+        verdict=judged.verdict,
     )
 
 
-def _detectable(compared: Compared, column: Differences, tests: int) -> float | None:
-    if len(column.cases) < 2:
-        return None
-    units = smallest_detectable(standard_deviation(column.cases), len(column.cases), tests)
+def _detectable(compared: Compared, differences: Differences, tests: int) -> float | None:
+    cases = len(differences.cases)
+    units = smallest_detectable(standard_deviation(differences.cases), cases, tests)
     if units is None:
         return None
     if compared.relative:
         return rounded(math.expm1(units * UNIT))
     # However little the cases vary, as many as the test needs must differ: in a pass rate each by a trial at least.
     if compared.name == "pass_rate" or units == 0:
-        return rounded(max(units * UNIT, cases_needed(tests) / len(column.cases) / column.trials))
+        return rounded(max(units * UNIT, cases_needed(tests) / cases / differences.trials))
     return rounded(units * UNIT)
 
 

@@ -3,12 +3,14 @@
 import hashlib
 import importlib
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import ROOT
@@ -40,10 +42,22 @@ class Task:
     grade: Callable[[Any, Outcome], Grade]
     load_documents: Callable[[], list[Any]] | None = None
 
+    def read_case(self, case: Mapping[str, Any]) -> Any:
+        """The case of this task that a trace holds. Raises `pydantic.ValidationError` for one that is none.
+
+        Runs of the same case share it: cases cannot be changed, and reading one plays it through.
+        """
+        return _read_case(self.case_type, orjson.dumps(case))
+
     @property
     def cases(self) -> Path:
         """The file with the cases of this task."""
         return self.folder / "cases.jsonl"
+
+
+@lru_cache(maxsize=256)
+def _read_case(case_type: type[Case], content: bytes) -> Case:
+    return case_type.model_validate(orjson.loads(content))
 
 
 class Deviation(BaseModel):

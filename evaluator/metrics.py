@@ -29,7 +29,7 @@ _FAILED_TO_ANSWER: dict[Ended, str] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WallTimeSplit:
     """Where the wall time of a run went, in seconds. The four parts add up to the wall time."""
 
@@ -40,7 +40,7 @@ class WallTimeSplit:
     overhead_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
 
@@ -157,7 +157,7 @@ def _grade(trace: Trace, task: Task) -> Grade:
         tool_calls=[ToolCall(**call.model_dump(exclude={"start_s", "end_s"})) for call in calls],
         final_state=trace.outcome.final_state,
     )
-    grade = task.grade(task.case_type.model_validate(trace.case), outcome)
+    grade = task.grade(task.read_case(trace.case), outcome)
     if trace.outcome.ended == "answered":
         return grade
     return Grade(passed=False, score=0, reasons=[_why_no_answer(trace.outcome), *grade.reasons])

@@ -34,9 +34,9 @@ _COLUMNS_AT_ONCE = 128
 Integers = NDArray[np.int64]
 
 
-def in_units(difference: float) -> int:
-    """A difference as a whole number of `UNIT`."""
-    return round(difference / UNIT)
+def in_units(differences: Sequence[float] | NDArray[np.float64]) -> list[int]:
+    """Differences as whole numbers of `UNIT`."""
+    return [int(number) for number in np.rint(np.asarray(differences, np.float64) / UNIT)]
 
 
 # --- tests -----------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def _drawn_sign_flips(matrix: NDArray[np.float64], cases: int, flips: int) -> li
     seen = np.abs(matrix.sum(axis=0))
     as_far = np.zeros(matrix.shape[1], np.int64)
     generator = np.random.PCG64(SEED)
-    at_once = max(1, DRAWS_AT_ONCE // cases)
+    at_once = max(1, DRAWS_AT_ONCE // max(matrix.shape))
     for start in range(0, flips, at_once):
         rows = min(at_once, flips - start)
         words = generator.random_raw(rows * -(-cases // 64))
@@ -111,17 +111,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def can_show(cases: Sequence[int]) -> list[bool]:
     """Which of several tests, of so many cases each, can find anything; the others are left out of Holm's correction.
 
-    Tarone, "A Modified Bonferroni Method for Discrete Data", Biometrics 46 (1990): with the smallest k
-    such that at most k tests could come out below 0.05 / k. A test that could not, whatever the runs
+    Tarone, "A Modified Bonferroni Method for Discrete Data", Biometrics 46 (1990): the largest
+    family of which each could come out below 0.05 / its size. A test that could not, whatever the runs
     say, costs the others nothing. How many cases there are is known beforehand, so nothing is chosen
     by what came out.
     """
-    for k in range(1, len(cases) + 1):
-        needed = cases_needed(k)
+    needed = cases_needed(1)
+    while True:
         able = [number >= needed for number in cases]
-        if sum(able) <= k:
+        if cases_needed(max(sum(able), 1)) <= needed:
             return able
-    return []
+        needed += 1
 
 
 # --- intervals -------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -70,7 +71,7 @@ _DEFAULTS: dict[str, Any] = {
 """What the protocol takes where a request says nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Difference:
     """One difference in one call. `tokens` are those that it adds there, where they can be told apart."""
 
@@ -100,7 +101,7 @@ class Observation:
     found: dict[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One run beside the baseline's. `injected` sums over `calls`, or is None where a call has no count of tokens."""
 
@@ -187,7 +188,12 @@ class TaskSpec:
 
 def task_spec(task: Task, case: dict[str, Any]) -> TaskSpec:
     """What `task` says of one case. Raises `pydantic.ValidationError` for a case that is none of this task."""
-    brief = task.prepare(task.case_type.model_validate(case)).brief
+    return _task_spec(task, orjson.dumps(case))
+
+
+@lru_cache(maxsize=256)
+def _task_spec(task: Task, case: bytes) -> TaskSpec:
+    brief = task.prepare(task.read_case(orjson.loads(case))).brief
     if hasattr(brief, "agents"):
         agents = tuple(
             AgentSpec(a.name, a.instructions.strip(), _by_name(map(spec_of, a.tools)), bool(a.handoffs))

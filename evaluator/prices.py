@@ -26,7 +26,7 @@ class PriceError(ValueError):
     """A model is not in the price list. The message names the nearest that are."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """The tokens of one model call. `cached` are those of the prompt that came from the upstream's cache.
 

@@ -3,7 +3,6 @@
 from functools import cache, lru_cache
 from typing import Any
 
-import bpe_openai
 import orjson
 
 TOKENIZER = "o200k_base"
@@ -14,6 +13,8 @@ _LONGEST = 50_000
 
 @cache
 def _encoding() -> Any:
+    import bpe_openai  # takes 45 MB, and most processes count nothing
+
     return bpe_openai.get_encoding(TOKENIZER)
 
 

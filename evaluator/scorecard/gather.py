@@ -7,6 +7,7 @@ whatever the number of processes.
 """
 
 import multiprocessing
+import multiprocessing.context
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -82,10 +83,18 @@ def gather(
         for _, group in sorted(groups.items()):
             yield from work(group, tasks=tasks)
         return
-    # Spawned, not forked: the caller may have threads.
-    with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(at_once, _context()) as pool:
         for results in pool.map(work, (group for _, group in sorted(groups.items())), chunksize=_GROUPS_AT_ONCE):
             yield from results
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """How processes start: not forked from this one, which may have threads, but from one that has imported all."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["evaluator.scorecard.forked"])
+    return context
 
 
 def _key(root: Path, path: Path) -> Key | None:

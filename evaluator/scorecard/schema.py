@@ -176,7 +176,8 @@ _OF_PAIRS: dict[str, Schema] = {
     "p_holm": {"type": ["number", "null"], "minimum": 0, "maximum": 1}
     | {"description": "after Holm's correction over all pairs of the model; null: too few cases to show anything"},
     "detectable": _NUMBER_OR_NULL | {"description": "the smallest difference found in 80 % of experiments"},
-    "noise_floor": _NUMBER_OR_NULL | {"description": "what chance makes the baseline's own trials differ"},
+    "noise_floor": _NUMBER_OR_NULL
+    | {"description": "what chance makes the baseline's own trials differ; relative ones compare by logarithms"},
     "verdict": {"enum": ["higher", "lower", "tie"]},
 }
 

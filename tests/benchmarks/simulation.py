@@ -1,15 +1,14 @@
 """Simulates experiments in which it is known what differs, and counts what the scorecard claims.
 
-`uv run python tests/benchmarks/simulation.py` takes some minutes and writes `simulation.md` beside this file.
-Each repetition makes up the runs of a whole experiment and hands them to `evaluator.comparisons.compare`, which is
-what the scorecard does with real ones.
+`uv run python tests/benchmarks/simulation.py` takes some minutes and writes `SIMULATION.md` beside this file.
+Each repetition makes up what the runs of a whole experiment come to and hands it to `evaluator.comparisons.judge`,
+which is what the scorecard does with real ones.
 """
 
 import argparse
 import math
 import multiprocessing
 import os
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,11 +18,13 @@ from statistics import fmean
 
 import numpy as np
 
-from evaluator.comparisons import COMPARED, Pair, Table, compare_table
-from evaluator.paired_statistics import power
+from evaluator.comparisons import COMPARED, Judged, Table, judge
+from evaluator.discovery import BASELINE
+from evaluator.paired_statistics import UNIT, power, standard_deviation
 
-TABLE = Path(__file__).with_suffix(".md")
-NOTHING = 0.0
+TABLE = Path(__file__).with_name("SIMULATION.md")
+COMMAND = "uv run python tests/benchmarks/simulation.py"
+TASKS = ("handoff", "rag_qa", "tool_calling")
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,19 @@ class Experiment:
     frameworks: int
     cases: int
     trials: int
-    points: float = NOTHING
-    slower: float = NOTHING
+    points: float = 0.0
+    slower: float = 0.0
+
+    @property
+    def planted(self) -> dict[str, float]:
+        """The metrics that differ for the last framework, and by how much, in the scale of a `Table`."""
+        points = dict.fromkeys(("pass_rate", "score"), self.points) if self.points else {}
+        return points | ({"wall_s": math.log1p(self.slower)} if self.slower else {})
 
 
-NULL = (Experiment(9, 24, 1), Experiment(9, 90, 1), Experiment(9, 90, 4))
-PASS_RATE = tuple(
-    Experiment(*size, points=0.08) for size in ((2, 90, 1), (2, 90, 4), (2, 300, 4), (9, 90, 4), (9, 300, 4))
-)
-LATENCY = tuple(Experiment(*size, slower=0.2) for size in ((2, 24, 1), (2, 90, 1), (9, 24, 1), (9, 90, 1), (9, 90, 4)))
-
-TASKS = ("handoff", "rag_qa", "tool_calling")
+NOTHING = (Experiment(10, 24, 1), Experiment(10, 90, 1), Experiment(4, 90, 4))
+PASS_RATE = tuple(Experiment(*size, points=0.08) for size in ((2, 90, 1), (2, 90, 4), (2, 300, 4), (4, 300, 4)))
+LATENCY = tuple(Experiment(*size, slower=0.2) for size in ((2, 24, 1), (2, 90, 1), (10, 24, 1), (10, 90, 1)))
 
 
 def make_table(experiment: Experiment, seed: Sequence[int]) -> Table:
@@ -58,31 +61,27 @@ def make_table(experiment: Experiment, seed: Sequence[int]) -> Table:
     random = np.random.default_rng(seed)
     shape = (experiment.frameworks, experiment.cases, experiment.trials)
     rates = 0.05 + 0.82 * random.beta(0.6, 0.5, experiment.cases)
-    planted = np.zeros(shape)
-    planted[-1] = 1
-    passed = random.random(shape) < rates[None, :, None] + experiment.points * planted
+    last = np.zeros(shape)
+    last[-1] = 1
+    passed = random.random(shape) < rates[None, :, None] + experiment.points * last
 
     def vary(median: float, between: float, within: float) -> np.ndarray:
-        """Logarithms, of which cases share a part."""
+        """Logarithms, of which the runs of a case share a part."""
         of_case = random.normal(0, between, (1, experiment.cases, 1))
         return math.log(median) + of_case + random.normal(0, within, shape)
 
     values = {
         "pass_rate": passed,
         "score": np.where(passed, 1.0, random.integers(0, 9, shape) / 10),
-        "wall_s": vary(10, 0.6, 0.3) + math.log1p(experiment.slower) * planted,
+        "wall_s": vary(10, 0.6, 0.3) + math.log1p(experiment.slower) * last,
         "overhead_s": vary(0.1, 0.1, 0.2),
         "tokens": vary(2000, 0.4, 0.1),
     }
     return Table(
-        frameworks=tuple(_name(number) for number in range(experiment.frameworks)),
+        frameworks=(BASELINE, *(f"framework-{number}" for number in range(1, experiment.frameworks))),
         tasks=tuple(TASKS[case % len(TASKS)] for case in range(experiment.cases)),
         values=np.stack([values[compared.name] for compared in COMPARED]).astype(float),
     )
-
-
-def _name(number: int) -> str:
-    return "baseline" if number == 0 else f"framework-{number}"
 
 
 @dataclass(frozen=True)
@@ -90,46 +89,34 @@ class Found:
     """What one repetition claims.
 
     `false` differences lie between two frameworks that do not differ, or in a metric in which nothing was planted.
-    `promised` is the power by the formula, for the variation that this repetition saw.
+    `planted` tells whether the planted difference from the baseline over all tasks was found, and `promised` is the
+    power for it by the formula, for the variation that this repetition saw; both without one, None.
     """
 
-    comparisons: int
+    tests: int
     false: int
-    planted: bool
-    promised: float
+    planted: bool | None
+    promised: float | None
 
 
 def repeat(experiment: Experiment, number: int) -> Found:
-    """Make and compare one experiment."""
-    seed = [experiment.frameworks, experiment.cases, experiment.trials, number]
-    comparisons = compare_table("made up", make_table(experiment, seed))
-    there = [one for one in comparisons if _is_planted(one, experiment)]
-    found = [one for one in comparisons if one.verdict != "tie"]
-    [main] = [one for one in there if one.against == "baseline" and one.task is None and one.metric in _MAIN] or [None]
-    return Found(
-        comparisons=len(comparisons),
-        false=sum(one not in there for one in found),
-        planted=main is not None and main.verdict == "higher",
-        promised=NOTHING if main is None else _promised(main, experiment, len(comparisons)),
-    )
+    """Make and judge one experiment; `number` and its sizes seed it."""
+    table = make_table(experiment, [experiment.frameworks, experiment.cases, experiment.trials, number])
+    judged = judge(table)
+    last = table.frameworks[-1]
+    there = [one for one in judged if one.compared.name in experiment.planted and last in (one.framework, one.against)]
+    false = sum(one.verdict != "tie" for one in judged) - sum(one.verdict != "tie" for one in there)
+    main = next((one for one in there if (one.task, one.against) == (None, BASELINE)), None)
+    if main is None:
+        return Found(judged[0].tests, false, None, None)
+    return Found(judged[0].tests, false, main.verdict == "higher", _promised(main, experiment))
 
 
-_MAIN = ("pass_rate", "wall_s")
-
-
-def _is_planted(one: Pair, experiment: Experiment) -> bool:
-    metrics = {"pass_rate", "score"} if experiment.points else {"wall_s"} if experiment.slower else set()
-    return one.metric in metrics and _name(experiment.frameworks - 1) in (one.framework, one.against)
-
-
-def _promised(main: Pair, experiment: Experiment, tests: int) -> float:
-    """The power for the planted difference, from the interval's width: 1.96 standard errors each way."""
-    relative = next(compared.relative for compared in COMPARED if compared.name == main.metric)
-    assert main.low is not None and main.high is not None
-    ends = [math.log1p(end) if relative else end for end in (main.low, main.high)]
-    planted = math.log1p(experiment.slower) if relative else experiment.points
-    deviation = (ends[1] - ends[0]) / (2 * 1.96) * math.sqrt(main.cases)
-    return power(planted, deviation, main.cases, tests)
+def _promised(main: Judged, experiment: Experiment) -> float:
+    """The power for the planted difference, for what the differences of cases vary by."""
+    cases = main.differences.cases
+    planted = experiment.planted[main.compared.name]
+    return power(planted, standard_deviation(cases) * UNIT, len(cases), main.tests)
 
 
 def run(experiment: Experiment, repetitions: int, pool: ProcessPoolExecutor) -> list[Found]:
@@ -140,41 +127,33 @@ def run(experiment: Experiment, repetitions: int, pool: ProcessPoolExecutor) -> 
 def main() -> None:
     """Simulate everything and write the table."""
     parser = argparse.ArgumentParser(description="What the scorecard claims where it is known what differs.")
-    parser.add_argument("--repetitions", type=int, default=1000, help="of each experiment without a difference")
-    parser.add_argument("--planted", type=int, default=400, help="of each experiment with a planted difference")
-    asked = parser.parse_args()
+    parser.add_argument("--repetitions", type=int, default=1000, help="of each experiment (default: 1000)")
+    repetitions = parser.parse_args().repetitions
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the repetitions share the cores already
-    began = time.monotonic()
     nothing, planted = [], []
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        for experiment in NULL:
-            found = run(experiment, asked.repetitions, pool)
+        for experiment in NOTHING:
+            found = run(experiment, repetitions, pool)
             claiming = sum(one.false > 0 for one in found)
-            nothing.append([*_size(experiment), str(found[0].comparisons), *_share(claiming, len(found))])
-            print(*nothing[-1], f"{time.monotonic() - began:.0f} s", flush=True)
+            nothing.append([*_size(experiment, found), *_share(claiming, repetitions)])
+            print(*nothing[-1], flush=True)
         for experiment in (*PASS_RATE, *LATENCY):
-            found = run(experiment, asked.planted, pool)
-            what = (
-                f"{experiment.points:.0%} of pass rate"
-                if experiment.points
-                else f"{experiment.slower:.0%} of wall time"
-            )
+            found = run(experiment, repetitions, pool)
             planted.append(
                 [
-                    what.replace("% of pass rate", " points of pass rate").replace("%", " %"),
-                    *_size(experiment),
-                    str(found[0].comparisons),
-                    f"{fmean(one.promised for one in found):.1%}",
-                    *_share(sum(one.planted for one in found), len(found)),
-                    f"{sum(one.false > 0 for one in found) / len(found):.1%}",
+                    "8 points of pass rate" if experiment.points else "20 % of wall time",
+                    *_size(experiment, found),
+                    f"{fmean(one.promised for one in found if one.promised is not None):.1%}",
+                    *_share(sum(one.planted is True for one in found), repetitions),
+                    f"{sum(one.false > 0 for one in found) / repetitions:.1%}",
                 ]
             )
-            print(*planted[-1], f"{time.monotonic() - began:.0f} s", flush=True)
-    TABLE.write_text(_report(nothing, planted), encoding="utf-8")
+            print(*planted[-1], flush=True)
+    TABLE.write_text(_report(repetitions, nothing, planted), encoding="utf-8")
 
 
-def _size(experiment: Experiment) -> list[str]:
-    return [str(experiment.frameworks), str(experiment.cases), str(experiment.trials)]
+def _size(experiment: Experiment, found: Sequence[Found]) -> list[str]:
+    return [str(experiment.frameworks), str(experiment.cases), str(experiment.trials), str(found[0].tests)]
 
 
 def _share(count: int, of: int) -> list[str]:
@@ -184,33 +163,39 @@ def _share(count: int, of: int) -> list[str]:
 
 
 _WORDS = """\
-<!-- generated by `uv run python tests/benchmarks/simulation.py`; changes made by hand are lost -->
+<!-- generated by `{command}`; changes made by hand are lost -->
 
 # What the scorecard claims, where it is known what differs
 
-Each repetition makes up the runs of a whole experiment, in which the last framework differs or none does, and compares
-them as the scorecard does: every two frameworks over all tasks, and each with the baseline in each task, in five
-metrics, all with Holm's correction together. Shares are given ± twice their standard error.
+Each of {repetitions} repetitions makes up the runs of a whole experiment, in which one framework differs or none does,
+and judges them with the scorecard's own code (`evaluator/comparisons.py`): every two frameworks, over all tasks and in
+each, in five metrics, all corrected together. *Tests* is how many are corrected for; with 24 cases, a task of 8 could
+show nothing and is left out. Shares are given ± twice their standard error. The repetitions are numbered from 0, and
+the number, with the sizes, is the seed.
 
 ## Nothing differs
 
-A repetition counts if it claims any difference at all. At most 5 % should.
+A repetition counts if it claims any difference at all, in whatever metric and task. At most 5 % should.
 
 {nothing}
 
 ## One framework differs
 
-How often the difference from the baseline over all tasks is found, beside the power that
-`evaluator.paired_statistics.power` promises for the first and strictest step of Holm's procedure. *False*: repetitions
-that claim any difference that was not planted.
+How often its difference from the baseline over all tasks is found, beside the power that
+`evaluator.paired_statistics.power` promises: that for the first and strictest step of Holm's procedure, from which the
+scorecard has its smallest difference that so many cases show. The formula takes differences for normally distributed,
+which those of pass rates are not: they are few and coarse. *False*: repetitions that claim any difference that was
+not planted.
 
 {planted}
 """
 
 
-def _report(nothing: Sequence[Sequence[str]], planted: Sequence[Sequence[str]]) -> str:
-    size = ["frameworks", "cases", "trials", "comparisons"]
+def _report(repetitions: int, nothing: Sequence[Sequence[str]], planted: Sequence[Sequence[str]]) -> str:
+    size = ["frameworks", "cases", "trials", "tests"]
     return _WORDS.format(
+        command=COMMAND,
+        repetitions=f"{repetitions:,}",
         nothing=_table([*size, "repetitions that claim a difference", "share"], nothing),
         planted=_table(["planted", *size, "promised", "found", "share", "false"], planted),
     )

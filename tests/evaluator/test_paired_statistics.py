@@ -26,8 +26,10 @@ COLUMN = st.lists(st.integers(-1000, 1000), min_size=2, max_size=12)
 
 
 def test_whole_units() -> None:
-    assert in_units(1) == 720_720
-    assert all(in_units(k / trials) * trials == k * 720_720 for trials in range(1, 17) for k in range(trials + 1))
+    assert in_units([1, -0.5]) == [720_720, -360_360]
+    shares = [(k, trials) for trials in range(1, 17) for k in range(trials + 1)]
+    units = in_units([k / trials for k, trials in shares])
+    assert all(one * trials == k * 720_720 for one, (k, trials) in zip(units, shares, strict=True))
 
 
 # --- sign-flip tests -------------------------------------------------------------------------
