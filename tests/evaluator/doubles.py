@@ -118,6 +118,8 @@ async def _answer(double: Double, key: str | None, http: web.Request) -> web.Str
     events = [
         {"choices": [{"index": 0, "delta": delta}]} for delta in [{"role": "assistant"}, *double.streams(message)]
     ]
+    finish = "tool_calls" if message.get("tool_calls") else "stop"
+    events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
     if double.usage_when_streamed and (request.get("stream_options") or {}).get("include_usage"):
         events.append({"choices": [], "usage": usage})
     for event in events:
