@@ -28,6 +28,8 @@ from evaluator.trace import _as_json, trace_files
 
 TABLE = Path(__file__).with_name("SCORING.md")
 COMMAND = "uv run python tests/benchmarks/scoring.py"
+TWICE = 10_000
+"""Up to so many traces are scored twice, and the bytes compared."""
 
 
 @dataclass(frozen=True)
@@ -122,19 +124,21 @@ def main() -> None:
     parser.add_argument("--sizes", default="1000,3000,10000,30000,100000")
     parser.add_argument("--cores", type=int, default=2)
     asked = parser.parse_args()
-    rows = []
+    rows: list[Measured] = []
     for number in map(int, asked.sizes.split(",")):
         with tempfile.TemporaryDirectory(prefix="bakeoff-scoring-") as folder:
             traces = Path(folder) / "traces"
             size = make_traces(traces, number)
             one = measure(traces, number, size, Path(folder) / "first", asked.cores)
-            again = measure(traces, number, size, Path(folder) / "again", asked.cores)
-            for name in ("scorecard.json", "SCORECARD.md"):
-                if (Path(folder) / "first" / name).read_bytes() != (Path(folder) / "again" / name).read_bytes():
-                    raise SystemExit(f"{name} of {number} traces is not the same the second time")
-        rows.append(min(one, again, key=lambda scored: scored.cpu_s))
-        print(rows[-1], flush=True)
-    TABLE.write_text(_report(rows, asked.cores), encoding="utf-8")
+            if number <= TWICE:
+                again = measure(traces, number, size, Path(folder) / "again", asked.cores)
+                for name in ("scorecard.json", "SCORECARD.md"):
+                    if (Path(folder) / "first" / name).read_bytes() != (Path(folder) / "again" / name).read_bytes():
+                        raise SystemExit(f"{name} of {number} traces is not the same the second time")
+                one = min(one, again, key=lambda scored: scored.cpu_s)
+        rows.append(one)
+        print(one, flush=True)
+        TABLE.write_text(_report(rows, asked.cores), encoding="utf-8")
 
 
 def _report(rows: Sequence[Measured], cores: int) -> str:
@@ -149,10 +153,11 @@ def _report(rows: Sequence[Measured], cores: int) -> str:
             "",
             "# How long `bakeoff score` takes",
             "",
-            "Traces made by varying the committed ones (their cases, with more trials), scored twice on "
-            f"{cores} cores, the same bytes both times.",
-            "The time with less processor time counts. Where that is far below the cores' share of the time passed, "
-            "other programs had the machine.",
+            "Traces made by varying the committed ones (their cases, with more trials), scored on "
+            f"{cores} cores: up to {TWICE:,} twice, which gave the same bytes, and the one with less processor time "
+            "counts.",
+            "Where the seconds that passed are many more than the processor's seconds by core, other programs had the "
+            "machine.",
             f"{_processor()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}.",
             "",
             "| traces | MB of traces | s | processor s | processor ms a trace | peak memory of all processes, MB |",
