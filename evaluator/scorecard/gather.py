@@ -8,7 +8,9 @@ whatever the number of processes.
 
 import multiprocessing
 import multiprocessing.context
+import multiprocessing.process
 import os
+import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -83,7 +85,7 @@ def gather(
         for _, group in sorted(groups.items()):
             yield from work(group, tasks=tasks)
         return
-    with ProcessPoolExecutor(at_once, _context()) as pool:
+    with ProcessPoolExecutor(at_once, _context(), _end_with_parent) as pool:
         for results in pool.map(work, (group for _, group in sorted(groups.items())), chunksize=_GROUPS_AT_ONCE):
             yield from results
 
@@ -95,6 +97,18 @@ def _context() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["evaluator.scorecard.forked"])
     return context
+
+
+def _end_with_parent() -> None:
+    """Let a process that reads traces end when the one that it works for is killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_wait_and_end, args=(parent,), daemon=True).start()
+
+
+def _wait_and_end(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _key(root: Path, path: Path) -> Key | None:
