@@ -142,7 +142,8 @@ def mean_intervals(columns: Sequence[Sequence[int]]) -> list[tuple[float, float]
             some = positions[start : start + _COLUMNS_AT_ONCE]
             matrix = np.array([columns[position] for position in some], np.float64).T
             sums = np.concatenate([drawn @ matrix for drawn in times_drawn(cases)])
-            ends = np.percentile(sums, [2.5, 97.5], axis=0, method="linear") / cases
+            by_column = np.ascontiguousarray(sums.T)  # which takes a third of the time
+            ends = np.percentile(by_column, [2.5, 97.5], axis=1, method="linear") / cases
             for position, low, high in zip(some, *ends, strict=True):
                 intervals[position] = float(low), float(high)
     return intervals
