@@ -17,7 +17,7 @@ from evaluator import endpoints
 from evaluator.trace import Trace
 
 if TYPE_CHECKING:  # the package takes half a second to import, and most runs have no price
-    from genai_prices.types import ModelInfo, TieredPrices
+    from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 _NEAREST = 3
 
@@ -99,6 +99,7 @@ def _nearest(model: str, providers: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(one.name for one in near if _entry(one.provider, one.entry)))
 
 
+@cache
 def _entry(provider: str, model: str) -> "ModelInfo | None":
     """The model's entry in the price list, if it has prices for prompts and completions."""
     from genai_prices.data_snapshot import get_snapshot
@@ -139,16 +140,28 @@ def cost_usd(provider: str, model: str, tokens: Tokens, at: datetime) -> float |
     `provider` and `model` are named as in the price list. The time matters: prices change, and some
     depend on the hour.
     """
-    from genai_prices import Usage, calc_price
+    entry = _entry(provider, model)
+    prices = entry.get_prices(at) if entry else None
+    if prices is None or prices.input_mtok is None or prices.output_mtok is None:
+        return None
+    known = (id(prices), tokens)
+    if known not in _COSTS:
+        _COSTS[known] = _cost_usd(prices, tokens)
+    return _COSTS[known]
+
+
+_COSTS: dict[tuple[int, Tokens], float | None] = {}
+"""What has been computed, since many calls have as many tokens. The prices are told apart by their id: they stay."""
+
+
+def _cost_usd(prices: "ModelPrice", tokens: Tokens) -> float | None:
+    from genai_prices import Usage
 
     usage = Usage(input_tokens=tokens.prompt, cache_read_tokens=tokens.cached, output_tokens=tokens.completion)
     try:
-        found = calc_price(usage, model, provider_id=provider, genai_request_timestamp=at)
-    except (LookupError, ValueError):  # ValueError: counts that contradict one another
+        return float(prices.calc_price(usage)["total_price"])
+    except ValueError:  # counts that contradict one another
         return None
-    if found.model_price.input_mtok is None or found.model_price.output_mtok is None:
-        return None
-    return float(found.total_price)
 
 
 def calls_cost_usd(provider: str, model: str, calls: Iterable[Tokens], at: datetime) -> float | None:
