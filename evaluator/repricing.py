@@ -61,7 +61,7 @@ class Repricing:
 
 
 @dataclass(frozen=True)
-class _Priced:
+class Priced:
     """A run whose tokens and time are known, and what it would have cost on each model: uncached, and cached."""
 
     calls: tuple[Tokens, ...]
@@ -73,13 +73,12 @@ _Cell = tuple[str, str, str | None]
 """Model, framework, and task if it is one."""
 
 
-def reprice(runs: Iterable[GradedRun], models: Sequence[PricedModel]) -> Repricing | None:
-    """The costs of `runs` on each of `models`; None where there is nothing to price."""
-    totals: dict[_Cell, list[_Priced | None]] = defaultdict(list)
-    of_tasks: dict[_Cell, list[_Priced | None]] = defaultdict(list)
+def reprice(runs: Iterable[tuple[GradedRun, Priced | None]], models: Sequence[PricedModel]) -> Repricing | None:
+    """The costs of `runs`, each with what `price_run` gives on `models`; None where there is nothing to price."""
+    totals: dict[_Cell, list[Priced | None]] = defaultdict(list)
+    of_tasks: dict[_Cell, list[Priced | None]] = defaultdict(list)
     times = []
-    for run in runs:
-        priced = _priced(run, models)
+    for run, priced in runs:
         totals[run.key.model, run.key.framework, None].append(priced)
         of_tasks[run.key.model, run.key.framework, run.key.task].append(priced)
         if priced and run.started_at:
@@ -95,7 +94,8 @@ def reprice(runs: Iterable[GradedRun], models: Sequence[PricedModel]) -> Reprici
     )
 
 
-def _priced(run: GradedRun, models: Sequence[PricedModel]) -> _Priced | None:
+def price_run(run: GradedRun, models: Sequence[PricedModel]) -> Priced | None:
+    """What a run would have cost on each of `models`; None where its tokens or its time are not known."""
     at, calls = run.started_at, run.chat_tokens
     if at is None or calls is None:
         return None
@@ -103,10 +103,10 @@ def _priced(run: GradedRun, models: Sequence[PricedModel]) -> _Priced | None:
     def on_all(of_run: Sequence[Tokens]) -> tuple[float | None, ...]:
         return tuple(calls_cost_usd(model.provider, model.entry, of_run, at) for model in models)
 
-    return _Priced(calls, uncached=on_all([replace(tokens, cached=None) for tokens in calls]), cached=on_all(calls))
+    return Priced(calls, uncached=on_all([replace(tokens, cached=None) for tokens in calls]), cached=on_all(calls))
 
 
-def _row(model: str, framework: str, task: str | None, runs: Sequence[_Priced | None], others: int) -> Row:
+def _row(model: str, framework: str, task: str | None, runs: Sequence[Priced | None], others: int) -> Row:
     priced = [run for run in runs if run]
     told = any(tokens.cached is not None for run in priced for tokens in run.calls)
     return Row(

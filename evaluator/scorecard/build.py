@@ -14,7 +14,7 @@ from evaluator.metrics import CellRuns, GradedRun, failure_kinds, measure, pass_
 from evaluator.model_comparison import compare_models
 from evaluator.parity import Observation, Parity
 from evaluator.prices import find, price_list
-from evaluator.repricing import reprice
+from evaluator.repricing import Priced, reprice
 from evaluator.scorecard.content import SETUP_FIELDS, Cell, Damaged, Failure, FrameworkNotes, Scorecard
 from evaluator.scorecard.gather import RECORDED_ALREADY, LeftOut, Scored, gather, run_name
 from evaluator.trace import Key, Trace
@@ -25,6 +25,7 @@ class _Seen:
     """What is kept of the traces of one cell."""
 
     runs: list[GradedRun] = field(default_factory=list)
+    priced: list[Priced | None] = field(default_factory=list)
     comparisons: list[parity.Comparison] = field(default_factory=list)
     framework_versions: set[str] = field(default_factory=set)
     implementation_digests: set[str] = field(default_factory=set)
@@ -33,6 +34,7 @@ class _Seen:
 
     def add(self, one: Scored) -> None:
         self.runs.append(one.run)
+        self.priced.append(one.priced)
         if one.comparison is not None:
             self.comparisons.append(one.comparison)
         self.framework_versions.add(one.setup.framework_version)
@@ -69,7 +71,7 @@ def build(
     keys: set[Key] = set()
     parity_notes: list[str] = []
     probed: list[Trace] = []
-    for one in gather(traces, models, keep, folders, tasks, processes, whole=seen_run is not None):
+    for one in gather(traces, models, keep, folders, tasks, processes, whole=seen_run is not None, priced_on=priced_on):
         if isinstance(one, LeftOut):
             damaged.append(Damaged(one.path, one.reason))
             continue
@@ -118,7 +120,9 @@ def build(
             if (keys_of_pair := [key for key in sorted_keys if key[:2] == pair])
         ),
         comparison=compare_models(all_runs),
-        repricing=reprice(all_runs, priced_on),
+        repricing=reprice(
+            zip(all_runs, (one for key in sorted_keys for one in cells[key].priced), strict=True), priced_on
+        ),
         pairs=tuple(
             pair for model in sorted(setups) for pair in compare(run for run in all_runs if run.key.model == model)
         ),

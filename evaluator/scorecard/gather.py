@@ -24,6 +24,8 @@ from evaluator.discovery import BASELINE, Task
 from evaluator.metrics import GradedRun, grade_run
 from evaluator.models import PROBES_NAME
 from evaluator.parity import Comparison, Observation
+from evaluator.prices import PricedModel
+from evaluator.repricing import Priced, price_run
 from evaluator.trace import DamagedTrace, Key, Setup, Trace, read_trace, trace_files
 
 _WORTH_PROCESSES = 500
@@ -43,6 +45,7 @@ class Scored:
 
     run: GradedRun
     setup: Setup
+    priced: Priced | None
     comparison: Comparison | None = None
     note: str | None = None
     trace: Trace | None = None
@@ -69,17 +72,19 @@ def gather(
     tasks: Mapping[str, Task] | None = None,
     processes: int | None = None,
     whole: bool = False,
+    priced_on: Sequence[PricedModel] = (),
 ) -> Iterator[Gathered]:
     """What the traces below `root` give whose key, as their paths have it, `keep` accepts.
 
-    `processes` is one for each core unless given. With `tasks` of the caller's own there is but one, and so
-    with `whole`: then traces and observations come with the runs, and are not sent between processes.
+    `processes` is one for each core unless given. Runs are priced on the models `priced_on`. With `tasks` of the
+    caller's own there is but one process, and so with `whole`: then traces and observations come with the runs,
+    and are not sent between processes.
     """
     files = [path for path in trace_files(root, models) if (key := _key(root, path)) is None or keep(key)]
     groups: dict[tuple[str, ...], list[Path]] = {}
     for path in files:
         groups.setdefault((*path.parts[:-3], *path.parts[-2:]), []).append(path)
-    work = partial(_gather_group, root, frozenset(frameworks), whole)
+    work = partial(_gather_group, root, frozenset(frameworks), whole, priced_on)
     at_once = len(os.sched_getaffinity(0)) if processes is None else processes
     if tasks is not None or whole or at_once == 1 or len(files) < _WORTH_PROCESSES:
         for _, group in sorted(groups.items()):
@@ -127,7 +132,12 @@ def _every_task() -> dict[str, Task]:
 
 
 def _gather_group(
-    root: Path, frameworks: frozenset[str], whole: bool, group: Sequence[Path], tasks: Mapping[str, Task] | None = None
+    root: Path,
+    frameworks: frozenset[str],
+    whole: bool,
+    priced_on: Sequence[PricedModel],
+    group: Sequence[Path],
+    tasks: Mapping[str, Task] | None = None,
 ) -> list[Gathered]:
     """The runs of one case and trial."""
     tasks = _every_task() if tasks is None else tasks
@@ -145,7 +155,7 @@ def _gather_group(
         elif misplaced := _misplaced(trace.key, path):
             results.append(LeftOut(name, misplaced))
         else:
-            scored = Scored(run, trace.setup, trace=trace if whole else None)
+            scored = Scored(run, trace.setup, price_run(run, priced_on), trace=trace if whole else None)
             observation = _observed(trace, tasks)
             if isinstance(observation, str):
                 note = f"{name}: cannot be compared with the spec: {observation}"

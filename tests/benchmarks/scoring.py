@@ -50,7 +50,7 @@ class Measured:
 def make_traces(folder: Path, number: int) -> int:
     """Write so many traces below `folder`; their size in bytes.
 
-    They are the committed ones, as they are and then again as further trials, with times of their own.
+    They are the committed ones, as they are and then again as further trials, with times and tokens of their own.
     """
     sources = [
         path for path in trace_files(ROOT / "traces") if PROBES_NAME not in path.parts and path.name.endswith(".1.json")
@@ -61,9 +61,9 @@ def make_traces(folder: Path, number: int) -> int:
             return size
         content = orjson.loads(source.read_bytes())
         content["key"]["trial"] = trial
-        slower = random.Random(f"{trial} {source.name}").uniform(0.8, 1.2)
-        data = _as_json(_scaled(content, slower))
         parts = source.relative_to(ROOT / "traces").parts
+        factor = random.Random(f"{trial} {parts}").uniform(0.8, 1.2)
+        data = _as_json(_scaled(content, factor))
         path = folder.joinpath(*parts[:-1], f"{content['key']['case']}.{trial}.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -71,11 +71,13 @@ def make_traces(folder: Path, number: int) -> int:
     raise AssertionError("endless")
 
 
-def _scaled(content: dict, slower: float) -> dict:
+def _scaled(content: dict, factor: float) -> dict:
     for record in (content["resources"], *content["model_calls"], *content["tool_calls"]):
         for name in record:
             if name.endswith("_s") and isinstance(record[name], float):
-                record[name] = round(record[name] * slower, 6)
+                record[name] = round(record[name] * factor, 6)
+            elif name.startswith("gen_ai.usage.") and record[name] is not None:
+                record[name] = round(record[name] * factor)
     return content
 
 
@@ -153,7 +155,7 @@ def _report(rows: Sequence[Measured], cores: int) -> str:
             "",
             "# How long `bakeoff score` takes",
             "",
-            "Traces made by varying the committed ones (their cases, with more trials), scored on "
+            "Traces made by varying times and tokens of the committed ones (their cases, with more trials), scored on "
             f"{cores} cores: up to {TWICE:,} twice, which gave the same bytes, and the one with less processor time "
             "counts.",
             "Where the seconds that passed are many more than the processor's seconds by core, other programs had the "

@@ -1,5 +1,6 @@
 """What runs would have cost on other models, by the price list that is installed."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from genai_prices.data import providers
 from evaluator.discovery import tasks
 from evaluator.metrics import GradedRun, grade_run
 from evaluator.prices import find, price_list
-from evaluator.repricing import DEFAULT_MODELS, Cost, Repricing, Row, as_data, reprice
+from evaluator.repricing import DEFAULT_MODELS, Cost, Repricing, Row, as_data, price_run, reprice
 from evaluator.trace import ModelCall
 
 TASK = tasks()["tool_calling"]
@@ -28,9 +29,14 @@ def run(*calls: ModelCall, case: str = "a", framework: str = "baseline", at: str
 
 
 def repriced(*runs: GradedRun, models: tuple[str, ...] = MODELS) -> Repricing:
-    found = reprice(runs, [find(name) for name in models])
+    found = priced(runs, *models)
     assert found is not None
     return found
+
+
+def priced(runs: Sequence[GradedRun], *names: str) -> Repricing | None:
+    models = [find(name) for name in names]
+    return reprice([(one, price_run(one, models)) for one in runs], models)
 
 
 def total(repricing: Repricing, framework: str = "baseline") -> Row:
@@ -121,9 +127,9 @@ def test_rows_are_for_each_framework_and_each_of_its_tasks() -> None:
 
 
 def test_nothing_to_price() -> None:
-    assert reprice([], [find("openai/gpt-5-mini")]) is None
-    assert reprice([run(call(10))], []) is None
-    assert reprice([run(call(None, None))], [find("openai/gpt-5-mini")]) is None
+    assert priced([], "openai/gpt-5-mini") is None
+    assert priced([run(call(10))]) is None
+    assert priced([run(call(None, None))], "openai/gpt-5-mini") is None
 
 
 def test_the_models_by_default_have_prices() -> None:
