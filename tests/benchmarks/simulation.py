@@ -183,9 +183,10 @@ A repetition counts if it claims any difference at all, in whatever metric and t
 
 How often its difference from the baseline over all tasks is found, beside the power that
 `evaluator.paired_statistics.power` promises: that for the first and strictest step of Holm's procedure, from which the
-scorecard has its smallest difference that so many cases show. The formula takes differences for normally distributed,
-which those of pass rates are not: they are few and coarse. *False*: repetitions that claim any difference that was
-not planted.
+scorecard has its smallest difference that so many cases show. Where *found* lies below *promised*, the formula promises
+too much: it takes differences for normally distributed, which those of pass rates are not (they are few and coarse),
+and where hundreds are corrected for, the sign patterns drawn are few for p-values so small. How much each of the two
+does was not measured. *False*: repetitions that claim any difference that was not planted.
 
 {planted}
 """
