@@ -142,6 +142,17 @@ def frameworks(implementations: Path = IMPLEMENTATIONS) -> dict[str, Framework]:
     return {folder.name: read_framework(folder) for folder in framework_folders(implementations)}
 
 
+def usable_frameworks(implementations: Path = IMPLEMENTATIONS) -> tuple[dict[str, Framework], dict[str, str]]:
+    """The frameworks whose metadata can be used, by name, and a note for each whose cannot."""
+    usable, broken = {}, {}
+    for folder in framework_folders(implementations):
+        try:
+            usable[folder.name] = read_framework(folder)
+        except MetadataError as error:
+            broken[folder.name] = str(error)
+    return usable, broken
+
+
 def read_framework(folder: Path) -> Framework:
     """The framework of one folder, without importing it. Raises `MetadataError`."""
     pyproject, lock = folder / "pyproject.toml", folder / "uv.lock"

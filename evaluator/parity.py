@@ -630,6 +630,13 @@ def compare_all(runs: Iterable[Observation], baseline: Iterable[Observation]) ->
     return [compare(run, partners.get((run.key.case, run.key.trial))) for run in runs]
 
 
+def mean_per_call(parities: Iterable[Parity], part: str) -> float | None:
+    """The injected tokens of a call that lie in `part`, over all calls of several tasks; None where there is none."""
+    every = list(parities)
+    calls = sum(one.calls for one in every)
+    return sum(one.parts_per_call.get(part, 0) * one.calls for one in every) / calls if calls else None
+
+
 def condensed(comparison: Comparison) -> Comparison:
     """As much of it as `summarise` needs: of each difference the first example, cut, and the tokens of all."""
     first: dict[str, Difference] = {}

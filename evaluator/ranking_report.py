@@ -42,7 +42,7 @@ def print_rankings(
     console: Console, card: Scorecard, rankings: Sequence[Ranking], weights: Mapping[str, float]
 ) -> None:
     """Print a table for each model, for 100 columns, and what it means."""
-    titles = {name: notes.title for name, notes in card.frameworks.items()}
+    titles = card.titles
     for ranking in rankings:
         if ranking.places:
             console.print(_table(ranking, weights, titles))

@@ -9,7 +9,7 @@ from typing import Any
 from evaluator import discovery, parity, probes
 from evaluator.code_size import CodeSize, code_size, total_size
 from evaluator.comparisons import compare
-from evaluator.discovery import IMPLEMENTATIONS, Deviation, Framework, MetadataError, Task
+from evaluator.discovery import IMPLEMENTATIONS, Deviation, Framework, Task
 from evaluator.metrics import CellRuns, GradedRun, failure_kinds, measure, pass_hat
 from evaluator.model_comparison import compare_models
 from evaluator.parity import Observation, Parity
@@ -99,7 +99,7 @@ def build(
     behaviours = probes.behaviours(trace for trace in probed if trace.key.framework in folders)
     named = {framework for _, framework, _ in cells} | {behaviour.framework for behaviour in behaviours}
     with_runs = {name: folder for name, folder in folders.items() if name in named}
-    frameworks, broken = _read_frameworks(folders)
+    frameworks, broken = discovery.usable_frameworks(implementations)
     numbered = discovery.numbered_deviations(frameworks.values())
     parities = _parities(cells, sorted_keys, numbered)
     code = {key: _code(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
@@ -186,17 +186,6 @@ def _cell(
 
 def _model_baseline_first(pair: tuple[str, str]) -> tuple[str, tuple[bool, str]]:
     return pair[0], discovery.baseline_first(pair[1])
-
-
-def _read_frameworks(folders: Mapping[str, Path]) -> tuple[dict[str, Framework], dict[str, str]]:
-    """The frameworks whose metadata can be used, and a note for each whose cannot."""
-    frameworks, broken = {}, {}
-    for name, folder in folders.items():
-        try:
-            frameworks[name] = discovery.read_framework(folder)
-        except MetadataError as error:
-            broken[name] = str(error)
-    return frameworks, broken
 
 
 def _framework_notes(

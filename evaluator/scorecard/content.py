@@ -140,3 +140,8 @@ class Scorecard:
     def models(self) -> list[str]:
         """The models that have cells."""
         return list(self.setups)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What each framework is called."""
+        return {name: notes.title for name, notes in self.frameworks.items()}

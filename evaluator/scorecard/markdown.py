@@ -9,7 +9,7 @@ from typing import Any
 from evaluator.comparisons import COMPARED
 from evaluator.model_comparison import in_words, shown
 from evaluator.models import PROBES_NAME, SCRIPTED
-from evaluator.parity import PARTS, Finding, Parity
+from evaluator.parity import PARTS, Finding, Parity, mean_per_call
 from evaluator.parity_report import per_call
 from evaluator.repricing import Row
 from evaluator.scorecard import pairs_in_words
@@ -289,7 +289,7 @@ def _failure_parts(scorecard: Scorecard, model: str) -> list[str]:
         f"{len(failures)} of {runs} runs failed: {answered} with a wrong answer or wrong actions, {errors} with an "
         f"error, {timeouts} by the time-out, {limits} by the limit on model calls.",
         _kinds_of_failure(scorecard, model),
-        f"<details><summary>Every failed run and why</summary>\n\n{bullets(lines)}\n\n</details>",
+        _details("Every failed run and why", [bullets(lines)]),
     ]
 
 
@@ -408,7 +408,7 @@ def _repricing_parts(scorecard: Scorecard) -> list[str]:
         parts += [
             f"### Runs with {escape(model)}",
             table(["framework", *header], totals),
-            f"<details><summary>Each task</summary>\n\n{each_task}\n\n</details>",
+            _details("Each task", [each_task]),
         ]
     return parts
 
@@ -436,7 +436,7 @@ def _parity_parts(scorecard: Scorecard) -> list[str]:
     rows = [
         [
             escape(scorecard.frameworks[name].title),
-            *(per_call(_mean_of_calls(parities, part)) for part in used),
+            *(per_call(mean_per_call(parities, part)) for part in used),
             str(sum(len(one.explained) for one in parities)),
             str(sum(len(one.unexplained) for one in parities)),
         ]
@@ -458,11 +458,6 @@ def _parity_parts(scorecard: Scorecard) -> list[str]:
     ]
 
 
-def _mean_of_calls(parities: Sequence[Parity], part: str) -> float | None:
-    calls = sum(one.calls for one in parities)
-    return sum(one.parts_per_call.get(part, 0) * one.calls for one in parities) / calls if calls else None
-
-
 def _framework_parity(title: str, parities: Sequence[Parity]) -> list[str]:
     findings = {(one.task, finding.name): finding for one in parities for finding in one.findings}
     runs = {one.task: one.runs for one in parities}
@@ -481,8 +476,8 @@ def _framework_parity(title: str, parities: Sequence[Parity]) -> list[str]:
             ]
         )
     header = ["difference", *(escape(task) for task in runs), "deviations", "for example"]
-    summary = f"<details><summary>{escape(title)}: every difference, and in how many runs</summary>"
-    return [f"{summary}\n\n{table(header, rows, text_columns=2)}\n\n</details>"]
+    summary = f"{escape(title)}: every difference, and in how many runs"
+    return [_details(summary, [table(header, rows, text_columns=2)])]
 
 
 def _in_runs(finding: Finding | None, runs: int) -> str:

@@ -100,7 +100,7 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
     pairs = [one for one in pairs_of(scorecard, model, None) if one.metric == PASS_RATE.name]
     if not pairs:
         return None
-    titles = {name: notes.title for name, notes in scorecard.frameworks.items()}
+    titles = scorecard.titles
     found = [
         f"{titles[one.framework]} {one.verdict} than {titles[one.against]}" for one in pairs if one.verdict != "tie"
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluator import discovery, parity, probes, scorecard
 from evaluator.comparisons import COMPARED
-from evaluator.discovery import IMPLEMENTATIONS, Framework, MetadataError, Task
+from evaluator.discovery import IMPLEMENTATIONS, Framework, Task
 from evaluator.metrics import GradedRun, measure_run
 from evaluator.models import PROBES_NAME
 from evaluator.parity import Comparison, Observation
@@ -44,20 +44,10 @@ def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, s
 
     with replacing(out) as folder:
         card = scorecard.build(traces, tasks=tasks, implementations=implementations, seen_run=keep, prices=[PRICED_ON])
+        frameworks, _ = discovery.usable_frameworks(implementations)  # the scorecard's notes name the others
         summaries |= _probed(traces, tasks, card)
-        _write(Pages(folder, _shared(card)), card, summaries, traces, tasks, _frameworks(implementations), say)
+        _write(Pages(folder, _shared(card)), card, summaries, traces, tasks, frameworks, say)
     return card
-
-
-def _frameworks(implementations: Path) -> dict[str, Framework]:
-    """The frameworks whose metadata can be used; the scorecard's notes name the others."""
-    found = {}
-    for folder in discovery.framework_folders(implementations):
-        try:
-            found[folder.name] = discovery.read_framework(folder)
-        except MetadataError:
-            continue
-    return found
 
 
 def _probed(traces: Path, tasks: Container[str], card: Scorecard) -> dict[Key, RunSummary]:
@@ -78,7 +68,7 @@ def _probed(traces: Path, tasks: Container[str], card: Scorecard) -> dict[Key, R
 def _shared(card: Scorecard) -> dict[str, Any]:
     """What every page is given."""
     about_model = {name: documentation(text) for name, text in ABOUT_MODEL.items()}
-    return {"made_by": MADE_BY, "card": card, "titles": overview.titles(card), "about_model": about_model}
+    return {"made_by": MADE_BY, "card": card, "titles": card.titles, "about_model": about_model}
 
 
 def _write(
@@ -114,9 +104,7 @@ def _write_overview(pages: Pages, card: Scorecard, say: Say) -> None:
     drawn = {}
     for number, selection in enumerate(shown, start=1):
         parities = [one for one in card.parities if one.model == selection.model and selection.task in (None, one.task)]
-        drawn[selection.model, selection.task] = charts.charts(
-            selection.cells, parities, selection.costs, overview.titles(card)
-        )
+        drawn[selection.model, selection.task] = charts.charts(selection.cells, parities, selection.costs, card.titles)
         for chart in drawn[selection.model, selection.task]:
             pages.write(overview.chart_file(selection, chart), chart.svg)
         say("plots drawn", number, len(shown))

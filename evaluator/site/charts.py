@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from evaluator.discovery import BASELINE
 from evaluator.metrics import Value
-from evaluator.parity import PARTS, Parity
+from evaluator.parity import PARTS, Parity, mean_per_call
 from evaluator.parity_report import per_call
 from evaluator.scorecard import Cell, count, seconds
 from evaluator.site.costs import Costs
@@ -266,15 +266,21 @@ def _beyond_the_model(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart 
 
 def _injected(cells: Sequence[Cell], parities: Sequence[Parity], title: Mapping[str, str]) -> Chart | None:
     known = [cell for cell in cells if cell.metrics["injected_tokens_per_call"] is not None]
-    parts = {cell.framework: _parts_per_call(cell.framework, parities) for cell in known}
-    used = [part for part in PARTS if any(abs(of_call.get(part, 0)) >= 0.05 for of_call in parts.values())]
+    parts = {
+        cell.framework: {
+            part: mean_per_call((one for one in parities if one.framework == cell.framework), part) or 0.0
+            for part in PARTS
+        }
+        for cell in known
+    }
+    used = [part for part in PARTS if any(abs(of_call[part]) >= 0.05 for of_call in parts.values())]
     if not used:
         return None
     known.sort(key=lambda cell: -_number(cell, "injected_tokens_per_call"))
     rows = [
         _Bars(
             title[cell.framework],
-            tuple(parts[cell.framework].get(part, 0.0) for part in used),
+            tuple(parts[cell.framework][part] for part in used),
             per_call(cell.metrics["injected_tokens_per_call"]),
         )
         for cell in known
@@ -290,15 +296,10 @@ def _injected(cells: Sequence[Cell], parities: Sequence[Parity], title: Mapping[
 
 
 def _source_lines(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
-    known = [cell for cell in cells if cell.metrics["source_lines"] is not None]
-    if not known:
+    rows = _rows_of("source_lines", count, cells, title)
+    if not rows:
         return None
-    known.sort(key=lambda cell: _number(cell, "source_lines"))
-    rows = [
-        _Bars(title[cell.framework], (_number(cell, "source_lines"),), count(cell.metrics["source_lines"]))
-        for cell in known
-    ]
-    what = "source lines" if known[0].task else "source lines of all tasks"
+    what = "source lines" if cells[0].task else "source lines of all tasks"
     return Chart(
         "code-size",
         "Code size, the shortest first",
@@ -309,14 +310,9 @@ def _source_lines(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | No
 
 
 def _cold_start(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
-    known = [cell for cell in cells if cell.metrics["import_s_p50"] is not None]
-    if not known:
+    rows = _rows_of("import_s_p50", seconds, cells, title)
+    if not rows:
         return None
-    known.sort(key=lambda cell: _number(cell, "import_s_p50"))
-    rows = [
-        _Bars(title[cell.framework], (_number(cell, "import_s_p50"),), seconds(cell.metrics["import_s_p50"]))
-        for cell in known
-    ]
     return Chart(
         "cold-start",
         "Cold start, the quickest first",
@@ -326,11 +322,10 @@ def _cold_start(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None
     )
 
 
-def _parts_per_call(framework: str, parities: Iterable[Parity]) -> dict[str, float]:
-    """The injected tokens of a call by part, over all tasks compared."""
-    own = [one for one in parities if one.framework == framework]
-    calls = sum(one.calls for one in own)
-    return {part: sum(one.parts_per_call.get(part, 0) * one.calls for one in own) / calls for part in PARTS if calls}
+def _rows_of(metric: str, show: Callable[[Value], str], cells: Iterable[Cell], title: Mapping[str, str]) -> list[_Bars]:
+    """A bar for each cell that has the metric, the lowest first."""
+    known = sorted((cell for cell in cells if cell.metrics[metric] is not None), key=lambda one: _number(one, metric))
+    return [_Bars(title[cell.framework], (_number(cell, metric),), show(cell.metrics[metric])) for cell in known]
 
 
 def _number(cell: Cell, metric: str) -> float:

@@ -72,14 +72,9 @@ def selections(card: Scorecard) -> list[Selection]:
         for task in (None, *dict.fromkeys(cell.task for cell in of_model)):
             cells = tuple(cell for cell in (*card.totals, *of_model) if (cell.model, cell.task) == (model, task))
             pairs = pairs_of(card, model, task)
-            said = tuple(statements(cells, pairs, titles(card)))
+            said = tuple(statements(cells, pairs, card.titles))
             found.append(Selection(model, task, cells, costs.of_cells(cells, card.repricing), said, tuple(pairs)))
     return found
-
-
-def titles(card: Scorecard) -> dict[str, str]:
-    """What each framework is called."""
-    return {name: notes.title for name, notes in card.frameworks.items()}
 
 
 def statements(cells: Sequence[Cell], pairs: Sequence[Pair], title: Mapping[str, str]) -> list[Statement]:
