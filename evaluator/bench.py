@@ -26,10 +26,11 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluator import ROOT
-from evaluator.gateway import Gateway, server_config
-from evaluator.statistics import percentile
-from evaluator.upstreams import JSON_HEADERS, Endpoint
-from evaluator.upstreams.http import HttpUpstream
+from evaluator.harness.gateway import Gateway, server_config
+from evaluator.models.upstreams import JSON_HEADERS
+from evaluator.models.upstreams.http import HttpUpstream
+from evaluator.providers.endpoint import Endpoint
+from evaluator.stats.intervals import percentile
 from tasks.base import Script
 
 ROUNDS = 4

@@ -16,18 +16,25 @@ from typing import Any, TypeVar
 import pytest
 from rich.console import Console
 
-from evaluator import discovery, models, probes, replays, runner
-from evaluator.discovery import Framework
-from evaluator.endpoints import EndpointError
-from evaluator.environments import provision
-from evaluator.metrics import GradedRun, grade_run
+from evaluator.analysis.graded_run import GradedRun, grade_run
+from evaluator.catalog.frameworks import Framework, all_frameworks
+from evaluator.catalog.tasks import all_tasks
+from evaluator.harness.environments import provision
+from evaluator.harness.jobs import WORK, Job, Settings
+from evaluator.harness.matrix import Harness, harness
+from evaluator.harness.pool import Pool
+from evaluator.harness.watch import Watch
+from evaluator.models import specs
+from evaluator.probes.behaviours import Behaviour, behaviours, expected_failure
+from evaluator.providers.endpoints import EndpointError
+from evaluator.providers.names import REPLAY
+from evaluator.suites import probing, replays
 from evaluator.trace import Key, Trace, trace_path, write_trace
-from evaluator.watch import Watch
 from tasks.base import of_size
 
 T = TypeVar("T")
 
-TRACES = runner.WORK / "pytest"
+TRACES = WORK / "pytest"
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class TestedProbe:
 
     __test__ = False
 
-    behaviour: probes.Behaviour
+    behaviour: Behaviour
     traces: tuple[Path, ...]
 
 
@@ -72,9 +79,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers: they are made from the folders."""
-    for framework in discovery.frameworks().values():
+    for framework in all_frameworks().values():
         config.addinivalue_line("markers", f"{framework.name}: runs of {framework.title}")
-    for task in discovery.tasks():
+    for task in all_tasks():
         config.addinivalue_line("markers", f"{task}: runs of the task {task}")
     config.addinivalue_line("markers", "live: needs a real model")
 
@@ -99,14 +106,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     option = metafunc.config.option
     parameters = []
-    for framework in discovery.frameworks().values():
-        for task in discovery.tasks().values():
+    for framework in all_frameworks().values():
+        for task in all_tasks().values():
             for case in of_size(task.load(), option.cases):
                 for trial in range(1, option.trials + 1):
                     marks = marks_of(framework, task.name)
                     marks += [pytest.mark.live] if option.model != "scripted" else []
                     name = f"{framework.name}/{task.name}/{case.id}" + (f".{trial}" if option.trials > 1 else "")
-                    parameters.append(pytest.param(runner.Job(framework, task, case, trial), marks=marks, id=name))
+                    parameters.append(pytest.param(Job(framework, task, case, trial), marks=marks, id=name))
     metafunc.parametrize("graded", parameters, indirect=True)
 
 
@@ -115,10 +122,10 @@ def marks_of(framework: Framework, *tasks: str) -> list[pytest.MarkDecorator]:
     return [getattr(pytest.mark, name) for name in (framework.name, *tasks)]
 
 
-def _probes_of(framework: Framework) -> dict[tuple[str, str], list[runner.Job]]:
+def _probes_of(framework: Framework) -> dict[tuple[str, str], list[Job]]:
     """The jobs of each probe of a framework, by task and probe."""
-    groups: dict[tuple[str, str], list[runner.Job]] = defaultdict(list)
-    for job in probes.jobs([framework]):
+    groups: dict[tuple[str, str], list[Job]] = defaultdict(list)
+    for job in probing.jobs([framework]):
         groups[job.task.name, job.case.kind].append(job)
     return groups
 
@@ -126,10 +133,10 @@ def _probes_of(framework: Framework) -> dict[tuple[str, str], list[runner.Job]]:
 def _probe_parameters() -> list[Any]:
     """A test for each probe of each framework; a failure that a deviation explains must happen."""
     parameters = []
-    for framework in discovery.frameworks().values():
+    for framework in all_frameworks().values():
         for (task, probe), jobs in _probes_of(framework).items():
             marks: list[pytest.MarkDecorator] = marks_of(framework, task)
-            if (note := probes.expected_failure(framework, probe, task)) is not None:
+            if (note := expected_failure(framework, probe, task)) is not None:
                 marks.append(pytest.mark.xfail(reason=note, strict=True))
             parameters.append(pytest.param(jobs, marks=marks, id=f"{framework.name}/{task}/{probe}"))
     return parameters
@@ -138,7 +145,7 @@ def _probe_parameters() -> list[Any]:
 def _replay_parameters() -> list[Any]:
     """A test for each run of `replays.FOLDER`."""
     recorded, _ = replays.recordings(replays.FOLDER)
-    jobs = replays.jobs(recorded, list(discovery.frameworks().values()), list(discovery.tasks().values()))
+    jobs = replays.jobs(recorded, list(all_frameworks().values()), list(all_tasks().values()))
     return [
         pytest.param(
             job,
@@ -171,24 +178,24 @@ class TestedRuns:
 
     __test__ = False
 
-    def __init__(self, background: _Background, harness: runner.Harness, say: Callable[[str], None]) -> None:
+    def __init__(self, background: _Background, harness: Harness, say: Callable[[str], None]) -> None:
         self._background = background
         self._harness = harness
         self._say = say
         self._made: dict[Key, TestedRun] = {}
 
-    def make(self, job: runner.Job) -> TestedRun:
+    def make(self, job: Job) -> TestedRun:
         """The graded run of `job`, made if it was not yet."""
         key = self._harness.records.key(job)
         if key not in self._made:
             self._made[key] = self._background.run(self._run(job))
         return self._made[key]
 
-    def recorded(self, job: runner.Job, traces: Path) -> bool:
+    def recorded(self, job: Job, traces: Path) -> bool:
         """Whether `traces` have this run as it would be made now."""
         return self._harness.records.has(job, traces)
 
-    async def _run(self, job: runner.Job) -> TestedRun:
+    async def _run(self, job: Job) -> TestedRun:
         await provision(job.framework, self._say)
         trace = await self._harness.run(job)
         write_trace(TRACES, trace)
@@ -200,17 +207,17 @@ class TestedProbes:
 
     __test__ = False
 
-    def __init__(self, shared: "_Shared", harness: runner.Harness) -> None:
+    def __init__(self, shared: "_Shared", harness: Harness) -> None:
         self._shared = shared
         self._harness = harness
         self._made: dict[Key, Trace] = {}
 
-    def make(self, jobs: Sequence[runner.Job]) -> TestedProbe:
+    def make(self, jobs: Sequence[Job]) -> TestedProbe:
         """What one probe shows of one framework on one task, made if it was not yet."""
         keys = [self._harness.records.key(job) for job in jobs]
         if not self._made.keys() >= set(keys):
             self._made |= zip(keys, self._shared.background.run(self._run(jobs)), strict=True)
-        [behaviour] = probes.behaviours(self._made[key] for key in keys)
+        [behaviour] = behaviours(self._made[key] for key in keys)
         return TestedProbe(behaviour, tuple(trace_path(TRACES, key) for key in keys))
 
     def make_all(self, framework: Framework) -> None:
@@ -226,7 +233,7 @@ class TestedProbes:
         """Make the framework's environment if it is missing or out of date."""
         self._shared.background.run(provision(framework, self._shared.say))
 
-    async def _run(self, jobs: Sequence[runner.Job]) -> list[Trace]:
+    async def _run(self, jobs: Sequence[Job]) -> list[Trace]:
         await provision(jobs[0].framework, self._shared.say)
         traces = await asyncio.gather(*(self._harness.run(job) for job in jobs))
         for trace in traces:
@@ -239,15 +246,15 @@ class TestedReplays:
 
     __test__ = False
 
-    def __init__(self, shared: "_Shared", harness: runner.Harness) -> None:
+    def __init__(self, shared: "_Shared", harness: Harness) -> None:
         self._shared = shared
         self._harness = harness
 
-    def make(self, job: runner.Job) -> TestedReplay:
+    def make(self, job: Job) -> TestedReplay:
         """The recorded run of `job` once more, beside what was recorded."""
         return self._shared.background.run(self._run(job))
 
-    async def _run(self, job: runner.Job) -> TestedReplay:
+    async def _run(self, job: Job) -> TestedReplay:
         assert job.recording is not None
         await provision(job.framework, self._shared.say)
         trace = await self._harness.run(job)
@@ -261,16 +268,16 @@ class _Shared:
 
     background: _Background
     watch: Watch
-    pool: runner.Pool
-    settings: runner.Settings
+    pool: Pool
+    settings: Settings
     say: Callable[[str], None]
     opened: contextlib.AsyncExitStack
 
-    def harness(self, settings: runner.Settings) -> runner.Harness:
+    def harness(self, settings: Settings) -> Harness:
         """A harness that is there until the session ends."""
 
-        async def up() -> runner.Harness:
-            made = runner.harness(settings, list(discovery.tasks()), Console(stderr=True), pool=self.pool)
+        async def up() -> Harness:
+            made = harness(settings, list(all_tasks()), Console(stderr=True), pool=self.pool)
             return await self.opened.enter_async_context(made)
 
         return self.background.run(up())
@@ -282,18 +289,18 @@ def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
     option = request.config.option
     say = request.config.get_terminal_writer().line
     try:
-        spec = models.resolve(option.model, option.base_url, option.key_variable)
-    except (models.ModelError, EndpointError) as mistake:
+        spec = specs.resolve(option.model, option.base_url, option.key_variable)
+    except (specs.ModelError, EndpointError) as mistake:
         raise pytest.UsageError(str(mistake)) from None
-    if spec.name == models.REPLAY:
+    if spec.name == REPLAY:
         raise pytest.UsageError("--model replay: recordings are replayed in any case; leave it out")
-    settings = runner.Settings(model=spec, timeout_s=spec.timeout_s, jobs=1)
+    settings = Settings(model=spec, timeout_s=spec.timeout_s, jobs=1)
     background = _Background()
     opened = contextlib.AsyncExitStack()
 
-    async def up() -> tuple[Watch, runner.Pool]:
+    async def up() -> tuple[Watch, Pool]:
         watch = await opened.enter_async_context(Watch(settings.logs))
-        pool = runner.Pool(settings, list(discovery.tasks()), Console(stderr=True), watch)
+        pool = Pool(settings, list(all_tasks()), Console(stderr=True), watch)
         return watch, await opened.enter_async_context(pool)
 
     try:
@@ -314,7 +321,7 @@ def tested_runs(shared_workers: _Shared) -> TestedRuns:
 @pytest.fixture(scope="session")
 def tested_probes(shared_workers: _Shared) -> TestedProbes:
     """Makes probes."""
-    return TestedProbes(shared_workers, shared_workers.harness(probes.settings()))
+    return TestedProbes(shared_workers, shared_workers.harness(probing.settings()))
 
 
 @pytest.fixture(scope="session")

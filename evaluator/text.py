@@ -1,7 +1,28 @@
-"""Text for people."""
+"""Text for people, and Markdown."""
+
+import html
+import re
+from collections.abc import Iterable, Sequence
 
 
 def shortened(text: str, limit: int) -> str:
     """The text on one line, cut after `limit` characters."""
     line = " ".join(text.split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def escape(text: str, limit: int = 300) -> str:
+    """Untrusted text for one line of Markdown: no markup, no HTML, cut after `limit` characters."""
+    return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(shortened(text, limit), quote=False))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 0, names: int = 1) -> str:
+    """A Markdown table; if it has several columns, all but the first `names` and last `text_columns` hold numbers."""
+    numbers = len(header) - names - text_columns if len(header) > 2 else 0
+    rule = [*["---"] * names, *["---:"] * numbers, *["---"] * (len(header) - names - numbers)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(f"- {line}" for line in lines)

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from evaluator import discovery, probes
-from evaluator.discovery import Framework, implementation_path
-from evaluator.environments import find_uv, uv_environment
-from evaluator.probes import EXPECTED_FAILURE
+from evaluator.catalog.frameworks import Framework, all_frameworks, implementation_path
+from evaluator.catalog.tasks import all_tasks
+from evaluator.harness.environments import find_uv, uv_environment
+from evaluator.probes.behaviours import EXPECTED_FAILURE, expected_failure
+from evaluator.probes.table import PROBES
 from evaluator.pytest_plugin import TestedProbe, TestedProbes, marks_of
 
-FRAMEWORKS, TASKS = discovery.frameworks(), discovery.tasks()
+FRAMEWORKS, TASKS = all_frameworks(), all_tasks()
 OUTSIDE = "outside"
 """The check that nothing is done outside, as a deviation names it."""
 
@@ -61,7 +62,7 @@ def test_the_metadata_are_sound(framework: Framework) -> None:
 
 @each_framework
 def test_an_expected_failure_is_of_a_check_that_there_is(framework: Framework) -> None:
-    checks = {(probe.name, case.task) for probe in probes.PROBES for case in probe.cases}
+    checks = {(probe.name, case.task) for probe in PROBES for case in probe.cases}
     checks |= {(OUTSIDE, task) for task in TASKS}  # seen in any of them
     for deviation in framework.deviations:
         named = [name for name in deviation.differences if name.startswith(EXPECTED_FAILURE)]
@@ -130,7 +131,7 @@ def outside_parameters() -> list[Any]:
     parameters = []
     for framework in FRAMEWORKS.values():
         marks = marks_of(framework)
-        if (note := probes.expected_failure(framework, OUTSIDE)) is not None:
+        if (note := expected_failure(framework, OUTSIDE)) is not None:
             marks.append(pytest.mark.xfail(reason=note, strict=True))
         parameters.append(pytest.param(framework, marks=marks, id=framework.name))
     return parameters

@@ -6,7 +6,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from evaluator import ROOT, endpoints_page, scorecard
+from evaluator import ROOT, scorecard
+from evaluator.providers import page as endpoints_page
 from evaluator.scorecard import schema
 
 

@@ -7,16 +7,19 @@ from functools import cache
 
 import pytest
 
-from evaluator import ROOT, discovery, parity, parity_report
-from evaluator.discovery import Framework, Task
+from evaluator import ROOT
+from evaluator.analysis.parity import compare as parity
+from evaluator.analysis.parity import report as parity_report
+from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, numbered_deviations
+from evaluator.catalog.tasks import Task, all_tasks
+from evaluator.harness.jobs import Job
 from evaluator.pytest_plugin import TestedRuns, marks_of
-from evaluator.runner import Job
 from evaluator.trace import Key, Trace, read_trace, trace_path
 from tasks.base import of_size
 
 TRACES = ROOT / "traces"
-FRAMEWORKS, TASKS = discovery.frameworks(), discovery.tasks()
-DEVIATIONS = discovery.numbered_deviations(FRAMEWORKS.values())
+FRAMEWORKS, TASKS = all_frameworks(), all_tasks()
+DEVIATIONS = numbered_deviations(FRAMEWORKS.values())
 
 
 @cache
@@ -26,11 +29,11 @@ def compared(framework: Framework, task: Task, runs: TestedRuns, option: pytest.
         pytest.skip("a real model goes its own way: compare its traces with `bakeoff parity -m MODEL`")
     comparisons = []
     for case in of_size(task.load(), option.getoption("cases")):
-        beside = Job(FRAMEWORKS[discovery.BASELINE], task, case, 1)
+        beside = Job(FRAMEWORKS[BASELINE], task, case, 1)
         if not runs.recorded(beside, TRACES):
-            again = f"uv run bakeoff run -f {discovery.BASELINE} -m scripted --cases full --traces traces"
-            pytest.fail(f"traces/scripted/{discovery.BASELINE}: {task.name} {case.id} is out of date: `{again}`")
-        key = Key(model="scripted", framework=discovery.BASELINE, task=task.name, case=case.id, trial=1)
+            again = f"uv run bakeoff run -f {BASELINE} -m scripted --cases full --traces traces"
+            pytest.fail(f"traces/scripted/{BASELINE}: {task.name} {case.id} is out of date: `{again}`")
+        key = Key(model="scripted", framework=BASELINE, task=task.name, case=case.id, trial=1)
         theirs, ours = read_trace(trace_path(TRACES, key)), read_trace(runs.make(Job(framework, task, case, 1)).trace)
         assert isinstance(theirs, Trace) and isinstance(ours, Trace)
         comparisons.append(parity.compare(parity.observe(ours, task), parity.observe(theirs, task)))

@@ -4,8 +4,8 @@ What a framework sends must be what it sent then, and what comes of it must be w
 or an upgraded framework that talks differently fails here; `uv run bakeoff run --rerecord` mends it.
 """
 
-from evaluator import replays
 from evaluator.pytest_plugin import TestedReplay
+from evaluator.suites import replays
 
 MEND = "if that is meant: `uv run bakeoff run --rerecord && uv run bakeoff score`"
 

@@ -43,10 +43,10 @@ from inspect_ai.scorer import Score
 from inspect_ai.tool import ToolCall, ToolCallError, ToolInfo
 from pydantic import ValidationError
 
+from evaluator.analysis.gather import run_name
+from evaluator.analysis.graded_run import GradedRun
 from evaluator.export.runs import ExportError, Report
 from evaluator.export.wire import Exchange, Message, UnreadableError, as_json, read
-from evaluator.metrics import GradedRun
-from evaluator.scorecard.gather import run_name
 from evaluator.trace import ModelCall, Trace, TracedToolCall
 
 _Cell = tuple[str, str, str]

@@ -21,10 +21,10 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as na
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.service_attributes import SERVICE_NAME, SERVICE_VERSION
 
+from evaluator.analysis.gather import run_name
+from evaluator.analysis.graded_run import GradedRun
 from evaluator.export.runs import Report, write_lines
 from evaluator.export.wire import Message, UnreadableError, as_json, read
-from evaluator.metrics import GradedRun
-from evaluator.scorecard.gather import run_name
 from evaluator.trace import ModelCall, Trace, TracedToolCall
 
 _EVALUATION = "gen_ai.evaluation.result"

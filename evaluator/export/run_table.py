@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from evaluator import scorecard
+from evaluator.analysis.graded_run import GradedRun
+from evaluator.analysis.parity.compare import Observation
 from evaluator.export.runs import ExportError, Report, trace_folders, written_whole
-from evaluator.metrics import GradedRun
-from evaluator.parity import Observation
 from evaluator.trace import Key, Setup, Trace
 
 FORMATS = ("csv", "parquet")

@@ -11,10 +11,11 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from evaluator import discovery
-from evaluator.metrics import GradedRun
-from evaluator.models import PROBES_NAME
-from evaluator.scorecard.gather import RECORDED_ALREADY, graded, run_name
+from evaluator.analysis.gather import RECORDED_ALREADY, graded, run_name
+from evaluator.analysis.graded_run import GradedRun
+from evaluator.catalog.frameworks import framework_folders
+from evaluator.catalog.tasks import all_tasks
+from evaluator.providers.names import PROBES_NAME
 from evaluator.trace import DamagedTrace, Key, Trace, read_traces
 
 
@@ -50,8 +51,8 @@ def graded_runs(
 
     Probes are no runs of a task. A trace that cannot be used is named in `report.damaged`.
     """
-    tasks = discovery.tasks()
-    folders = {folder.name: folder for folder in discovery.framework_folders()}
+    tasks = all_tasks()
+    folders = {folder.name: folder for folder in framework_folders()}
     keys: set[Key] = set()
     for item in chain.from_iterable(read_traces(folder) for folder in trace_folders(traces, models)):
         read()

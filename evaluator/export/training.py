@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from evaluator.analysis.graded_run import GradedRun
 from evaluator.export import alpaca, openai, sharegpt
 from evaluator.export.conversations import Conversation, LeftOutError, conversations
 from evaluator.export.runs import Report, write_lines
-from evaluator.metrics import GradedRun
 from evaluator.trace import Trace
 
 LAYOUTS: dict[str, Callable[[Conversation], Iterator[dict[str, Any]]]] = {

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, Field, ValidationError
 
-from evaluator.gateway import assembled_message
-from evaluator.tokens import text_of
 from evaluator.trace import ModelCall
+from evaluator.wire.messages import assembled_message
+from evaluator.wire.tokens import text_of
 
 Role = Literal["system", "user", "assistant", "tool"]
 

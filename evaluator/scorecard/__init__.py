@@ -16,10 +16,11 @@ from evaluator.scorecard.content import (
     Scorecard,
 )
 from evaluator.scorecard.files import score
-from evaluator.scorecard.markdown import escape, to_markdown
+from evaluator.scorecard.markdown import to_markdown
 from evaluator.scorecard.readme import readme_section, splice
 from evaluator.scorecard.show import count, discrepancy, pass_rate, seconds
 from evaluator.scorecard.terminal import print_scorecard
+from evaluator.text import escape
 
 __all__ = [
     "COMMAND",

@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 
-from evaluator.comparisons import COMPARED, Pair
-from evaluator.metrics import METRICS
-from evaluator.model_comparison import as_data as as_comparison_data
-from evaluator.parity_report import as_data
-from evaluator.repricing import as_data as as_repricing_data
+from evaluator.analysis.metrics import METRICS
+from evaluator.analysis.models import as_data as as_comparison_data
+from evaluator.analysis.pairs import COMPARED, Pair
+from evaluator.analysis.parity.report import as_data
+from evaluator.analysis.repricing import as_data as as_repricing_data
 from evaluator.scorecard.content import COMMAND, SCHEMA_VERSION, Cell, Scorecard
 
 

@@ -6,17 +6,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluator import discovery, parity, probes
-from evaluator.code_size import CodeSize, code_size, total_size
-from evaluator.comparisons import compare
-from evaluator.discovery import IMPLEMENTATIONS, Deviation, Framework, Task
-from evaluator.metrics import CellRuns, GradedRun, failure_kinds, measure, pass_hat
-from evaluator.model_comparison import compare_models
-from evaluator.parity import Observation, Parity
-from evaluator.prices import find, price_list
-from evaluator.repricing import Priced, reprice
-from evaluator.scorecard.content import SETUP_FIELDS, Cell, Damaged, Failure, FrameworkNotes, Scorecard
-from evaluator.scorecard.gather import RECORDED_ALREADY, LeftOut, Scored, gather, run_name
+from evaluator.analysis.gather import RECORDED_ALREADY, LeftOut, Scored, gather, run_name
+from evaluator.analysis.graded_run import GradedRun
+from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_hat
+from evaluator.analysis.models import compare_models
+from evaluator.analysis.pairs import compare
+from evaluator.analysis.parity import compare as parity
+from evaluator.analysis.parity.compare import Observation, Parity
+from evaluator.analysis.repricing import Priced, reprice
+from evaluator.catalog.code_size import CodeSize, code_size, total_size
+from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
+from evaluator.catalog.frameworks import (
+    IMPLEMENTATIONS,
+    Deviation,
+    Framework,
+    baseline_first,
+    framework_folders,
+    implementation_path,
+    numbered_deviations,
+    usable_frameworks,
+)
+from evaluator.catalog.tasks import Task, all_tasks
+from evaluator.probes.behaviours import behaviours
+from evaluator.providers.prices import find, price_list
+from evaluator.scorecard.content import (
+    SETUP_FIELDS,
+    Cell,
+    Damaged,
+    Failure,
+    FrameworkNotes,
+    Scorecard,
+)
 from evaluator.trace import Key, Trace
 
 
@@ -64,7 +84,7 @@ def build(
     already) is named in `damaged` and left out.
     """
     priced_on = [find(name) for name in dict.fromkeys(prices)]
-    folders = {folder.name: folder for folder in discovery.framework_folders(implementations)}
+    folders = {folder.name: folder for folder in framework_folders(implementations)}
     cells: dict[tuple[str, str, str], _Seen] = defaultdict(_Seen)
     setups: dict[str, dict[str, set[Any]]] = {}
     damaged: list[Damaged] = []
@@ -93,14 +113,14 @@ def build(
             seen[name].add(getattr(one.setup, name))
         seen["dates"].add(one.setup.started_at[:10])
 
-    tasks = discovery.tasks() if tasks is None else tasks
+    tasks = all_tasks() if tasks is None else tasks
     order = list(tasks)
-    sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), discovery.baseline_first(key[1])))
-    behaviours = probes.behaviours(trace for trace in probed if trace.key.framework in folders)
-    named = {framework for _, framework, _ in cells} | {behaviour.framework for behaviour in behaviours}
+    sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), baseline_first(key[1])))
+    of_probes = behaviours(trace for trace in probed if trace.key.framework in folders)
+    named = {framework for _, framework, _ in cells} | {behaviour.framework for behaviour in of_probes}
     with_runs = {name: folder for name, folder in folders.items() if name in named}
-    frameworks, broken = discovery.usable_frameworks(implementations)
-    numbered = discovery.numbered_deviations(frameworks.values())
+    frameworks, broken = usable_frameworks(implementations)
+    numbered = numbered_deviations(frameworks.values())
     parities = _parities(cells, sorted_keys, numbered)
     code = {key: _code(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
     pairs = sorted({(model, framework) for model, framework, _ in cells}, key=_model_baseline_first)
@@ -127,7 +147,7 @@ def build(
             pair for model in sorted(setups) for pair in compare(run for run in all_runs if run.key.model == model)
         ),
         parities=tuple(parities[key] for key in sorted_keys if key in parities),
-        behaviours=tuple(behaviours),
+        behaviours=tuple(of_probes),
         failures=tuple(Failure(run.key, run.reasons) for run in failures),
         damaged=tuple(sorted(damaged, key=lambda one: one.path)),
         setups={
@@ -185,7 +205,7 @@ def _cell(
 
 
 def _model_baseline_first(pair: tuple[str, str]) -> tuple[str, tuple[bool, str]]:
-    return pair[0], discovery.baseline_first(pair[1])
+    return pair[0], baseline_first(pair[1])
 
 
 def _framework_notes(
@@ -202,7 +222,7 @@ def _code(seen: _Seen, framework: Framework | None, task: str) -> CodeSize | Non
     if framework is None or seen.implementation_digests != {_implementation_digest(framework, task)}:
         return None
     try:
-        source = discovery.implementation_path(framework.folder, task).read_text(encoding="utf-8")
+        source = implementation_path(framework.folder, task).read_text(encoding="utf-8")
         return code_size(source, by_hand=task in framework.by_hand)
     except (SyntaxError, ValueError):  # ValueError: not UTF-8, or has null bytes
         return None
@@ -210,7 +230,7 @@ def _code(seen: _Seen, framework: Framework | None, task: str) -> CodeSize | Non
 
 def _implementation_digest(framework: Framework, task: str) -> str | None:
     try:
-        return discovery.implementation_digest(framework, task)
+        return implementation_digest(framework, task)
     except OSError:
         return None
 
@@ -237,8 +257,8 @@ def _changed_since(
     tasks: Mapping[str, Task],
 ) -> list[str]:
     """What has changed since the runs were recorded, and in which cells."""
-    task_digests = {name: discovery.task_digest(task) for name, task in tasks.items()}
-    lock_digests = {name: discovery.lock_digest(framework) for name, framework in frameworks.items()}
+    task_digests = {name: task_digest(task) for name, task in tasks.items()}
+    lock_digests = {name: lock_digest(framework) for name, framework in frameworks.items()}
     changed: dict[str, list[str]] = {"implementation": [], "task": [], "lock": []}
     for model, framework, task in keys:
         seen, name = cells[model, framework, task], f"{model}/{framework}/{task}"

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from evaluator.code_size import CodeSize
-from evaluator.comparisons import Pair
-from evaluator.metrics import GradedRun, Value
-from evaluator.model_comparison import ModelComparison
-from evaluator.parity import Parity
-from evaluator.probes import Behaviour
-from evaluator.repricing import Repricing
+from evaluator.analysis.graded_run import GradedRun
+from evaluator.analysis.metrics import Value
+from evaluator.analysis.models import ModelComparison
+from evaluator.analysis.pairs import Pair
+from evaluator.analysis.parity.compare import Parity
+from evaluator.analysis.repricing import Repricing
+from evaluator.catalog.code_size import CodeSize
+from evaluator.probes.behaviours import Behaviour
 from evaluator.trace import Key
 
 COMMAND = "uv run bakeoff score"

@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evaluator.discovery import IMPLEMENTATIONS, Task
-from evaluator.repricing import DEFAULT_MODELS
+from evaluator.analysis.repricing import DEFAULT_MODELS
+from evaluator.catalog.frameworks import IMPLEMENTATIONS
+from evaluator.catalog.tasks import Task
 from evaluator.scorecard.as_json import to_json
 from evaluator.scorecard.build import build
 from evaluator.scorecard.content import JSON_NAME, MARKDOWN_NAME, Scorecard

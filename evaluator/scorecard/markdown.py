@@ -1,18 +1,16 @@
 """`SCORECARD.md`."""
 
-import html
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from evaluator.comparisons import COMPARED
-from evaluator.model_comparison import in_words, shown
-from evaluator.models import PROBES_NAME, SCRIPTED
-from evaluator.parity import PARTS, Finding, Parity, mean_per_call
-from evaluator.parity_report import per_call
-from evaluator.repricing import Row
-from evaluator.scorecard import pairs_in_words
+from evaluator.analysis.models import in_words, shown
+from evaluator.analysis.pairs import COMPARED
+from evaluator.analysis.parity.compare import PARTS, Finding, Parity, mean_per_call
+from evaluator.analysis.parity.report import per_call
+from evaluator.analysis.repricing import Row
+from evaluator.providers.names import PROBES_NAME, SCRIPTED
+from evaluator.scorecard import words
 from evaluator.scorecard.content import ABOUT_MODEL, COMMAND, SETUP_FIELDS, Cell, Scorecard
 from evaluator.scorecard.show import (
     COLUMNS,
@@ -25,13 +23,8 @@ from evaluator.scorecard.show import (
     seconds,
     who,
 )
-from evaluator.text import shortened
-from evaluator.variance import SOURCES
-
-
-def escape(text: str, limit: int = 300) -> str:
-    """Untrusted text for one line of Markdown: no markup, no HTML, cut after `limit` characters."""
-    return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(shortened(text, limit), quote=False))
+from evaluator.stats.variance import SOURCES
+from evaluator.text import bullets, escape, table
 
 
 def to_markdown(scorecard: Scorecard) -> str:
@@ -159,14 +152,14 @@ def _row_name(scorecard: Scorecard, cell: Cell) -> str:
 
 def _pair_parts(scorecard: Scorecard, model: str) -> list[str]:
     """The frameworks beside the baseline and one another, over all tasks and in each."""
-    against = pairs_in_words.with_baseline(scorecard, model, None)
+    against = words.with_baseline(scorecard, model, None)
     if not against:
         return []
     tasks = list(dict.fromkeys(one.task for one in scorecard.pairs if one.model == model and one.task))
     by_task = [f"**{escape(task)}**\n\n{_pairs_table(scorecard, model, task)}" for task in tasks]
     return [
         "### Differences and ties",
-        escape(pairs_in_words.correctness(scorecard, model) or "", limit=1000),
+        escape(words.correctness(scorecard, model) or "", limit=1000),
         _pairs_table(scorecard, model, None),
         *([_NO_NOISE_FLOOR] if all(one.noise_floor is None for one in against) else []),
         *([_details("In each task", by_task)] if by_task else []),
@@ -180,7 +173,7 @@ _NO_NOISE_FLOOR = (
 
 def _pairs_table(scorecard: Scorecard, model: str, task: str | None) -> str:
     """Each framework beside the baseline, and in letters beside the others; or that nothing can be told apart."""
-    pairs = pairs_in_words.pairs_of(scorecard, model, task)
+    pairs = words.pairs_of(scorecard, model, task)
     if all(one.verdict == "tie" for one in pairs):
         return f"All are ties in everything, as far as {max(one.cases for one in pairs)} cases can tell."
     rows = [
@@ -189,9 +182,9 @@ def _pairs_table(scorecard: Scorecard, model: str, task: str | None) -> str:
             str(row.cases or ""),
             *(f"{found} {_raised(tied)}".strip() for found, tied in row.cells),
         ]
-        for row in pairs_in_words.rows(pairs)
+        for row in words.rows(pairs)
     ]
-    rows += [[f"*{name}*", "", *values] for name, values in pairs_in_words.limits(pairs).items()]
+    rows += [[f"*{name}*", "", *values] for name, values in words.limits(pairs).items()]
     return table(["framework", "cases", *(compared.title for compared in COMPARED)], rows, text_columns=len(COMPARED))
 
 
@@ -257,7 +250,7 @@ def _code_parts(scorecard: Scorecard) -> list[str]:
         "hold code (no blank lines, comments or docstrings); a string is one of the **tokens**; **branches** are "
         "places where the code can go one way or another; **names used** are those that it takes from the framework "
         "and other packages; **lines by hand** are those of tasks for which the framework has no facility of its own. "
-        "All definitions: [evaluator/code\\_size.py](evaluator/code_size.py).",
+        "All definitions: [evaluator/catalog/code\\_size.py](evaluator/catalog/code_size.py).",
         table(["framework", *_CODE_COLUMNS.values()], rows),
     ]
 
@@ -519,15 +512,3 @@ def _values(values: Sequence[Any]) -> str:
     return ", ".join(
         words[value] if value is None or isinstance(value, bool) else escape(str(value)) for value in values
     )
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 0, names: int = 1) -> str:
-    """A Markdown table; if it has several columns, all but the first `names` and last `text_columns` hold numbers."""
-    numbers = len(header) - names - text_columns if len(header) > 2 else 0
-    rule = [*["---"] * names, *["---:"] * numbers, *["---"] * (len(header) - names - numbers)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
-
-
-def bullets(lines: Iterable[str]) -> str:
-    """A Markdown list."""
-    return "\n".join(f"- {line}" for line in lines)

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from evaluator.metrics import Value
-from evaluator.model_comparison import in_words
-from evaluator.parity_report import per_call
+from evaluator.analysis.metrics import Value
+from evaluator.analysis.models import in_words
+from evaluator.analysis.parity.report import per_call
 from evaluator.scorecard.content import COMMAND, MARKDOWN_NAME, Scorecard
-from evaluator.scorecard.markdown import escape, table
-from evaluator.scorecard.pairs_in_words import correctness
 from evaluator.scorecard.show import count, seconds
+from evaluator.scorecard.words import correctness
+from evaluator.text import escape, table
 
 README_BEGIN = "<!-- scorecard:begin -->"
 README_END = "<!-- scorecard:end -->"

@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from evaluator.comparisons import Pair
-from evaluator.failure_kinds import KINDS, OTHER
-from evaluator.metrics import METRICS, Metric
-from evaluator.model_comparison import METRICS as MODEL_METRICS
+from evaluator.analysis.failure_kinds import KINDS, OTHER
+from evaluator.analysis.metrics import METRICS, Metric
+from evaluator.analysis.models import METRICS as MODEL_METRICS
+from evaluator.analysis.pairs import Pair
 from evaluator.scorecard.content import SCHEMA_VERSION, SETUP_FIELDS
 
 FILE = Path(__file__).with_name("scorecard.schema.json")

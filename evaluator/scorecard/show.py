@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from evaluator import probes
-from evaluator.metrics import Value
-from evaluator.parity_report import per_call
-from evaluator.probes import Shared
-from evaluator.repricing import Cost
+from evaluator.analysis.metrics import Value
+from evaluator.analysis.parity.report import per_call
+from evaluator.analysis.repricing import Cost
+from evaluator.probes.behaviours import Shared, shared
 from evaluator.scorecard.content import Cell, Scorecard
 
 
@@ -101,7 +100,7 @@ def by_task(cells: Iterable[Cell], model: str) -> list[tuple[str, list[Cell]]]:
 
 def by_probe(scorecard: Scorecard, show: Callable[[str], str]) -> list[tuple[str, Shared]]:
     """The rows of the table of behaviours; the first of each probe has its name and meaning."""
-    rows = probes.shared(scorecard.behaviours)
+    rows = shared(scorecard.behaviours)
     firsts = {id(next(group)) for _, group in groupby(rows, key=lambda row: row.probe)}
     return [(f"{show(row.probe)}: {show(row.meaning)}" if id(row) in firsts else "", row) for row in rows]
 

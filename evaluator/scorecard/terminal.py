@@ -8,13 +8,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.comparisons import COMPARED
-from evaluator.discovery import BASELINE
-from evaluator.model_comparison import ModelComparison, in_words
-from evaluator.repricing import Repricing
-from evaluator.scorecard import pairs_in_words
+from evaluator.analysis.models import ModelComparison, in_words
+from evaluator.analysis.pairs import COMPARED
+from evaluator.analysis.repricing import Repricing
+from evaluator.catalog.frameworks import BASELINE
+from evaluator.scorecard import words
 from evaluator.scorecard.content import MARKDOWN_NAME, Cell, Scorecard
-from evaluator.scorecard.show import COLUMNS, MODEL_COLUMNS, by_probe, by_task, per_1000_runs_on, who
+from evaluator.scorecard.show import (
+    COLUMNS,
+    MODEL_COLUMNS,
+    by_probe,
+    by_task,
+    per_1000_runs_on,
+    who,
+)
 
 _FAILURE_LINES = 12
 _PRICE_COLUMNS = 4
@@ -26,9 +33,9 @@ def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
             console.print(_rich_table(scorecard, f"{model} · {title}", cells))
             console.print()
-        if pairs_in_words.with_baseline(scorecard, model, None):
+        if words.with_baseline(scorecard, model, None):
             console.print(_pairs_table(scorecard, model))
-            console.print(Text(pairs_in_words.correctness(scorecard, model) or ""))
+            console.print(Text(words.correctness(scorecard, model) or ""))
             console.print()
     if scorecard.comparison:
         console.print(_comparison_table(scorecard, scorecard.comparison))
@@ -67,12 +74,12 @@ def _pairs_table(scorecard: Scorecard, model: str) -> Table:
     table.add_column("cases", justify="right")
     for compared in COMPARED:
         table.add_column(compared.title.replace(" ", "\n", 1), justify="right")
-    against = pairs_in_words.with_baseline(scorecard, model, None)
+    against = words.with_baseline(scorecard, model, None)
     found = {(one.framework, one.metric): one for one in against}
     for name in dict.fromkeys(one.framework for one in against):
         cases = max(one.cases for one in against if one.framework == name)
         cells = [
-            "–" if one is None else "tie" if one.verdict == "tie" else pairs_in_words.amount(compared, one.difference)
+            "–" if one is None else "tie" if one.verdict == "tie" else words.amount(compared, one.difference)
             for compared in COMPARED
             for one in [found.get((name, compared.name))]
         ]

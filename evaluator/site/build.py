@@ -7,14 +7,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from evaluator import discovery, parity, probes, scorecard
-from evaluator.comparisons import COMPARED
-from evaluator.discovery import IMPLEMENTATIONS, Framework, Task
-from evaluator.metrics import GradedRun, measure_run
-from evaluator.models import PROBES_NAME
-from evaluator.parity import Comparison, Observation
-from evaluator.probe_briefs import ProbeCase, prepare
-from evaluator.scorecard import Scorecard, pairs_in_words
+from evaluator import scorecard
+from evaluator.analysis.graded_run import GradedRun, measure_run
+from evaluator.analysis.pairs import COMPARED
+from evaluator.analysis.parity import compare as parity
+from evaluator.analysis.parity.compare import Comparison, Observation
+from evaluator.catalog.frameworks import BASELINE, IMPLEMENTATIONS, Framework, usable_frameworks
+from evaluator.catalog.tasks import Task, all_tasks
+from evaluator.probes.behaviours import judged
+from evaluator.probes.briefs import ProbeCase, prepare
+from evaluator.providers.names import PROBES_NAME
+from evaluator.scorecard import Scorecard, words
 from evaluator.scorecard.content import ABOUT_MODEL
 from evaluator.scorecard.show import MODEL_COLUMNS
 from evaluator.site import charts, code, method, overview, runs
@@ -22,8 +25,8 @@ from evaluator.site.costs import PRICED_ON
 from evaluator.site.output import MADE_BY, START, replacing
 from evaluator.site.render import Pages, case_page, documentation, run_page
 from evaluator.site.runs import RunSummary
+from evaluator.stats.variance import SOURCES
 from evaluator.trace import Key, Trace, read_traces
-from evaluator.variance import SOURCES
 from tasks.grading import Grade
 
 Say = Callable[[str, int, int], None]
@@ -35,7 +38,7 @@ def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, s
 
     Raises `OutError`.
     """
-    tasks = discovery.tasks()
+    tasks = all_tasks()
     summaries: dict[Key, RunSummary] = {}
 
     def keep(trace: Trace, run: GradedRun, observation: Observation | None) -> None:
@@ -44,7 +47,7 @@ def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, s
 
     with replacing(out) as folder:
         card = scorecard.build(traces, tasks=tasks, implementations=implementations, seen_run=keep, prices=[PRICED_ON])
-        frameworks, _ = discovery.usable_frameworks(implementations)  # the scorecard's notes name the others
+        frameworks, _ = usable_frameworks(implementations)  # the scorecard's notes name the others
         summaries |= _probed(traces, tasks, card)
         _write(Pages(folder, _shared(card)), card, summaries, traces, tasks, frameworks, say)
     return card
@@ -54,11 +57,11 @@ def _probed(traces: Path, tasks: Container[str], card: Scorecard) -> dict[Key, R
     """The probes. One passes if what the framework did will do, and its reason says what that was."""
     found: dict[Key, RunSummary] = {}
     for trace in read_traces(traces, [PROBES_NAME]):
-        if not isinstance(trace, Trace) or trace.key in found or (judged := probes.judged(trace)) is None:
+        if not isinstance(trace, Trace) or trace.key in found or (judgement := judged(trace)) is None:
             continue
         if trace.key.framework not in card.frameworks or trace.key.task not in tasks:
             continue
-        probe, verdict = judged
+        probe, verdict = judgement
         said = f"{verdict.words}: {verdict.quote}" if verdict.quote else verdict.words
         grade = Grade(passed=verdict.acceptable, score=float(verdict.acceptable), reasons=[said])
         found[trace.key] = runs.summarise(trace, measure_run(trace, grade), None, probe.meaning)
@@ -119,8 +122,8 @@ def _write_overview(pages: Pages, card: Scorecard, say: Say) -> None:
             "comparison": card.comparison,
             "model_columns": MODEL_COLUMNS,
             "compared": COMPARED,
-            "pair_rows": pairs_in_words.rows,
-            "pair_limits": pairs_in_words.limits,
+            "pair_rows": words.rows,
+            "pair_limits": words.limits,
             "sources": SOURCES,
         },
     )
@@ -161,5 +164,5 @@ def _comparisons(summaries: dict[Key, RunSummary]) -> dict[Key, Comparison]:
     return {
         comparison.key: comparison
         for (model, _, task), observations in observed.items()
-        for comparison in parity.compare_all(observations, observed.get((model, discovery.BASELINE, task), ()))
+        for comparison in parity.compare_all(observations, observed.get((model, BASELINE, task), ()))
     }

@@ -14,10 +14,10 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evaluator.discovery import BASELINE
-from evaluator.metrics import Value
-from evaluator.parity import PARTS, Parity, mean_per_call
-from evaluator.parity_report import per_call
+from evaluator.analysis.metrics import Value
+from evaluator.analysis.parity.compare import PARTS, Parity, mean_per_call
+from evaluator.analysis.parity.report import per_call
+from evaluator.catalog.frameworks import BASELINE
 from evaluator.scorecard import Cell, count, seconds
 from evaluator.site.costs import Costs
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evaluator.discovery import Framework, Task, numbered_deviations
+from evaluator.catalog.frameworks import Framework, numbered_deviations
+from evaluator.catalog.tasks import Task
+from evaluator.compare import ImplementationError, Side, read_side, sections
 from evaluator.scorecard import Cell, Scorecard
-from evaluator.side_by_side import ImplementationError, Side, read_side, sections
 from evaluator.site.render import highlighted
 
 

@@ -4,9 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from evaluator.metrics import Value
-from evaluator.prices import PricedModel, Tokens, cost_usd, find, price_key, price_list, rates
-from evaluator.repricing import DEFAULT_MODELS, Repricing
+from evaluator.analysis.metrics import Value
+from evaluator.analysis.repricing import DEFAULT_MODELS, Repricing
+from evaluator.providers.prices import (
+    PricedModel,
+    Tokens,
+    cost_usd,
+    find,
+    price_key,
+    price_list,
+    rates,
+)
 from evaluator.scorecard import Cell
 from evaluator.trace import ModelCall
 

@@ -5,10 +5,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evaluator import code_size, comparisons, metrics, paired_statistics, parity, prices, statistics, variance
+from evaluator.analysis import metrics
+from evaluator.analysis import pairs as comparisons
+from evaluator.analysis.graded_run import split_wall_time
+from evaluator.analysis.parity import compare as parity
+from evaluator.catalog import code_size
+from evaluator.providers import prices
 from evaluator.scorecard import Scorecard
 from evaluator.scorecard.content import SETUP_FIELDS
 from evaluator.site.render import documentation
+from evaluator.stats import intervals as statistics
+from evaluator.stats import paired as paired_statistics
+from evaluator.stats import variance
 
 _EXPLAINED = {
     "Pass rate and its interval": statistics.pass_rate_interval,
@@ -20,7 +28,7 @@ _EXPLAINED = {
     "Its correction for many pairs": paired_statistics.holm,
     "The smallest difference that is found": paired_statistics.smallest_detectable,
     "What explains the variance": variance.variance_shares,
-    "The parts of wall time": metrics.split_wall_time,
+    "The parts of wall time": split_wall_time,
     "Costs": prices,
     "Source lines": code_size.source_lines,
     "Injected tokens, and what differs on the wire": parity,

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluator.comparisons import PASS_RATE, Pair
-from evaluator.discovery import BASELINE
-from evaluator.metrics import Value
-from evaluator.models import SCRIPTED
-from evaluator.parity_report import per_call
+from evaluator.analysis.metrics import Value
+from evaluator.analysis.pairs import PASS_RATE, Pair
+from evaluator.analysis.parity.report import per_call
+from evaluator.catalog.frameworks import BASELINE
+from evaluator.providers.names import SCRIPTED
 from evaluator.scorecard import Cell, Scorecard, count, seconds
-from evaluator.scorecard.pairs_in_words import amount, detectable, pairs_of
+from evaluator.scorecard.words import amount, detectable, pairs_of
 from evaluator.site import costs
 from evaluator.site.charts import Chart
 from evaluator.site.costs import Costs

@@ -15,8 +15,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from evaluator.model_comparison import in_words, shown
-from evaluator.parity_report import parts_in_words, per_call
+from evaluator.analysis.models import in_words, shown
+from evaluator.analysis.parity.report import parts_in_words, per_call
 from evaluator.scorecard import count, seconds
 from evaluator.scorecard.show import per_1000_runs
 from evaluator.trace import Key

@@ -10,16 +10,17 @@ from typing import Any, Literal
 
 import orjson
 
-from evaluator.discovery import Task, baseline_first
-from evaluator.gateway import assembled_message
-from evaluator.metrics import GradedRun
-from evaluator.models import PROBES_NAME, is_real
-from evaluator.parity import Comparison, Difference, Observation, TaskSpec, task_spec
-from evaluator.prices import started_at
+from evaluator.analysis.graded_run import GradedRun
+from evaluator.analysis.parity.compare import Comparison, Difference, Observation, TaskSpec, task_spec
+from evaluator.catalog.frameworks import baseline_first
+from evaluator.catalog.tasks import Task
+from evaluator.providers.names import PROBES_NAME, is_real
+from evaluator.providers.prices import started_at
 from evaluator.site.costs import Prices, prices
-from evaluator.tokens import text_of
-from evaluator.tool_schemas import collapsed
 from evaluator.trace import Key, ModelCall, Trace, TracedToolCall
+from evaluator.wire.messages import assembled_message
+from evaluator.wire.tokens import text_of
+from evaluator.wire.tool_schemas import collapsed
 
 Kind = Literal["spec", "added", "said"]
 """Of a stretch of text: from the task's spec, added by the framework, or said by model and tools."""

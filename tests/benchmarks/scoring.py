@@ -23,7 +23,7 @@ import orjson
 import psutil
 
 from evaluator import ROOT
-from evaluator.models import PROBES_NAME
+from evaluator.providers.names import PROBES_NAME
 from evaluator.trace import _as_json, trace_files
 
 TABLE = Path(__file__).with_name("SCORING.md")

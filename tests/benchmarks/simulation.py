@@ -1,7 +1,7 @@
 """Simulates experiments in which it is known what differs, and counts what the scorecard claims.
 
 `uv run python tests/benchmarks/simulation.py` takes some minutes and writes `SIMULATION.md` beside this file.
-Each repetition makes up what the runs of a whole experiment come to and hands it to `evaluator.comparisons.judge`,
+Each repetition makes up what the runs of a whole experiment come to and hands it to `evaluator.analysis.pairs.judge`,
 which is what the scorecard does with real ones.
 """
 
@@ -18,9 +18,9 @@ from statistics import fmean
 
 import numpy as np
 
-from evaluator.comparisons import COMPARED, Judged, Table, judge
-from evaluator.discovery import BASELINE
-from evaluator.paired_statistics import UNIT, power, standard_deviation
+from evaluator.analysis.pairs import COMPARED, Judged, Table, judge
+from evaluator.catalog.frameworks import BASELINE
+from evaluator.stats.paired import UNIT, power, standard_deviation
 
 TABLE = Path(__file__).with_name("SIMULATION.md")
 COMMAND = "uv run python tests/benchmarks/simulation.py"
@@ -168,10 +168,10 @@ _WORDS = """\
 # What the scorecard claims, where it is known what differs
 
 Each of {repetitions} repetitions makes up the runs of a whole experiment, in which one framework differs or none does,
-and judges them with the scorecard's own code (`evaluator/comparisons.py`): every two frameworks, over all tasks and in
-each, in five metrics, all corrected together. *Tests* is how many are corrected for; with 24 cases, a task of 8 could
-show nothing and is left out. Shares are given ± twice their standard error. The repetitions are numbered from 0, and
-the number, with the sizes, is the seed.
+and judges them with the scorecard's own code (`evaluator/analysis/pairs.py`): every two frameworks, over all tasks and
+in each, in five metrics, all corrected together. *Tests* is how many are corrected for; with 24 cases, a task of 8
+could show nothing and is left out. Shares are given ± twice their standard error. The repetitions are numbered from 0,
+and the number, with the sizes, is the seed.
 
 ## Nothing differs
 
@@ -182,7 +182,7 @@ A repetition counts if it claims any difference at all, in whatever metric and t
 ## One framework differs
 
 How often its difference from the baseline over all tasks is found, beside the power that
-`evaluator.paired_statistics.power` promises: that for the first and strictest step of Holm's procedure, from which the
+`evaluator.stats.paired.power` promises: that for the first and strictest step of Holm's procedure, from which the
 scorecard has its smallest difference that so many cases show. Where *found* lies below *promised*, the formula promises
 too much: it takes differences for normally distributed, which those of pass rates are not (they are few and coarse),
 and where hundreds are corrected for, the sign patterns drawn are few for p-values so small. How much each of the two

@@ -4,30 +4,21 @@ import contextlib
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import LOCK, PYPROJECT, MakeFramework, OpenHarness
 
-from evaluator import discovery, endpoints, models, runner
-from evaluator.discovery import Framework, Task
-from evaluator.watch import Watch
+from evaluator.catalog.frameworks import Framework, read_framework
+from evaluator.catalog.tasks import Task, all_tasks
+from evaluator.harness.jobs import Job, Settings
+from evaluator.harness.matrix import Harness, harness
+from evaluator.harness.pool import Pool
+from evaluator.harness.watch import Watch
+from evaluator.models import specs
+from evaluator.providers import endpoints
 from tasks.tool_calling.spec import ToolCallingCase
-
-MakeFramework = Callable[..., Framework]
-OpenHarness = Callable[..., AbstractAsyncContextManager[runner.Harness]]
-
-PYPROJECT = """\
-[project]
-name = "bakeoff-fake"
-version = "0"
-[tool.bakeoff]
-title = "Fake"
-homepage = "https://example.org"
-package = "fake"
-"""
-LOCK = '[[package]]\nname = "fake"\nversion = "1.2.3"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +42,7 @@ def make_framework(tmp_path: Path) -> MakeFramework:
         (folder / "uv.lock").write_text(LOCK)
         for module, code in modules.items():
             (folder / f"{module}.py").write_text(textwrap.dedent(code))
-        return discovery.read_framework(folder)
+        return read_framework(folder)
 
     return make
 
@@ -73,13 +64,13 @@ def open_harness(tmp_path: Path) -> OpenHarness:
         base_url: str | None = None,
         watch: Watch | None = None,
         **limits: Any,
-    ) -> AsyncIterator[runner.Harness]:
-        spec = models.resolve(model, base_url, None)
-        settings = runner.Settings(model=spec, **{"timeout_s": 30.0, "jobs": 1, "logs": tmp_path / "logs", **limits})
+    ) -> AsyncIterator[Harness]:
+        spec = specs.resolve(model, base_url, None)
+        settings = Settings(model=spec, **{"timeout_s": 30.0, "jobs": 1, "logs": tmp_path / "logs", **limits})
         names = task_names or ["tool_calling"]
         async with (
-            runner.Pool(settings, names, print, watch) as pool,
-            runner.harness(settings, names, print, pool=pool) as made,
+            Pool(settings, names, print, watch) as pool,
+            harness(settings, names, print, pool=pool) as made,
         ):
             yield made
 
@@ -88,15 +79,15 @@ def open_harness(tmp_path: Path) -> OpenHarness:
 
 @pytest.fixture(scope="session")
 def tool_calling() -> Task:
-    return discovery.tasks()["tool_calling"]
+    return all_tasks()["tool_calling"]
 
 
 @pytest.fixture
-def job(tool_calling: Task) -> Callable[..., runner.Job]:
+def job(tool_calling: Task) -> Callable[..., Job]:
     """One run of a case that needs no tool; `question` is what the implementation gets to see."""
 
-    def make(framework: Framework, question: str = "Hello?", trial: int = 1, **changes: Any) -> runner.Job:
+    def make(framework: Framework, question: str = "Hello?", trial: int = 1, **changes: Any) -> Job:
         fields = {"id": "greeting", "kind": "no_call", "size": "quick", "answer": "Hello.", **changes}
-        return runner.Job(framework, tool_calling, ToolCallingCase(question=question, **fields), trial)
+        return Job(framework, tool_calling, ToolCallingCase(question=question, **fields), trial)
 
     return make

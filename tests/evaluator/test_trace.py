@@ -11,7 +11,14 @@ import pytest
 from factories import key, model_call, tool_call, trace
 
 from evaluator import ROOT
-from evaluator.trace import DamagedTrace, Trace, read_trace, read_traces, trace_path, write_trace
+from evaluator.trace import (
+    DamagedTrace,
+    Trace,
+    read_trace,
+    read_traces,
+    trace_path,
+    write_trace,
+)
 
 
 def test_a_trace_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What traces come to: graded runs, metrics, parity, comparisons. Computed from traces alone."""

@@ -1,0 +1,218 @@
+"""From trace files to the little that a scorecard keeps of each run, over several processes.
+
+The traces of one case and trial, one of each framework, are read together, since they are compared
+with the baseline's. Nothing else is kept of a trace once that is done, so memory grows with the
+number of runs and not with the size of their traces. The order of results is that of the files,
+whatever the number of processes.
+"""
+
+import multiprocessing
+import multiprocessing.context
+import multiprocessing.process
+import os
+import threading
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from evaluator.analysis.graded_run import GradedRun, grade_run
+from evaluator.analysis.parity import compare as parity
+from evaluator.analysis.parity.compare import Comparison, Observation
+from evaluator.analysis.repricing import Priced, price_run
+from evaluator.catalog.frameworks import BASELINE
+from evaluator.catalog.tasks import Task, all_tasks
+from evaluator.providers.names import PROBES_NAME
+from evaluator.providers.prices import PricedModel
+from evaluator.trace import (
+    DamagedTrace,
+    Key,
+    Setup,
+    Trace,
+    read_trace,
+    trace_files,
+)
+
+_WORTH_PROCESSES = 500
+"""With fewer traces, starting processes takes longer than it saves."""
+
+_GROUPS_AT_ONCE = 8
+
+RECORDED_ALREADY = "key: this run was recorded already; the file whose path comes first counts"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A run that counts. `comparison` is None where it cannot be compared; `note` says why.
+
+    `trace` and `observation` are there for a caller that needs them whole.
+    """
+
+    run: GradedRun
+    setup: Setup
+    priced: Priced | None
+    comparison: Comparison | None = None
+    note: str | None = None
+    trace: Trace | None = None
+    observation: Observation | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that cannot be used, by its path below the folder of traces, and why."""
+
+    path: str
+    reason: str
+
+
+Gathered = Scored | LeftOut | Trace
+"""What a file gives; of a probing run the trace itself."""
+
+
+def gather(
+    root: Path,
+    models: Sequence[str] | None,
+    keep: Callable[[Key], bool],
+    frameworks: Iterable[str],
+    tasks: Mapping[str, Task] | None = None,
+    processes: int | None = None,
+    whole: bool = False,
+    priced_on: Sequence[PricedModel] = (),
+) -> Iterator[Gathered]:
+    """What the traces below `root` give whose key, as their paths have it, `keep` accepts.
+
+    `processes` is one for each core unless given. Runs are priced on the models `priced_on`. With `tasks` of the
+    caller's own there is but one process, and so with `whole`: then traces and observations come with the runs,
+    and are not sent between processes.
+    """
+    files = [path for path in trace_files(root, models) if (key := _key(root, path)) is None or keep(key)]
+    groups: dict[tuple[str, ...], list[Path]] = {}
+    for path in files:
+        groups.setdefault((*path.parts[:-3], *path.parts[-2:]), []).append(path)
+    work = partial(_gather_group, root, frozenset(frameworks), whole, priced_on)
+    at_once = len(os.sched_getaffinity(0)) if processes is None else processes
+    if tasks is not None or whole or at_once == 1 or len(files) < _WORTH_PROCESSES:
+        for _, group in sorted(groups.items()):
+            yield from work(group, tasks=tasks)
+        return
+    with ProcessPoolExecutor(at_once, _context(), _end_with_parent) as pool:
+        for results in pool.map(work, (group for _, group in sorted(groups.items())), chunksize=_GROUPS_AT_ONCE):
+            yield from results
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """How processes start: not forked from this one, which may have threads, but from one that has imported all."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["evaluator.analysis.forked"])
+    return context
+
+
+def _end_with_parent() -> None:
+    """Let a process that reads traces end when the one that it works for is killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_wait_and_end, args=(parent,), daemon=True).start()
+
+
+def _wait_and_end(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _key(root: Path, path: Path) -> Key | None:
+    """The key that a path stands for, or None where it stands for none."""
+    parts = path.relative_to(root).parts
+    case, _, trial = parts[-1].removesuffix(".json").rpartition(".")
+    if len(parts) < 3 or not trial.isdecimal() or int(trial) < 1:
+        return None
+    *model, framework, task, _ = parts
+    return Key(model="/".join(model), framework=framework, task=task, case=case, trial=int(trial))
+
+
+@cache
+def _every_task() -> dict[str, Task]:
+    return all_tasks()
+
+
+def _gather_group(
+    root: Path,
+    frameworks: frozenset[str],
+    whole: bool,
+    priced_on: Sequence[PricedModel],
+    group: Sequence[Path],
+    tasks: Mapping[str, Task] | None = None,
+) -> list[Gathered]:
+    """The runs of one case and trial."""
+    tasks = _every_task() if tasks is None else tasks
+    results: list[Gathered] = []
+    observed: dict[str, Observation] = {}
+    for path in group:
+        name = path.relative_to(root).as_posix()
+        trace = read_trace(path)
+        if isinstance(trace, DamagedTrace):
+            results.append(LeftOut(name, trace.reason))
+        elif trace.key.model == PROBES_NAME:
+            results.append(trace)
+        elif isinstance(run := graded(trace, tasks, frameworks), str):
+            results.append(LeftOut(name, run))
+        elif misplaced := _misplaced(trace.key, path):
+            results.append(LeftOut(name, misplaced))
+        else:
+            scored = Scored(run, trace.setup, price_run(run, priced_on), trace=trace if whole else None)
+            observation = _observed(trace, tasks)
+            if isinstance(observation, str):
+                note = f"{name}: cannot be compared with the spec: {observation}"
+                results.append(replace(scored, note=note))
+            else:
+                observed[trace.key.framework] = observation
+                results.append(replace(scored, observation=observation if whole else None))
+    return [_compared(one, observed) if isinstance(one, Scored) else one for one in results]
+
+
+def _compared(scored: Scored, observed: Mapping[str, Observation]) -> Scored:
+    """The run beside the baseline's; it learns how many tokens were injected into it."""
+    observation = observed.get(scored.run.key.framework)
+    if observation is None:
+        return scored
+    comparison = parity.condensed(parity.compare(observation, observed.get(BASELINE)))
+    run = replace(scored.run, injected_tokens=comparison.injected, compared_calls=comparison.calls)
+    return replace(scored, run=run, comparison=comparison)
+
+
+def run_name(key: Key) -> str:
+    """The path of a run's trace below the folder of traces. The key may be anything that a file claims."""
+    return f"{key.model}/{key.framework}/{key.task}/{key.case}.{key.trial}.json"
+
+
+def graded(trace: Trace, tasks: Mapping[str, Task], frameworks: Container[str]) -> GradedRun | str:
+    """The graded run, or in words why the trace is left out."""
+    if trace.key.task not in tasks:
+        return f"key.task: there is no task {trace.key.task!r}"
+    if trace.key.framework not in frameworks:
+        return f"key.framework: there is no framework {trace.key.framework!r}"
+    try:
+        return grade_run(trace, tasks[trace.key.task])
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"case.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    except Exception as error:  # a case of the user's own may make any grader stumble; the rest is still scored
+        return f"cannot be graded: {type(error).__name__}: {error}"
+
+
+def _misplaced(key: Key, path: Path) -> str | None:
+    """Why a file that holds another run than its name says is left out."""
+    own = f"{key.framework}/{key.task}/{key.case}.{key.trial}.json"
+    return None if "/".join(path.parts[-3:]) == own else f"key: this is a run of {own}"
+
+
+def _observed(trace: Trace, tasks: Mapping[str, Task]) -> Observation | str:
+    """What the trace has on the wire beside its task's spec, or in words why that cannot be said."""
+    try:
+        return parity.observe(trace, tasks[trace.key.task])
+    except Exception as error:  # a request may be anything that a server took; the run still counts
+        return f"{type(error).__name__}: {error}"

@@ -1,0 +1,176 @@
+"""What one trace comes to: its grade, its tokens, and where its wall time went."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from evaluator.catalog.tasks import Task
+from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
+from evaluator.stats.intervals import covered_length
+from evaluator.trace import Ended, Key, ModelCall, RunOutcome, Trace
+from tasks.base import Outcome, ToolCall
+from tasks.grading import Grade
+
+_FAILED_TO_ANSWER: dict[Ended, str] = {
+    "error": "ended with an error",
+    "timeout": "ended by the time-out",
+    "call_limit": "ended by the limit on model calls",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WallTimeSplit:
+    """Where the wall time of a run went, in seconds. The four parts add up to the wall time."""
+
+    wall_s: float
+    model_s: float
+    gateway_s: float
+    tool_s: float
+    overhead_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GradedRun:
+    """What the metrics need of one run. Times in seconds, memory in MB.
+
+    A token count is None where an answered call came without it. `usage_counted` tells that the
+    gateway counted some of the tokens itself, because the upstream did not. The `reported` tokens
+    are the framework's own count, if it gave one. `cost_usd` is None where no price is known.
+    `chat_tokens` are those of each chat call, to be priced on other models. `first_token_s` has the
+    wait for the first byte of each streamed answer. `injected_tokens` sum over the `compared_calls`;
+    they take the baseline's run of the same case, and so are filled in where that is at hand.
+    """
+
+    key: Key
+    passed: bool
+    score: float
+    reasons: tuple[str, ...]
+    ended: Ended
+    wall_s: float
+    split: WallTimeSplit
+    model_calls: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    embedding_tokens: int | None
+    usage_counted: bool
+    import_s: float | None
+    memory_after_import_mb: float | None
+    peak_memory_mb: float | None
+    packages: int | None
+    installed_mb: float | None
+    reported_prompt_tokens: int | None
+    reported_completion_tokens: int | None
+    started_at: datetime | None
+    chat_tokens: tuple[Tokens, ...] | None
+    cost_usd: float | None
+    first_token_s: tuple[float, ...] = ()
+    injected_tokens: int | None = None
+    compared_calls: int = 0
+
+
+# --- from a trace to a graded run ------------------------------------------------------------
+
+
+def grade_run(trace: Trace, task: Task) -> GradedRun:
+    """Grade and measure one run of `task`, against the case as it was asked.
+
+    Raises `pydantic.ValidationError` for a case that is none of this task, and whatever the grader
+    raises for a case that cannot be played.
+    """
+    return measure_run(trace, _grade(trace, task))
+
+
+def measure_run(trace: Trace, grade: Grade) -> GradedRun:
+    """Measure one run whose grade is known."""
+    split = split_wall_time(trace)
+    chats = trace.chats
+    embeddings = [call for call in trace.model_calls if call.operation == "embeddings"]
+    return GradedRun(
+        key=trace.key,
+        passed=grade.passed,
+        score=grade.score,
+        reasons=tuple(grade.reasons),
+        ended=trace.outcome.ended,
+        wall_s=split.wall_s,
+        split=split,
+        model_calls=len(chats),
+        prompt_tokens=_tokens(chats, lambda call: call.input_tokens),
+        completion_tokens=_tokens(chats, lambda call: call.output_tokens),
+        cached_tokens=_tokens(chats, lambda call: call.cached_tokens),
+        embedding_tokens=_tokens(embeddings, lambda call: call.input_tokens),
+        usage_counted=any(call.usage_source == "counted" for call in chats),
+        import_s=trace.resources.import_s,
+        memory_after_import_mb=trace.resources.memory_after_import_mb,
+        peak_memory_mb=trace.resources.peak_memory_mb,
+        packages=trace.resources.packages,
+        installed_mb=trace.resources.installed_mb,
+        reported_prompt_tokens=trace.reported_usage.input_tokens if trace.reported_usage else None,
+        reported_completion_tokens=trace.reported_usage.output_tokens if trace.reported_usage else None,
+        started_at=started_at(trace),
+        chat_tokens=chat_tokens(trace),
+        cost_usd=run_cost_usd(trace),
+        first_token_s=tuple(call.first_byte_s - call.sent_s for call in chats if call.stream and call.answered),
+    )
+
+
+def _grade(trace: Trace, task: Task) -> Grade:
+    """The grader's verdict; a run that did not end with an answer never passes and scores 0."""
+    calls = sorted(trace.tool_calls, key=lambda call: call.start_s)
+    outcome = Outcome(
+        answer=trace.outcome.answer,
+        tool_calls=[ToolCall(**call.model_dump(exclude={"start_s", "end_s"})) for call in calls],
+        final_state=trace.outcome.final_state,
+    )
+    grade = task.grade(task.read_case(trace.case), outcome)
+    if trace.outcome.ended == "answered":
+        return grade
+    return Grade(passed=False, score=0, reasons=[_why_no_answer(trace.outcome), *grade.reasons])
+
+
+def _why_no_answer(outcome: RunOutcome) -> str:
+    words = _FAILED_TO_ANSWER[outcome.ended]
+    return f"{words}: {outcome.error}" if outcome.error else words
+
+
+def _tokens(calls: Iterable[ModelCall], count: Callable[[ModelCall], int | None]) -> int | None:
+    """The sum over calls; None if an answered call lacks the count. A failed call may lack it."""
+    counts = [(count(call), call.answered) for call in calls]
+    if any(tokens is None and answered for tokens, answered in counts):
+        return None
+    return sum(tokens or 0 for tokens, _ in counts)
+
+
+def split_wall_time(trace: Trace) -> WallTimeSplit:
+    """Split a run's wall time by unions of intervals, so that what is parallel is not counted twice.
+
+    An instant belongs to the model if any model call (chat or embeddings) is upstream, else to the
+    gateway if any is inside it, else to the tools if any runs, else to overhead. What lies outside
+    the run does not count.
+
+    A replayed call takes the time that its recorded call took with the model: the moments in which it
+    was looked up are taken out of the wall time, and the recorded intervals (a union again, on the
+    recorded run's own clock) are put in. Gateway, tools and overhead are those measured in the replay.
+    What the recorded run did while it waited for the model therefore counts beside the model's time.
+    """
+    wall_s = trace.resources.wall_s
+
+    def within_run(start_s: float, end_s: float) -> tuple[float, float]:
+        return max(start_s, 0.0), min(end_s, wall_s)
+
+    live = [within_run(call.sent_s, call.received_s) for call in trace.model_calls if call.recorded is None]
+    looked_up = [within_run(call.sent_s, call.received_s) for call in trace.model_calls if call.recorded is not None]
+    recorded = [(call.recorded.sent_s, call.recorded.received_s) for call in trace.model_calls if call.recorded]
+    calls = [*live, *looked_up, *(within_run(call.start_s, call.end_s) for call in trace.model_calls)]
+    tools = [within_run(call.start_s, call.end_s) for call in trace.tool_calls]
+    live_s, upstream_s = covered_length(live), covered_length([*live, *looked_up])
+    calls_s, all_s = covered_length(calls), covered_length([*calls, *tools])
+    recorded_s = covered_length(recorded)
+    # The differences cannot be negative but for rounding in the last digit.
+    return WallTimeSplit(
+        wall_s=wall_s - (upstream_s - live_s) + recorded_s,
+        model_s=live_s + recorded_s,
+        gateway_s=max(calls_s - upstream_s, 0.0),
+        tool_s=max(all_s - calls_s, 0.0),
+        overhead_s=max(wall_s - all_s, 0.0),
+    )

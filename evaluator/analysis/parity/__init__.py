@@ -1,0 +1,1 @@
+"""What each framework puts on the wire beside the spec and the baseline."""

@@ -1,0 +1,1 @@
+"""What there is: the tasks and the frameworks, found by their folders."""

@@ -1,0 +1,44 @@
+"""Digests of what the result of a run depends on: implementation, lock, task."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from evaluator import ROOT
+from evaluator.catalog.frameworks import Framework, implementation_path
+from evaluator.catalog.tasks import Task
+
+
+def digest_of(paths: Iterable[Path], root: Path = ROOT) -> str:
+    """16 hex digits of a SHA-256 over the files' names relative to `root` and their contents.
+
+    The order of `paths` does not matter. Raises `OSError` where a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in paths):
+        content = path.read_bytes()
+        digest.update(f"{len(name.encode())} {len(content)} {name}".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def implementation_digest(framework: Framework, task: str) -> str:
+    """Digest of the one file that implements `task`."""
+    return digest_of([implementation_path(framework.folder, task)], framework.folder)
+
+
+def lock_digest(framework: Framework) -> str:
+    """Digest of the framework's `uv.lock`."""
+    return digest_of([framework.folder / "uv.lock"], framework.folder)
+
+
+def task_digest(task: Task) -> str:
+    """Digest of all that a run of `task` depends on but its case: `base.py`, spec, tools, data, corpus.
+
+    The grader is left out, because grading happens afterwards; so are `cases.jsonl`, because a
+    trace holds its case, and the README.
+    """
+    left_out = {"grade.py", "cases.jsonl", "README.md"}
+    files = (path for path in task.folder.rglob("*") if path.is_file() and path.name not in left_out)
+    kept = (path for path in files if path.parent.name != "__pycache__" and not path.name.startswith("."))
+    base = task.folder.parent / "base.py"
+    return digest_of([base, *kept], task.folder.parent)

@@ -1,0 +1,144 @@
+"""Finds the frameworks by their folders, without importing them."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evaluator import ROOT
+
+IMPLEMENTATIONS = ROOT / "implementations"
+BASELINE = "baseline"
+
+
+class MetadataError(ValueError):
+    """A framework's `pyproject.toml` or `uv.lock` cannot be used. The message names file and field."""
+
+
+class Deviation(BaseModel):
+    """Where an implementation cannot follow a task's spec, in words; without a task, in all of them.
+
+    `differences` names what it explains, with the names that `bakeoff parity` prints; `*` stands for any characters.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str | None = None
+    note: str = Field(min_length=1)
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Framework:
+    """One folder of `implementations/`.
+
+    `by_hand` names the tasks for which the framework has no facility of its own. `version` is the
+    locked version of the framework's `package`. `env` holds environment variables for its workers:
+    telemetry off, and the like.
+    """
+
+    name: str
+    title: str
+    homepage: str
+    folder: Path
+    by_hand: tuple[str, ...]
+    deviations: tuple[Deviation, ...]
+    package: str
+    version: str
+    env: dict[str, str] = field(hash=False)
+
+
+class _Metadata(BaseModel):
+    """The table `[tool.bakeoff]` of a framework's `pyproject.toml`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field(min_length=1)
+    homepage: str = Field(pattern=r"^https?://\S+$")
+    package: str = Field(min_length=1)
+    by_hand: tuple[str, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    env: dict[str, str] = {}
+
+
+def framework_folders(implementations: Path = IMPLEMENTATIONS) -> list[Path]:
+    """The folders that have a `pyproject.toml`, the baseline first, the others by name."""
+    folders = (path.parent for path in implementations.glob("*/pyproject.toml"))
+    return sorted(folders, key=lambda folder: baseline_first(folder.name))
+
+
+def baseline_first(name: str) -> tuple[bool, str]:
+    """Key that sorts frameworks by name after the baseline."""
+    return name != BASELINE, name
+
+
+def all_frameworks(implementations: Path = IMPLEMENTATIONS) -> dict[str, Framework]:
+    """Every framework by name, the baseline first. Raises `MetadataError`."""
+    return {folder.name: read_framework(folder) for folder in framework_folders(implementations)}
+
+
+def usable_frameworks(implementations: Path = IMPLEMENTATIONS) -> tuple[dict[str, Framework], dict[str, str]]:
+    """The frameworks whose metadata can be used, by name, and a note for each whose cannot."""
+    usable, broken = {}, {}
+    for folder in framework_folders(implementations):
+        try:
+            usable[folder.name] = read_framework(folder)
+        except MetadataError as error:
+            broken[folder.name] = str(error)
+    return usable, broken
+
+
+def read_framework(folder: Path) -> Framework:
+    """The framework of one folder, without importing it. Raises `MetadataError`."""
+    pyproject, lock = folder / "pyproject.toml", folder / "uv.lock"
+    table = _read_toml(pyproject).get("tool", {}).get("bakeoff", {})
+    try:
+        metadata = _Metadata.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(["tool.bakeoff", *(str(part) for part in first["loc"])])
+        raise MetadataError(f"{_shown(pyproject)}: {field}: {first['msg']}") from None
+    versions = {package["name"]: package.get("version") for package in _read_toml(lock).get("package", [])}
+    version = versions.get(metadata.package)
+    if version is None:
+        raise MetadataError(f"{_shown(lock)}: package: {metadata.package!r} (tool.bakeoff.package) is not locked")
+    return Framework(
+        name=folder.name,
+        title=metadata.title,
+        homepage=metadata.homepage,
+        folder=folder,
+        by_hand=metadata.by_hand,
+        deviations=metadata.deviations,
+        package=metadata.package,
+        version=version,
+        env=metadata.env,
+    )
+
+
+def numbered_deviations(frameworks: Iterable[Framework]) -> dict[str, tuple[tuple[int, Deviation], ...]]:
+    """The deviations of each framework by its name, those of all frameworks numbered from 1 in the order given."""
+    numbers = count(1)
+    return {framework.name: tuple((next(numbers), one) for one in framework.deviations) for framework in frameworks}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MetadataError(f"{_shown(path)}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # tomllib.TOMLDecodeError, which names the line, or UnicodeDecodeError
+        raise MetadataError(f"{_shown(path)}: is not valid TOML: {error}") from None
+
+
+def _shown(path: Path) -> str:
+    """`implementations/<framework>/<file>`, wherever the checkout is."""
+    return path.relative_to(path.parents[2]).as_posix()
+
+
+def implementation_path(folder: Path, task: str) -> Path:
+    """Where the framework of `folder` implements `task`; the file may not exist."""
+    return folder / f"{task}.py"

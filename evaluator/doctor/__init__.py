@@ -1,0 +1,1 @@
+"""`bakeoff doctor`: whether this machine, or a model's server, has what runs need."""

@@ -1,0 +1,1 @@
+"""Makes runs: gateway, workers, environments, and what is recorded already."""

@@ -1,0 +1,119 @@
+"""The environment of each framework: made from its own lock, only when missing or changed; and what is in it."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import Distribution
+from pathlib import Path
+
+from evaluator.catalog.digests import lock_digest
+from evaluator.catalog.frameworks import Framework
+
+_STAMP = "bakeoff-lock-digest"
+
+
+class ProvisionError(RuntimeError):
+    """An environment cannot be made. The message says which, why, and what to do."""
+
+
+def find_uv() -> str:
+    """The path of `uv`. Raises `ProvisionError` where there is none."""
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv is None:
+        raise ProvisionError("uv was not found: `pip install uv`, then run the command again")
+    return uv
+
+
+def uv_environment() -> dict[str, str]:
+    """The environment variables for `uv`, without those that would point it to the harness's own project."""
+    return {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
+
+
+def first_error(said: str) -> str | None:
+    """The first error in what `uv` said, if it named any."""
+    return next((line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")), None)
+
+
+def python_of(framework: Framework) -> Path:
+    """The interpreter inside the framework's environment."""
+    return framework.folder / ".venv" / "bin" / "python"
+
+
+def is_current(framework: Framework) -> bool:
+    """Whether the environment was made from today's lock by this Python version."""
+    stamp = framework.folder / ".venv" / _STAMP
+    return python_of(framework).exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == _wanted(framework)
+
+
+def _wanted(framework: Framework) -> str:
+    project = (framework.folder / "pyproject.toml").read_text(encoding="utf-8")
+    requirements = project.split("[tool.bakeoff")[0]
+    return f"{lock_digest(framework)} {sys.version.split()[0]}\n{requirements}"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What is in an environment: how many packages, and the size of their files in MB (10^6 bytes)."""
+
+    packages: int
+    installed_mb: float
+
+
+@cache
+def installed(framework: Framework) -> Installed | None:
+    """What is in the framework's environment, looked up once; None where it has no packages.
+
+    The files are those that the packages' own lists name, wherever in the environment they lie. Bytecode is left
+    out, because how much of it there is depends on what was compiled; a file with several names counts once.
+    """
+    found = (framework.folder / ".venv").glob("lib/python*/site-packages/*.dist-info")
+    packages = [Distribution.at(folder) for folder in found]
+    sizes: dict[tuple[int, int], int] = {}
+    for file in (file for package in packages for file in package.files or ()):
+        path = Path(str(file.locate()))
+        if "__pycache__" not in file.parts and path.is_file():
+            status = path.stat()
+            sizes[status.st_dev, status.st_ino] = status.st_size
+    return Installed(len(packages), round(sum(sizes.values()) / 1e6, 3)) if packages else None
+
+
+async def provision(framework: Framework, report: Callable[[str], None]) -> None:
+    """Make the framework's environment if it is missing or out of date, and look at what is in it.
+
+    `report` receives a line for each step. Raises `ProvisionError`.
+    """
+    if not is_current(framework):
+        await _make(framework, report)
+    await asyncio.to_thread(installed, framework)  # now, so that it takes no time away from a run
+
+
+async def _make(framework: Framework, report: Callable[[str], None]) -> None:
+    report(f"{framework.title}: installing {framework.package} {framework.version} and what it needs")
+    stamp = framework.folder / ".venv" / _STAMP
+    stamp.unlink(missing_ok=True)  # killed half-way, what is left does not pass for current
+    # Compiled once here, so that no import is timed while it compiles.
+    settings = {"UV_COMPILE_BYTECODE": "1", "UV_PROJECT_ENVIRONMENT": str(framework.folder / ".venv")}
+    uv = find_uv()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(uv, "sync", "--locked", "--no-dev", "--no-progress", "--project", str(framework.folder)),
+            *("--python", f"{sys.version_info[0]}.{sys.version_info[1]}"),
+            cwd=framework.folder,
+            env=uv_environment() | settings,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        raise ProvisionError(f"uv cannot be started as {uv!r}: {error.strerror}") from None
+    _, errors = await process.communicate()
+    if process.returncode:
+        said = errors.decode(errors="replace").strip()
+        hint = f" Run `uv lock --project {framework.folder}`" if "--locked" in said else ""
+        reason = first_error(said) or (said.splitlines()[-1] if said else f"exit code {process.returncode}")
+        raise ProvisionError(f"{framework.folder}: uv sync failed: {reason}{hint}")
+    stamp.write_text(_wanted(framework), encoding="utf-8")
+    report(f"{framework.title}: ready")

@@ -1,0 +1,417 @@
+"""The loopback server that all model calls pass through, and that records them.
+
+Each run has a path of its own, `http://127.0.0.1:<port>/<token>/v1`, so that every request is
+attributed to its run without trusting the framework. Requests pass unchanged but for the model's
+name, the key, and what an endpoint's quirks say, which is recorded. While a call is under way only
+bytes and times are kept; they are parsed when the run is closed.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import orjson
+import uvicorn
+from numpy.typing import NDArray
+
+from evaluator.models.upstreams import (
+    JSON_HEADERS,
+    Reply,
+    ResponsesUpstream,
+    Session,
+    Upstream,
+    UpstreamError,
+)
+from evaluator.trace import Api, ModelCall
+from evaluator.wire.messages import (
+    CUT_OFF,
+    USAGE_OF,
+    _can_be_written,
+    _tokens,
+    counted,
+    parsed,
+)
+from tasks.base import Script
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Forward = Callable[[bytes, dict[str, Any], Session, float], Awaitable[Reply]]
+Refusal = Literal["call_limit", "timeout"]
+_LOG = logging.getLogger(__name__)
+_END_OF_STREAM = b"data: [DONE]"
+VERBATIM_INPUTS = 4
+"""Embedding requests with more inputs than this are recorded by digest."""
+
+
+class EmbeddingModel(Protocol):
+    """What the gateway needs of the embedding model."""
+
+    def embed(self, texts: list[str]) -> NDArray[np.float32]:
+        """One vector a text, shape (n, dimensions)."""
+        ...
+
+    def count_tokens(self, texts: list[str]) -> int:
+        """Number of tokens of all texts together."""
+        ...
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call as it happens: bytes and monotonic seconds."""
+
+    operation: Literal["chat", "embeddings"]
+    start: float
+    body: bytes
+    stream: bool = False
+    api: Api = "chat_completions"
+    retry_after: str | None = None
+    sent: float = 0.0
+    first_byte: float = 0.0
+    received: float = 0.0
+    end: float = 0.0
+    status: int = 0
+    response: bytes | bytearray = b""
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class GatewayRun:
+    """A live run: its limits, and the calls recorded so far.
+
+    `refusal` is set once a limit was hit, `upstream_failure` while the last call could not be made
+    because the model's server was out of reach or broke off.
+    """
+
+    token: str
+    max_model_calls: int
+    deadline: float
+    session: Session
+    calls: list[_Call] = field(default_factory=list)
+    chat_calls: int = 0
+    refusal: Refusal | None = None
+    upstream_failure: str | None = None
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def model_calls(self, run_start: float) -> list[ModelCall]:
+        """All calls of a run that was closed, timed from `run_start`."""
+        return [_recorded(call, run_start, self.session) for call in self.calls]
+
+
+class Gateway:
+    """An ASGI application and its server. Use as an async context manager.
+
+    `open_run` makes a path live, `close_run` ends it and gives the recorded calls.
+    """
+
+    def __init__(self, upstream: Upstream, embedder: EmbeddingModel | None, model_names: list[str]) -> None:
+        self._upstream = upstream
+        self._embedder = embedder
+        self._model_names = model_names
+        self._runs: dict[str, GatewayRun] = {}
+        self._port = 0
+
+    async def __aenter__(self) -> "Gateway":
+        listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        self._port = listener.getsockname()[1]
+        self._server = _Server(server_config(self))
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started:
+            await asyncio.sleep(0.005)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for token in list(self._runs):
+            self.close_run(token)
+        self._server.should_exit = True
+        self._server.force_exit = True
+        await self._serving
+        await self._upstream.close()
+
+    def base_url(self, run: GatewayRun) -> str:
+        """The base URL of a live run."""
+        return f"http://127.0.0.1:{self._port}/{run.token}/v1"
+
+    def open_run(self, script: Script, max_model_calls: int, timeout_s: float) -> GatewayRun:
+        """Make a new path live for `timeout_s` seconds and `max_model_calls` chat completions or responses."""
+        run = GatewayRun(
+            token=secrets.token_urlsafe(16),
+            max_model_calls=max_model_calls,
+            deadline=time.monotonic() + timeout_s,
+            session=self._upstream.session(script),
+        )
+        self._runs[run.token] = run
+        return run
+
+    def close_run(self, token: str) -> None:
+        """End a run: its path is gone, and calls under way are cut off and marked so.
+
+        A stream whose end mark has come is whole, whatever else the framework did not wait for.
+        """
+        run = self._runs.pop(token)
+        for task in run.tasks:
+            task.cancel()
+        now = time.monotonic()
+        for call in run.calls:
+            if not call.end:
+                if not call.response.rstrip().endswith(_END_OF_STREAM):
+                    call.error = call.error or CUT_OFF
+                call.sent, call.first_byte = call.sent or now, call.first_byte or now
+                call.received, call.end = call.received or now, now
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] != "http":
+            return
+        token, _, route = scope["path"].lstrip("/").partition("/")
+        run = self._runs.get(token)
+        if run is None:
+            return await _send_error(send, 404, "not_found", "no live run has this path")
+        handler: Callable[[GatewayRun, float, bytes, dict[str, Any], Send], Awaitable[None]]
+        match scope["method"], route:
+            case "POST", "v1/chat/completions":
+                handler = partial(self._model_call, "chat_completions", self._upstream.chat)
+            case "POST", "v1/responses" if isinstance(self._upstream, ResponsesUpstream):
+                handler = partial(self._model_call, "responses", self._upstream.responses)
+            case "POST", "v1/embeddings":
+                handler = self._embeddings
+            case "GET", "v1/models":
+                return await _send_json(send, 200, self._models())
+            case _:
+                return await _send_error(send, 404, "not_found", f"{scope['method']} /{route} is not served here")
+        start = time.monotonic()
+        task = asyncio.current_task()
+        assert task is not None
+        run.tasks.add(task)
+        try:
+            body = await _read(receive)
+            try:
+                request = orjson.loads(body)
+            except orjson.JSONDecodeError as error:
+                return await _send_error(send, 400, "invalid_request_error", f"the body is not JSON: {error}")
+            if not isinstance(request, dict):
+                return await _send_error(send, 400, "invalid_request_error", "the body is not a JSON object")
+            if start >= run.deadline:
+                run.refusal = "timeout"
+                return await _send_error(send, 400, "timeout", "this run is out of time")
+            await handler(run, start, body, request, send)
+        except asyncio.CancelledError:
+            if token in self._runs:
+                raise
+        finally:
+            run.tasks.discard(task)
+
+    async def _model_call(
+        self,
+        api: Api,
+        forward: Forward,
+        run: GatewayRun,
+        start: float,
+        body: bytes,
+        request: dict[str, Any],
+        send: Send,
+    ) -> None:
+        if run.chat_calls >= run.max_model_calls:
+            run.refusal = "call_limit"
+            message = f"this run may make {run.max_model_calls} model calls and has made them"
+            return await _send_error(send, 400, "call_limit", message)
+        run.chat_calls += 1
+        call = _Call("chat", start, body, bool(request.get("stream")), api)
+        run.calls.append(call)
+        call.sent = time.monotonic()
+        try:
+            reply = await forward(body, request, run.session, run.deadline - call.sent)
+            call.first_byte = time.monotonic()
+            await _deliver(call, reply, send)
+            run.upstream_failure = None
+        except TimeoutError:
+            run.refusal = "timeout"
+            run.deadline = min(run.deadline, time.monotonic())  # a replayed run may be out of time sooner
+            call.error = "timeout"
+            if not call.status:
+                call.status = 504
+                await _send_error(send, 504, "timeout", "this run is out of time")
+        except UpstreamError as error:
+            call.error = run.upstream_failure = str(error)
+            if not call.status:
+                call.status = 502
+                await _send_error(send, 502, "upstream_error", str(error))
+        except Exception as error:
+            _LOG.exception("the gateway failed")
+            call.error = f"the gateway failed: {error!r}"
+            if not call.status:
+                call.status = 500
+                await _send_error(send, 500, "gateway_error", call.error)
+        finally:
+            call.end = time.monotonic()
+            call.received = call.received or call.end
+            call.first_byte = call.first_byte or call.received
+
+    async def _embeddings(
+        self, run: GatewayRun, start: float, body: bytes, request: dict[str, Any], send: Send
+    ) -> None:
+        inputs = request.get("input")
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        if self._embedder is None:
+            return await _send_error(send, 404, "not_found", "no embedding model is served here")
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            message = "input must be a text or a list of texts; lists of token numbers are not supported"
+            return await _send_error(send, 400, "invalid_request_error", message)
+        call = _Call("embeddings", start, body, sent=time.monotonic())
+        run.calls.append(call)
+        try:
+            vectors = await asyncio.to_thread(self._embedder.embed, texts)
+            tokens = self._embedder.count_tokens(texts)
+        except Exception as error:
+            _LOG.exception("the gateway failed")
+            call.status, call.error = 500, f"the gateway failed: {error!r}"
+            call.first_byte = call.received = call.end = time.monotonic()
+            return await _send_error(send, 500, "gateway_error", call.error)
+        call.status = 200
+        call.first_byte = call.received = time.monotonic()
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        as_base64 = request.get("encoding_format") == "base64"
+        data = [
+            {"object": "embedding", "index": i, "embedding": _base64(vector) if as_base64 else vector.tolist()}
+            for i, vector in enumerate(vectors)
+        ]
+        response = {"object": "list", "model": request.get("model"), "usage": usage}
+        digest = hashlib.sha256(vectors.tobytes()).hexdigest()
+        call.response = orjson.dumps({**response, "data": {"shape": vectors.shape, "sha256": digest}})
+        await _send_json(send, 200, {**response, "data": data})
+        call.end = time.monotonic()
+
+    def _models(self) -> dict[str, Any]:
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "bakeoff"} for name in self._model_names]
+        return {"object": "list", "data": data}
+
+
+def server_config(application: Any) -> uvicorn.Config:
+    """A server that does nothing beyond HTTP: each of its extras would be paid for by every call."""
+    return uvicorn.Config(
+        application,
+        http="httptools",
+        ws="none",
+        interface="asgi3",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",  # a stream that breaks off is recorded in the trace, not on the user's terminal
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+    )
+
+
+class _Server(uvicorn.Server):
+    """A server inside the harness: the harness handles signals, not the server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _read(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
+async def _deliver(call: _Call, reply: Reply, send: Send) -> None:
+    """Hand the reply to the framework as it comes in, and keep a copy."""
+    call.status = reply.status
+    if reply.status >= 400:
+        call.retry_after = dict(reply.headers).get(b"retry-after", b"").decode(errors="replace") or None
+    if isinstance(reply.body, bytes):
+        call.response = reply.body
+        call.received = call.first_byte
+        length = (b"content-length", b"%d" % len(reply.body))
+        await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, length]})
+        await send({"type": "http.response.body", "body": reply.body})
+        return
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    call.response = response = bytearray()  # there at once: the run may be closed before the stream is
+    try:
+        async for piece in reply.body:
+            if not response:
+                call.first_byte = time.monotonic()
+            response += piece
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    finally:
+        call.received = time.monotonic()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_json(send: Send, status: int, value: Any) -> None:
+    body = orjson.dumps(value)
+    headers = [*JSON_HEADERS, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_error(send: Send, status: int, kind: str, message: str) -> None:
+    await _send_json(send, status, {"error": {"type": kind, "code": kind, "message": message}})
+
+
+def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
+    sent, response = orjson.loads(call.body), parsed(call.response)
+    request = _recordable(sent, call.body)
+    usage, source = USAGE_OF[call.api](response), "upstream"
+    error = call.error or (f"status {call.status}" if call.status >= 400 else None)
+    if usage is None and error is None and call.api == "chat_completions":  # with `responses` the server may know more
+        usage, source = counted(request, response), "counted"
+    if (
+        call.operation == "embeddings"
+        and isinstance(request.get("input"), list)
+        and len(request["input"]) > VERBATIM_INPUTS
+    ):
+        digest = hashlib.sha256(orjson.dumps(request["input"])).hexdigest()
+        request = {**request, "input": {"count": len(request["input"]), "sha256": digest}}
+    return ModelCall.model_validate(
+        {
+            "gen_ai.operation.name": call.operation,
+            "gen_ai.request.model": str(request.get("model")),
+            "api": call.api,
+            "gen_ai.usage.input_tokens": _tokens(usage, "prompt_tokens"),
+            "gen_ai.usage.output_tokens": _tokens(usage, "completion_tokens"),
+            "gen_ai.usage.cache_read.input_tokens": _tokens(usage, "prompt_tokens_details", "cached_tokens"),
+            "usage_source": source if usage else None,
+            "stream": call.stream,
+            "status": call.status,
+            "error.type": error,
+            "retry_after": call.retry_after,
+            "start_s": _since(run_start, call.start),
+            "sent_s": _since(run_start, call.sent),
+            "first_byte_s": _since(run_start, call.first_byte),
+            "received_s": _since(run_start, call.received),
+            "end_s": _since(run_start, call.end),
+            "changes": session.changes(sent) if call.operation == "chat" else [],
+            "request": request,
+            "response": response,
+        }
+    )
+
+
+def _base64(vector: NDArray[np.float32]) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def _since(start: float, moment: float) -> float:
+    return round(moment - start, 6)
+
+
+def _recordable(request: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """The request as sent, or its text where it is nested too deep to be written into a trace."""
+    return request if _can_be_written(request) else {"nested_too_deep": body.decode(errors="replace")}

@@ -1,0 +1,84 @@
+"""What is to be run: one job a run, the limits that all runs share, and the whole matrix."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evaluator import ROOT
+from evaluator.catalog.frameworks import Framework
+from evaluator.catalog.tasks import Task
+from evaluator.models.specs import ModelSpec
+from evaluator.models.upstreams.replay import recorded_script
+from evaluator.trace import (
+    Trace,
+)
+from tasks.base import Case, Script
+
+WORK = ROOT / ".bakeoff"
+"""What a checkout keeps for itself: the user's traces, and the workers' logs."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to make.
+
+    `timeout_s` is there where its limit is not that of the settings. Jobs of a framework that share a
+    `together` are made at the same time. A replay has the `recording` that it is answered from, whose
+    limits it takes over.
+    """
+
+    framework: Framework
+    task: Task
+    case: Case
+    trial: int
+    timeout_s: float | None = None
+    together: str | None = None
+    recording: Trace | None = None
+
+    def script(self) -> Script:
+        """What decides how the model answers, where that is not a model of its own mind."""
+        if self.recording is None:
+            return self.task.script(self.case)
+        return recorded_script(self.recording, given=repr(self.task.prepare(self.case).brief))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes).
+
+    `spare_model_calls` are let through by the gateway beyond `max_model_calls`, to see whether an
+    implementation keeps to its limit by itself.
+    """
+
+    model: ModelSpec
+    timeout_s: float
+    jobs: int
+    temperature: float = 0.0
+    max_model_calls: int = 10
+    spare_model_calls: int = 0
+    memory_limit_mb: float = 4000.0
+    logs: Path = field(default=WORK / "logs")
+
+
+def interleaved(
+    frameworks: Iterable[Framework], tasks: Iterable[tuple[Task, Sequence[Case]]], trials: int
+) -> list[Job]:
+    """All runs, case by case. The frameworks take turns in coming first, so that none is always the
+    one for which the model's prompt cache is cold."""
+    order = list(frameworks)
+    jobs: list[Job] = []
+    for trial in range(1, trials + 1):
+        for task, cases in tasks:
+            for number, case in enumerate(cases):
+                turn = number % len(order)
+                jobs += [Job(framework, task, case, trial) for framework in order[turn:] + order[:turn]]
+    return jobs
+
+
+def groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in order; those that belong together stand where the first of them stood."""
+    groups: dict[Any, list[Job]] = {}
+    for number, job in enumerate(jobs):
+        groups.setdefault((job.framework.name, job.together) if job.together else number, []).append(job)
+    return list(groups.values())

@@ -1,0 +1,293 @@
+"""The process that serves one framework, seen from the harness: started, fed, watched, killed."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from evaluator import ROOT
+from evaluator.catalog.frameworks import Framework
+from evaluator.harness.environments import python_of
+from evaluator.harness.watch import Watch
+
+START_TIMEOUT_S = 180.0
+WATCH_INTERVAL_S = 0.5
+LOG_LIMIT_BYTES = 10_000_000
+LOG_GRACE_S = 1.0
+LINE_LIMIT_BYTES = 64_000_000
+
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SYSTEMROOT")
+
+
+class WorkerError(Exception):
+    """The worker died, was killed, or could not start. The message is for people."""
+
+
+def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
+    """The environment variables of a worker: no keys, every home and cache folder in `scratch`.
+
+    The framework's own switches (telemetry off, and the like) come from its metadata.
+    """
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    folders = {
+        "HOME": "home",
+        "TMPDIR": "tmp",
+        "XDG_CACHE_HOME": "cache",
+        "XDG_CONFIG_HOME": "config",
+        "XDG_DATA_HOME": "data",
+        "XDG_STATE_HOME": "state",
+    }
+    for variable, name in folders.items():
+        (scratch / name).mkdir(exist_ok=True)
+        environment[variable] = str(scratch / name)
+    implementations = framework.folder.parent
+    environment |= {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(implementations.parent), str(ROOT)])),
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
+        "PYTHONHASHSEED": "0",
+        "DO_NOT_TRACK": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    return environment | framework.env
+
+
+@dataclass(frozen=True)
+class _LiveRun:
+    """A run that the worker is making: who hears of its tool calls, and its `done` event to come."""
+
+    on_tool_call: Callable[[dict[str, Any]], None]
+    done: asyncio.Future[dict[str, Any]]
+
+
+class Worker:
+    """One worker process. `start` before `request`; `stop` always. It can make several runs at once."""
+
+    def __init__(
+        self,
+        framework: Framework,
+        task_names: Sequence[str],
+        log: Path,
+        memory_limit_mb: float,
+        watch: Watch | None = None,
+    ) -> None:
+        self.framework = framework
+        self._task_names = list(task_names)
+        self._log = log
+        self._memory_limit_mb = memory_limit_mb
+        self._watch = watch
+        self._process: asyncio.subprocess.Process | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._logging: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._runs: dict[str, _LiveRun] = {}
+        self._lost_because: str | None = None
+        self._killed_because: str | None = None
+        self._log_started = False
+        self.start_error: str | None = None
+        self.import_s: float | None = None
+        self.memory_after_import_mb: float | None = None
+        self.python = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the process is importing the implementations or making a run."""
+        return self._reading is None or bool(self._runs)
+
+    async def start(self) -> None:
+        """Start the process and wait until the implementations are imported.
+
+        Where that fails, `start_error` says why, and the worker stays dead.
+        """
+        try:
+            await self._start()
+        except WorkerError as error:
+            self.start_error = str(error)
+            await self.stop()
+
+    async def _start(self) -> None:
+        await self.stop()  # what is left of a process that died by itself
+        self._killed_because = self._lost_because = None
+        self._scratch = tempfile.TemporaryDirectory(prefix="bakeoff-", ignore_cleanup_errors=True)
+        scratch = Path(self._scratch.name)
+        environment = worker_environment(self.framework, scratch)
+        module = ["evaluator.worker.main"]
+        if self._watch is not None:
+            module = ["evaluator.worker.watched", str(self._watch.begin(self.framework)), str(scratch)]
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                str(python_of(self.framework)),
+                *("-m", *module, self.framework.name, *self._task_names),
+                cwd=scratch,
+                env=environment,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=LINE_LIMIT_BYTES,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerError(f"{python_of(self.framework)} cannot be started: {error.strerror}") from None
+        if self._watch is not None:
+            self._watch.follow(self.framework, self._process.pid, scratch, busy=lambda: self.busy)
+        self._logging = asyncio.create_task(self._keep_log())
+        self._watching = asyncio.create_task(self._watch_memory())
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                event = await self._event()
+        except TimeoutError:
+            raise WorkerError(f"importing the implementations took more than {START_TIMEOUT_S:.0f} s") from None
+        if event["event"] != "ready":
+            raise WorkerError(f"the implementations cannot be imported: {event.get('error')} (see {self._log})")
+        self.import_s, self.memory_after_import_mb = event["import_s"], event["memory_mb"]
+        self.python = event["python"]
+        self._reading = asyncio.create_task(self._read(self._process))
+
+    async def request(
+        self, job: dict[str, Any], on_tool_call: Callable[[dict[str, Any]], None], timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        """Have one run made; gives its `done` event.
+
+        Raises `WorkerError` if the process ends before that, and `TimeoutError` after `timeout_s`, with
+        which the process and every other run in it end.
+        """
+        process = self._process
+        assert process is not None and process.stdin is not None
+        if self._lost_because is not None:
+            raise WorkerError(self._lost_because)
+        run = _LiveRun(on_tool_call, asyncio.get_running_loop().create_future())
+        self._runs[job["run"]] = run
+        try:
+            async with asyncio.timeout(timeout_s):
+                # The end of the process's output says why it takes no more.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    process.stdin.write(json.dumps(job).encode() + b"\n")
+                    await process.stdin.drain()
+                return await run.done
+        except TimeoutError:
+            await _kill(process)
+            raise
+        finally:
+            del self._runs[job["run"]]
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Hand each event to the run that it belongs to, until the process ends."""
+        try:
+            while True:
+                event = await self._event()
+                run = self._runs.get(event.get("run", ""))
+                if run is None:
+                    continue
+                if event["event"] == "tool_call":
+                    run.on_tool_call(event)
+                elif event["event"] == "done" and not run.done.done():
+                    run.done.set_result(event)
+        except WorkerError as error:
+            self._lost_because = str(error)
+            await _kill(process)
+            for run in self._runs.values():
+                if not run.done.done():
+                    run.done.set_exception(WorkerError(self._lost_because))
+
+    async def stop(self) -> None:
+        """End the process and all that it started, and remove its scratch folder."""
+        if self._process is not None:
+            await _kill(self._process)
+        if self._reading is not None:
+            await asyncio.wait([self._reading], timeout=LOG_GRACE_S)  # so that runs under way hear of the end
+            self._reading.cancel()
+            self._reading = None
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+        if self._logging is not None:
+            await asyncio.wait([self._logging], timeout=LOG_GRACE_S)  # for its last words
+            self._logging.cancel()
+            self._logging = None
+        if self._process is not None:
+            # A process that outlived the worker may hold the pipes; nothing public closes this end.
+            self._process._transport.close()  # type: ignore[attr-defined]
+            self._process = None
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
+
+    async def _event(self) -> dict[str, Any]:
+        """The next event. Lines that are none are passed over. Raises `WorkerError` at the end of output."""
+        assert self._process is not None and self._process.stdout is not None
+        while True:
+            try:
+                line = await self._process.stdout.readline()
+            except ValueError:
+                raise WorkerError(f"an event was longer than {LINE_LIMIT_BYTES // 1_000_000} MB") from None
+            if not line:
+                how = _how_it_ended(await _exit_code(self._process))
+                raise WorkerError(self._killed_because or f"the worker {how} (see {self._log})")
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict) and "event" in event:
+                return event
+
+    async def _keep_log(self) -> None:
+        """Copy what the framework prints to the log, up to a limit; the rest is dropped."""
+        assert self._process is not None and self._process.stderr is not None
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab" if self._log_started else "wb") as log:
+            self._log_started = True
+            while piece := await self._process.stderr.read(65536):
+                if room := max(0, LOG_LIMIT_BYTES - log.tell()):
+                    log.write(piece[:room])
+                    log.flush()
+
+    async def _watch_memory(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self._process.pid)
+            while True:
+                used_mb = process.memory_info().rss / 1e6
+                if used_mb > self._memory_limit_mb:
+                    self._killed_because = f"the worker used more than {self._memory_limit_mb:.0f} MB of memory"
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(self._process.pid, signal.SIGKILL)
+                    return
+                await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """End the process and its children, and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await _exit_code(process)
+
+
+async def _exit_code(process: asyncio.subprocess.Process) -> int:
+    """Waits for the process alone; its own `wait` may also wait for its children to close the pipes."""
+    while process.returncode is None:
+        await asyncio.sleep(0.01)
+    return process.returncode
+
+
+def _how_it_ended(code: int) -> str:
+    """An exit code in words."""
+    if code >= 0:
+        return f"ended by itself with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"was killed by signal {-code}"

@@ -1,0 +1,174 @@
+"""Which runs are recorded already, and what a record holds about how it was made."""
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from evaluator import ROOT
+from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
+from evaluator.harness.jobs import Job, Settings, groups
+from evaluator.models import specs
+from evaluator.models.upstreams.replay import recording_digest
+from evaluator.trace import (
+    Key,
+    Setup,
+    Trace,
+    read_trace,
+    trace_path,
+    write_trace,
+)
+from tasks.base import Case
+
+
+class BusyError(RuntimeError):
+    """Another process is writing to the same traces."""
+
+
+class TracesError(ValueError):
+    """Traces cannot be written where the user wants them. The message says where and why."""
+
+
+@cache
+def _git() -> tuple[str | None, bool | None]:
+    """The commit of the checkout and whether anything but traces was changed since; `None` where there is no git."""
+
+    def output(*command: str) -> str:
+        run = subprocess.run(["git", "-C", str(ROOT), *command], capture_output=True, text=True, check=True)
+        return run.stdout.strip()
+
+    try:
+        return output("rev-parse", "HEAD"), bool(
+            output("status", "--porcelain", "--untracked-files=no", "--", ".", ":!traces")
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+@cache
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+class Records:
+    """Which runs are recorded, and what a record of a run holds. Nothing is started for it."""
+
+    def __init__(self, settings: Settings, model_digest: str) -> None:
+        self._settings = settings
+        self._model_digest = model_digest
+        self.knows_cases = specs.knows_cases(settings.model)
+        self._digests: dict[tuple[str, str], dict[str, str]] = {}
+
+    def key(self, job: Job) -> Key:
+        """What identifies the run."""
+        return Key(
+            model=self._settings.model.name,
+            framework=job.framework.name,
+            task=job.task.name,
+            case=job.case.id,
+            trial=job.trial,
+        )
+
+    def has(self, job: Job, traces: Path) -> bool:
+        """Whether a usable trace of this run is there: same code, lock, task, model, limits and question.
+
+        Where only the expectation of the case has changed since, the trace takes the new one.
+        """
+        trace = read_trace(trace_path(traces, self.key(job)))
+        if not isinstance(trace, Trace) or trace.key != self.key(job):
+            return False
+        setup = self.setup(job, trace.setup.python)
+        depends_on = {
+            *("implementation_digest", "lock_digest", "task_digest", "model_digest"),
+            *("temperature", "max_model_calls", "timeout_s"),
+        }
+        if setup.model_dump(include=depends_on) != trace.setup.model_dump(include=depends_on):
+            return False
+        try:
+            asked = type(job.case).model_validate(trace.case)
+        except ValidationError:
+            return False
+        if asked.inputs() != job.case.inputs():
+            return False
+        case = case_as_data(job.case)
+        if trace.case != case:
+            if self.knows_cases:
+                return False
+            write_trace(traces, trace.model_copy(update={"case": case}))
+        return True
+
+    def setup(self, job: Job, python: str) -> Setup:
+        """What the run's result depends on, and where it is made."""
+        commit, dirty = _git()
+        pair = (job.framework.name, job.task.name)
+        if pair not in self._digests:
+            self._digests[pair] = {
+                "implementation_digest": implementation_digest(job.framework, job.task.name),
+                "lock_digest": lock_digest(job.framework),
+                "task_digest": task_digest(job.task),
+            }
+        recording = job.recording
+        limits = recording.setup if recording else self._settings
+        return Setup(
+            framework_version=job.framework.version,
+            harness_version=version("bakeoff"),
+            **self._digests[pair],
+            model_digest=recording_digest(recording) if recording else self._model_digest,
+            git_commit=commit,
+            git_dirty=dirty,
+            python=python,
+            platform=f"{platform.system()} {platform.machine()}",
+            cpu=_cpu(),
+            cpu_cores=os.cpu_count() or 1,
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            temperature=limits.temperature,
+            max_model_calls=limits.max_model_calls,
+            timeout_s=limits.timeout_s if job.timeout_s is None else job.timeout_s,
+            jobs=self._settings.jobs,
+            replayed_model=recording.key.model if recording else None,
+        )
+
+    def missing(self, jobs: Sequence[Job], traces: Path) -> list[Job]:
+        """The jobs that are not recorded already; of jobs that belong together all or none."""
+        incomplete = [group for group in groups(jobs) if not all(self.has(job, traces) for job in group)]
+        return [job for group in incomplete for job in group]
+
+
+def case_as_data(case: Case) -> dict[str, Any]:
+    """The case as JSON data, without what is as it is by default: the form in which traces hold it."""
+    data: dict[str, Any] = json.loads(case.model_dump_json(exclude_defaults=True))
+    return data
+
+
+@contextlib.contextmanager
+def exclusive(traces: Path) -> Iterator[None]:
+    """Keep other runs off these traces meanwhile.
+
+    Raises `BusyError` where one is there already, `TracesError` where nothing can be written.
+    """
+    lock = FileLock(traces / ".lock")
+    try:
+        traces.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BusyError(f"{traces}: another `bakeoff run` is writing there; wait for it, or give --traces") from None
+    except OSError as error:
+        raise TracesError(f"--traces {traces}: cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,138 @@
+"""What a `--model` can be, and how it is brought up behind the gateway."""
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from evaluator.models import local
+from evaluator.models.upstreams import Upstream
+from evaluator.models.upstreams.http import HttpUpstream
+from evaluator.models.upstreams.probes import ProbeUpstream, probes_digest
+from evaluator.models.upstreams.replay import ReplayUpstream
+from evaluator.models.upstreams.scripted import ScriptedUpstream, scripted_digest
+from evaluator.providers import endpoints
+from evaluator.providers.endpoint import Endpoint
+from evaluator.providers.names import PROBES_NAME, REPLAY, SCRIPTED
+
+DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+@dataclass(frozen=True)
+class _Played:
+    """A model that plays what a case expects, or what was recorded.
+
+    That is what answers, the digest of how, and the time limit of a run in seconds.
+    """
+
+    upstream: Callable[[], Upstream]
+    digest: Callable[[], str]
+    timeout_s: float
+
+
+_PLAYED = {
+    SCRIPTED: _Played(ScriptedUpstream, scripted_digest, timeout_s=60),
+    PROBES_NAME: _Played(ProbeUpstream, probes_digest, timeout_s=30),
+    REPLAY: _Played(ReplayUpstream, digest=lambda: REPLAY, timeout_s=300),  # each run has those of its recording
+}
+
+BUILT_IN = (*local.EMBEDDED, *_PLAYED)
+
+
+class ModelError(ValueError):
+    """A model cannot be used as asked. The message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model by name. `endpoint` is set where the user named a server."""
+
+    name: str
+    timeout_s: float
+    jobs: int
+    endpoint: Endpoint | None = None
+
+    @property
+    def sent_name(self) -> str:
+        """The name that frameworks are given and servers are sent: without the endpoint's."""
+        return self.endpoint.model if self.endpoint is not None else self.name
+
+
+def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelSpec:
+    """The model that the user means. Raises `ModelError` or `EndpointError`."""
+    if not re.fullmatch(r"[\w.:@-]+(/[\w.:@-]+)*", name) or ".." in name:
+        raise ModelError(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
+    if name in BUILT_IN and base_url is not None:
+        raise ModelError(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
+    if name in _PLAYED:
+        return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
+    if name in local.EMBEDDED:
+        return ModelSpec(name, timeout_s=300, jobs=1)
+    if base_url is not None and not endpoints.is_server_url(base_url):
+        raise ModelError(f"--base-url {base_url!r}: must be a URL such as http://localhost:8000/v1")
+    if key_variable is not None and endpoints.key_in(key_variable) is None:
+        raise ModelError(f"--key-variable {key_variable}: this environment variable is not set")
+    return ModelSpec(name, timeout_s=120, jobs=1, endpoint=_endpoint(name, base_url, key_variable))
+
+
+def _endpoint(name: str, base_url: str | None, key_variable: str | None) -> Endpoint:
+    """Where `<endpoint>/<model>` is, or the model of a server without a name."""
+    there_are = endpoints.endpoints()
+    first, _, model = name.partition("/")
+    if model and first in there_are:
+        return endpoints.reach(there_are[first], first, model, base_url, key_variable)
+    if base_url is not None:
+        return Endpoint(name, base_url, endpoints.key_in(key_variable or DEFAULT_KEY_VARIABLE))
+    if first in there_are:
+        raise ModelError(
+            f"--model {name!r}: say which model of this endpoint, such as {first}/{there_are[first].example or 'NAME'}"
+        )
+    raise ModelError(
+        f"--model {name!r} is unknown: use {', '.join(map(repr, BUILT_IN))}, ENDPOINT/MODEL with one of "
+        f"{', '.join(there_are)}, or any name together with --base-url URL"
+    )
+
+
+def resolve_all(names: Sequence[str], base_url: str | None, key_variable: str | None) -> list[ModelSpec]:
+    """The models that the user means, each once. Raises `ModelError` or `EndpointError`."""
+    once = list(dict.fromkeys(names))
+    firsts = {name.partition("/")[0] for name in once}
+    of_one_server = len(once) == 1 or (len(firsts) == 1 and firsts <= endpoints.endpoints().keys())
+    for option, value in (("--base-url", base_url), ("--key-variable", key_variable)):
+        if value is not None and not of_one_server:
+            raise ModelError(f"{option} is for one server; these models are not of one endpoint: {', '.join(once)}")
+    return [resolve(name, base_url, key_variable) for name in once]
+
+
+def knows_cases(spec: ModelSpec) -> bool:
+    """Whether the model's replies depend on what a case expects."""
+    return spec.endpoint is None and spec.name in _PLAYED and spec.name != REPLAY
+
+
+def digest(spec: ModelSpec, console: Console) -> str:
+    """16 hex digits over what decides the model's answers, as far as it can be known. Nothing is started.
+
+    Weights are fetched if they are not there. Raises `WeightsError`, `LocalModelError`.
+    """
+    if spec.endpoint is not None:
+        decides = " ".join([spec.name, spec.endpoint.base_url, *spec.endpoint.quirks])
+        return hashlib.sha256(decides.encode()).hexdigest()[:16]
+    if spec.name in _PLAYED:
+        return _PLAYED[spec.name].digest()
+    return local.model_digest(local.local_model(spec.name, console), local.Settings())[:16]
+
+
+@contextlib.asynccontextmanager
+async def running(spec: ModelSpec, console: Console) -> AsyncIterator[Upstream]:
+    """Bring the model up, fetching weights if need be; it is down again at the end."""
+    if spec.endpoint is not None:
+        yield HttpUpstream(spec.endpoint)
+    elif spec.name in _PLAYED:
+        yield _PLAYED[spec.name].upstream()
+    else:
+        async with local.LocalServer(local.local_model(spec.name, console), console=console) as server:
+            yield HttpUpstream(Endpoint(spec.name, server.base_url))

@@ -1,0 +1,1 @@
+"""Probes: what a framework does when the model, a tool or the user does something unusual."""

@@ -1,0 +1,1 @@
+"""`bakeoff score --weights`: a ranking by the user's own weights."""

@@ -1,0 +1,1 @@
+"""Runs that are not the plain matrix: probes and replays."""

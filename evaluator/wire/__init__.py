@@ -1,0 +1,1 @@
+"""What stands in a request or a reply, read tolerantly."""

@@ -1,0 +1,203 @@
+"""Runs implementations inside a framework's own environment. Needs the standard library and pydantic.
+
+One process serves one framework. It reads one job a line from what standard input was at the
+start, and writes one event a line to what standard output was. The framework finds standard input
+empty, and what it prints goes to the log. Events: `ready`, then for each job any number of
+`tool_call` and one `done`. Moments are readings of the monotonic clock that worker and gateway share.
+"""
+
+import asyncio
+import contextlib
+import functools
+import importlib
+import json
+import os
+import resource
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic_core import to_jsonable_python
+
+from tasks.base import Model, Tool, bound_arguments
+
+
+class Channel:
+    """Writes events, one JSON object a line, from any thread."""
+
+    def __init__(self) -> None:
+        self._stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        self._lock = threading.Lock()
+
+    def send(self, event: str, **fields: Any) -> None:
+        """Write one event."""
+        line = json.dumps({"event": event, **fields}, ensure_ascii=True)
+        with self._lock:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+
+def _jobs() -> TextIO:
+    """The lines that come in, out of the framework's reach: `input()` would take a job away."""
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return lines
+
+
+def recording(record: Callable[[dict[str, Any]], None]) -> Callable[[Tool, str | None], Tool]:
+    """A `Wrap` that reports each call of a tool; the tools of one run are called one at a time."""
+    lock = threading.Lock()
+
+    def wrap(tool: Tool, agent: str | None) -> Tool:
+        @functools.wraps(tool)
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            result, error = None, None
+            with lock:
+                start = time.monotonic()
+                try:
+                    result = tool(*args, **kwargs)
+                    return result
+                except BaseException as raised:
+                    error = f"{type(raised).__name__}: {raised}"
+                    raise
+                finally:
+                    record(
+                        {
+                            "agent": agent,
+                            "name": tool.__name__,
+                            "arguments": _arguments(tool, args, kwargs),
+                            "result": _recordable(result),
+                            "error": error,
+                            "start": start,
+                            "end": time.monotonic(),
+                        }
+                    )
+
+        return recorded
+
+    return wrap
+
+
+def _arguments(tool: Tool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return bound_arguments(tool, args, kwargs)
+    except (TypeError, ValueError):  # they do not fit the signature, or are no JSON values
+        named = {**{str(position): value for position, value in enumerate(args)}, **kwargs}
+        return {name: _recordable(value) for name, value in named.items()}
+
+
+def _recordable(value: Any) -> Any:
+    """The value as JSON has it; of what JSON cannot have, the type."""
+    try:
+        jsonable = to_jsonable_python(value, fallback=repr)
+        json.dumps(jsonable)
+        return jsonable
+    except Exception:
+        return f"<{type(value).__name__} that is no JSON value>"
+
+
+def _peak_memory_mb() -> float:
+    """Highest resident memory of this process so far, in MB (10^6 bytes).
+
+    On Linux `ru_maxrss` starts with that of the process that started this one.
+    """
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+async def _run(job: dict[str, Any], implementation: Any, channel: Channel, serving: asyncio.Task[None]) -> None:
+    spec = importlib.import_module(job.get("spec", f"tasks.{job['task']}.spec"))
+    case = spec.CASE_TYPE.model_validate(job["case"])
+    model = Model.model_validate(job["model"])
+
+    def record(call: dict[str, Any]) -> None:
+        channel.send("tool_call", run=job["run"], **call)
+
+    prepared = spec.prepare(case, recording(record))
+    answer, error = "", None
+    clock = asyncio.timeout(model.timeout_s)
+    cpu, start = time.process_time(), time.monotonic()
+    try:
+        async with clock:
+            answer = await implementation.run(prepared.brief, model)
+        if not isinstance(answer, str):
+            error, answer = f"the answer is not a text but {type(answer).__name__}", ""
+    except BaseException as raised:  # SystemExit too: it is this run that ends, not the worker
+        if serving.cancelling():  # it is the worker that ends
+            raise
+        traceback.print_exc()
+        error = "timeout" if clock.expired() else f"{type(raised).__name__}: {raised}"
+    end = time.monotonic()
+    channel.send(
+        "done",
+        run=job["run"],
+        answer=answer,
+        error=error,
+        start=start,
+        end=end,
+        cpu_s=round(time.process_time() - cpu, 6),
+        peak_memory_mb=_peak_memory_mb(),
+        reported_usage=_recordable(model.reported_usage),
+        final_state=_recordable(prepared.final_state()),
+    )
+
+
+async def _serve(folder: str, task_names: list[str], jobs: TextIO, channel: Channel) -> None:
+    implementations, broken = {}, {}
+    start = time.monotonic()
+    for name in task_names:
+        try:
+            implementations[name] = importlib.import_module(f"implementations.{folder}.{name}")
+        except BaseException as error:  # the other tasks can be run all the same
+            traceback.print_exc()
+            broken[name] = f"the implementation cannot be imported: {type(error).__name__}: {error}"
+    import_s = round(time.monotonic() - start, 6)
+    channel.send("ready", import_s=import_s, memory_mb=_peak_memory_mb(), python=sys.version.split()[0])
+
+    loop, serving = asyncio.get_running_loop(), asyncio.current_task()
+    assert serving is not None
+    lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def read() -> None:
+        for line in jobs:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        os._exit(0)  # the harness is gone: nobody is left to report to
+
+    threading.Thread(target=read, daemon=True).start()
+    running: set[asyncio.Task[None]] = set()
+    while True:
+        job = json.loads(await lines.get())
+        if job["task"] in broken:
+            channel.send("done", run=job["run"], error=broken[job["task"]])
+            continue
+        task = asyncio.create_task(_run(job, implementations[job["task"]], channel, serving))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+
+def main() -> None:
+    """`python -m evaluator.worker.main FRAMEWORK TASK…` (started by the runner)."""
+    folder, *task_names = sys.argv[1:]
+    jobs, channel = _jobs(), Channel()
+    try:
+        asyncio.run(_serve(folder, task_names, jobs, channel))
+    except Exception as error:
+        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            channel.send("failed", error=f"{type(error).__name__}: {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from folders import LOCK, PYPROJECT, make_framework
+
+from evaluator.catalog.digests import digest_of, implementation_digest, lock_digest, task_digest
+from evaluator.catalog.frameworks import MetadataError, all_frameworks, numbered_deviations, read_framework
+from evaluator.catalog.tasks import TASKS, all_tasks
+
+
+def test_the_tasks_of_this_project() -> None:
+    found = all_tasks()
+    assert list(found) == sorted(found)
+    assert "tool_calling" in found
+    for name, task in found.items():
+        assert task.name == task.folder.name == name
+        assert task.cases.parent == task.folder
+        assert len(task_digest(task)) == 16
+
+
+def test_the_frameworks_of_this_project() -> None:
+    found = all_frameworks()
+    assert next(iter(found)) == "baseline"
+    assert list(found)[1:] == sorted(list(found)[1:])
+    for framework in found.values():
+        assert framework.version
+        named = {*framework.by_hand, *(deviation.task for deviation in framework.deviations if deviation.task)}
+        assert named <= set(all_tasks())
+
+
+def test_frameworks_are_found_by_their_folders(tmp_path: Path) -> None:
+    for name in ("zeta", "baseline", "alpha"):
+        make_framework(tmp_path, name)
+    (tmp_path / "implementations" / "no_framework").mkdir()
+    found = all_frameworks(tmp_path / "implementations")
+    assert list(found) == ["baseline", "alpha", "zeta"]
+    alpha = found["alpha"]
+    assert (alpha.title, alpha.package, alpha.version, alpha.by_hand) == ("X", "x-agents", "1.2.3", ("rag_qa",))
+    assert alpha.env == {"X_TELEMETRY": "off"}
+    assert [(d.task, d.note) for d in alpha.deviations] == [("handoff", "The specialist sees only one sentence.")]
+
+
+def test_a_deviation_may_hold_for_all_tasks_and_names_the_differences_that_it_explains(tmp_path: Path) -> None:
+    text = PYPROJECT.replace('task = "handoff"\n', 'differences = ["changed schema: *"]\n')
+    [deviation] = read_framework(make_framework(tmp_path, "x", text)).deviations
+    assert (deviation.task, deviation.differences) == (None, ("changed schema: *",))
+
+
+def test_deviations_are_numbered_over_all_frameworks(tmp_path: Path) -> None:
+    second = '[[tool.bakeoff.deviations]]\nnote = "Another."\n'
+    for name, text in {"a": PYPROJECT + second, "b": PYPROJECT.partition("[[tool")[0], "c": PYPROJECT}.items():
+        make_framework(tmp_path, name, text)
+    numbered = numbered_deviations(all_frameworks(tmp_path / "implementations").values())
+    numbers = {name: [number for number, _ in deviations] for name, deviations in numbered.items()}
+    assert numbers == {"a": [1, 2], "b": [], "c": [3]}
+    assert numbered["a"][1][1].note == "Another."
+
+
+def test_implementations_are_never_imported(tmp_path: Path) -> None:
+    folder = make_framework(tmp_path, "x")
+    (folder / "tool_calling.py").write_text("raise SystemExit('imported')")
+    all_frameworks(tmp_path / "implementations")
+    assert not any(name.startswith("implementations") for name in sys.modules)
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "lock", "message"),
+    [
+        (PYPROJECT.replace("title =", "titel ="), LOCK, "pyproject.toml: tool.bakeoff.title: Field required"),
+        (PYPROJECT.replace("note =", "text ="), LOCK, "pyproject.toml: tool.bakeoff.deviations.0.note: Field"),
+        (PYPROJECT.replace("https:", "ftp:"), LOCK, "pyproject.toml: tool.bakeoff.homepage: "),
+        ("[project]", LOCK, "pyproject.toml: tool.bakeoff.title: Field required"),
+        ("[project\n", LOCK, "pyproject.toml: is not valid TOML: .*line 1"),
+        (PYPROJECT, LOCK.replace("x-agents", "y"), "uv.lock: package: 'x-agents' .* is not locked"),
+        (PYPROJECT, None, "uv.lock: cannot be read: No such file"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, pyproject: str, lock: str | None, message: str) -> None:
+    make_framework(tmp_path, "x", pyproject, lock)
+    with pytest.raises(MetadataError, match=f"^implementations/x/{message}") as caught:
+        all_frameworks(tmp_path / "implementations")
+    assert "\n" not in str(caught.value)
+
+
+def test_digest_depends_on_names_and_contents_only(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "b").write_text("2")
+    both = [tmp_path / "a", tmp_path / "b"]
+    digest = digest_of(both, tmp_path)
+    assert len(digest) == 16
+    assert digest_of(reversed(both), tmp_path) == digest
+    copy = shutil.copytree(tmp_path, tmp_path / "copy")
+    assert digest_of([copy / "a", copy / "b"], copy) == digest
+    (tmp_path / "b").write_text("3")
+    changed = digest_of(both, tmp_path)
+    (tmp_path / "b").rename(tmp_path / "c")
+    renamed = digest_of([tmp_path / "a", tmp_path / "c"], tmp_path)
+    assert len({digest, changed, renamed}) == 3
+
+
+def test_implementation_digest_is_of_one_file(tmp_path: Path) -> None:
+    folder = make_framework(tmp_path, "x")
+    (folder / "tool_calling.py").write_text("1")
+    framework = read_framework(folder)
+    before = implementation_digest(framework, "tool_calling"), lock_digest(framework)
+    (folder / "handoff.py").write_text("2")
+    assert before == (implementation_digest(framework, "tool_calling"), lock_digest(framework))
+    (folder / "tool_calling.py").write_text("2")
+    (folder / "uv.lock").write_text(LOCK + "\n")
+    assert before[0] != implementation_digest(framework, "tool_calling")
+    assert before[1] != lock_digest(framework)
+
+
+def test_task_digest_leaves_out_cases_and_grader(tmp_path: Path) -> None:
+    shutil.copytree(TASKS, tmp_path / "tasks", ignore=shutil.ignore_patterns("__pycache__"))
+    task = replace(all_tasks()["tool_calling"], folder=tmp_path / "tasks" / "tool_calling")
+    digest = task_digest(task)
+    assert digest == task_digest(all_tasks()["tool_calling"])
+    for name in ("grade.py", "cases.jsonl", "README.md", ".swp", "__pycache__/spec.pyc"):
+        (task.folder / name).parent.mkdir(exist_ok=True)
+        (task.folder / name).write_text("changed")
+    assert task_digest(task) == digest
+    digests = {digest}
+    for path in (task.folder / "spec.py", task.folder / "corpus.md", task.folder.parent / "base.py"):
+        path.write_text("changed")
+        digests.add(task_digest(task))
+    assert len(digests) == 4

@@ -1,0 +1,145 @@
+"""Environments: when they are made, and what is said when they cannot be."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import LOCK, PYPROJECT
+
+from evaluator.catalog.frameworks import Framework, read_framework
+from evaluator.harness.environments import (
+    Installed,
+    ProvisionError,
+    installed,
+    is_current,
+    provision,
+    python_of,
+)
+
+
+@pytest.fixture
+def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `uv` that writes down how it was called."""
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/called\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("UV", str(uv))
+    return tmp_path / "called"
+
+
+async def test_it_is_made_once_and_again_only_when_something_changed(framework: Framework, fake_uv: Path) -> None:
+    lines: list[str] = []
+    assert not is_current(framework)
+    await provision(framework, lines.append)
+    assert is_current(framework)
+    await provision(framework, lines.append)
+    assert lines == ["Fake: installing fake 1.2.3 and what it needs", "Fake: ready"]
+    [call] = fake_uv.read_text().splitlines()
+    assert call.startswith("sync --locked --no-dev ") and f"--project {framework.folder}" in call
+    assert f"--python {sys.version_info[0]}.{sys.version_info[1]}" in call
+
+
+async def test_what_makes_it_out_of_date(framework: Framework, fake_uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await provision(framework, lambda line: None)
+    pyproject, lock = framework.folder / "pyproject.toml", framework.folder / "uv.lock"
+
+    pyproject.write_text(PYPROJECT.replace("Fake", "Other title"))
+    assert is_current(framework)
+    pyproject.write_text(PYPROJECT.replace('version = "0"', 'version = "0"\ndependencies = ["x"]'))
+    assert not is_current(framework)
+    pyproject.write_text(PYPROJECT)
+    assert is_current(framework)
+
+    lock.write_text(LOCK + "# other\n")
+    assert not is_current(framework)
+    lock.write_text(LOCK)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "version", "3.99.0 (main)")
+        assert not is_current(framework)
+
+    python_of(framework).unlink()
+    assert not is_current(framework)
+
+
+def install(framework: Framework, package: str, files: dict[str, int]) -> Path:
+    """Lay down a package as an installer does; `files` are paths below site-packages and their sizes."""
+    site = framework.folder / ".venv" / "lib" / "python3.11" / "site-packages"
+    for name, size in files.items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_bytes(b"x" * size)
+    record = site / f"{package}-1.0.dist-info" / "RECORD"
+    record.parent.mkdir()
+    record.write_text("".join(f"{name},,\n" for name in files))
+    return site
+
+
+def test_what_is_installed_is_counted_without_bytecode_and_each_file_once(framework: Framework) -> None:
+    site = install(framework, "one", {"one/a.py": 1_000_000, "one/__pycache__/a.pyc": 7_000, "shared/b.py": 20_000})
+    install(framework, "two", {"two/c.so": 300_000, "../../../bin/two": 4_000, "shared/b.py": 20_000})
+    (site / "two" / "hard_link.so").hardlink_to(site / "two" / "c.so")
+    (site / "two" / "soft_link.so").symlink_to(site / "two" / "c.so")
+    with (site / "two-1.0.dist-info" / "RECORD").open("a") as record:
+        record.write("two/hard_link.so,,\ntwo/soft_link.so,,\ntwo/deleted.py,,\n")
+    (site / "_virtualenv.py").write_text("of no package")
+    assert installed(framework) == Installed(packages=2, installed_mb=1.324)
+
+
+async def test_what_is_installed_is_looked_at_once_the_environment_is_made(framework: Framework, fake_uv: Path) -> None:
+    fake_uv.with_name("uv").write_text(f"#!/bin/sh\ncp -r {framework.folder.parent}/made/. {framework.folder}/.venv/\n")
+    made = framework.folder.parent / "made" / "lib" / "python3.11" / "site-packages" / "one-1.0.dist-info"
+    made.mkdir(parents=True)
+    (made / "RECORD").write_text("one-1.0.dist-info/RECORD,,\n")
+    await provision(framework, lambda line: None)
+    assert installed(framework) == Installed(packages=1, installed_mb=0.0)
+
+
+def test_nothing_is_installed(framework: Framework) -> None:
+    assert installed(framework) is None
+
+
+async def test_stopped_half_way_it_does_not_pass_for_current(framework: Framework, fake_uv: Path) -> None:
+    await provision(framework, lambda line: None)
+    (framework.folder / "uv.lock").write_text(LOCK + "# other\n")
+    fake_uv.with_name("uv").write_text("#!/bin/sh\necho 'warning: slow' >&2\necho 'error: no space' >&2\nexit 2\n")
+    with pytest.raises(ProvisionError, match=r"fake: uv sync failed: no space$"):
+        await provision(framework, lambda line: None)
+    (framework.folder / "uv.lock").write_text(LOCK)  # what the stamp was for
+    assert not is_current(framework)
+
+
+async def test_without_uv_one_line_says_so(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ProvisionError, match=r"^uv was not found: `pip install uv`, then run the command again$"):
+        await provision(framework, lambda line: None)
+    monkeypatch.setenv("UV", str(tmp_path / "gone"))
+    with pytest.raises(ProvisionError, match=r"^uv cannot be started as '.*gone': No such file or directory$"):
+        await provision(framework, lambda line: None)
+
+
+@pytest.mark.skipif(shutil.which("uv") is None, reason="needs uv")
+async def test_a_lock_that_is_out_of_date_gives_one_line_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    folder = tmp_path / "implementations" / "fake"
+    folder.mkdir(parents=True)
+    project = '[project]\nname = "fake"\nversion = "0"\nrequires-python = ">=3.11"\n[tool.uv]\npackage = false\n'
+    metadata = '[tool.bakeoff]\ntitle = "Fake"\nhomepage = "https://example.org"\npackage = "fake"\n'
+    (folder / "pyproject.toml").write_text(project + metadata)
+    subprocess.run(["uv", "lock", "--project", folder], check=True, capture_output=True)
+    framework = read_framework(folder)
+    await provision(framework, lambda line: None)
+    assert is_current(framework)
+    (folder / "pyproject.toml").write_text(project.replace(">=3.11", ">=3.11,<4") + metadata)
+    with pytest.raises(ProvisionError) as caught:
+        await provision(framework, lambda line: None)
+    message = str(caught.value)
+    assert "\n" not in message and "hint" not in message
+    assert message.startswith(f"{folder}: uv sync failed: The lockfile at `uv.lock` needs to be updated")
+    assert message.endswith(f" Run `uv lock --project {folder}`")

@@ -1,0 +1,414 @@
+"""The worker's process: what it is told, what it keeps to itself, and how it ends."""
+
+import asyncio
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import MakeFramework
+from processes import gone
+
+from evaluator import ROOT
+from evaluator.catalog.frameworks import Framework
+from evaluator.harness import process
+from evaluator.harness.process import Worker, WorkerError, worker_environment
+from evaluator.worker.main import recording
+from tasks.tool_calling.tools import Shop
+
+TASK = "tool_calling"
+
+
+def request(question: str = "Hello?", run: str = "run-1") -> dict[str, Any]:
+    case = {"id": "greeting", "kind": "no_call", "size": "quick", "question": question, "answer": "Hello."}
+    model = {
+        "name": "scripted",
+        "base_url": "http://127.0.0.1:9/none/v1",
+        "api_key": "none-needed",
+        "embedding_name": "none",
+        "temperature": 0.0,
+        "max_model_calls": 3,
+        "timeout_s": 30.0,
+    }
+    return {"run": run, "task": TASK, "case": case, "model": model}
+
+
+async def made(framework: Framework, tmp_path: Path, *requests: dict[str, Any], **limits: Any) -> list[dict[str, Any]]:
+    """The `done` events of these requests, all of them made at once in one worker."""
+    worker = Worker(framework, [TASK], tmp_path / "fake.log", limits.get("memory_limit_mb", 4000))
+    try:
+        await worker.start()
+        assert worker.start_error is None
+        return [await worker.request(each, lambda call: None) for each in requests]
+    finally:
+        await worker.stop()
+
+
+async def test_no_key_reaches_the_worker_and_its_folders_are_scratch(
+    make_framework: MakeFramework, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "planted-7f3a")
+    framework = make_framework(
+        tool_calling="""
+        import json, os, pathlib, sys, tempfile
+
+        async def run(brief, model):
+            print(dict(os.environ))
+            folders = [os.getcwd(), tempfile.gettempdir(), str(pathlib.Path.home())]
+            return json.dumps({"environment": dict(os.environ), "folders": folders, "line": sys.stdin.readline()})
+        """
+    )
+    [done] = await made(framework, tmp_path, request())
+    seen = json.loads(done["answer"])
+    assert "planted-7f3a" not in done["answer"] + (tmp_path / "fake.log").read_text()
+    assert not [name for name in seen["environment"] if "KEY" in name or "TOKEN" in name]
+    homes = [value for name, value in seen["environment"].items() if name in ("HOME", "TMPDIR") or "XDG" in name]
+    assert len(homes) == 6
+    scratch = Path(seen["folders"][0])
+    assert all(Path(folder).is_relative_to(scratch) for folder in [*homes, *seen["folders"]])
+    assert not scratch.exists()
+    assert seen["line"] == ""
+
+
+def test_a_framework_sets_its_own_switches(make_framework: MakeFramework, tmp_path: Path) -> None:
+    framework = make_framework()
+    framework.env["FAKE_TELEMETRY"] = "off"
+    assert worker_environment(framework, tmp_path)["FAKE_TELEMETRY"] == "off"
+
+
+async def test_what_is_printed_does_not_disturb_and_the_log_is_capped(
+    make_framework: MakeFramework, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LOG_LIMIT_BYTES", 1_000_000)
+    framework = make_framework(
+        tool_calling="""
+        import os, subprocess, sys
+
+        async def run(brief, model):
+            for stream in (1, 2):
+                for _ in range(50):
+                    os.write(stream, b"\\xff\\xfe\\x00 garbage " * 4000 + b"\\n")
+                os.write(stream, b'{"event": "done", "run": "run-1", "answer": "forged", "error": null}\\n')
+            print('{"event": "tool_call"}\\n[1, 2]\\nnull\\n', flush=True)
+            subprocess.run(["echo", '{"event": "done", "run": "run-1", "answer": "forged"}'])
+            return "honest"
+        """
+    )
+    done = await made(framework, tmp_path, request(), request(run="run-2"))
+    assert [each["answer"] for each in done] == ["honest", "honest"]
+    assert (tmp_path / "fake.log").stat().st_size == 1_000_000
+
+
+async def test_runs_at_once_in_one_worker_do_not_mix(make_framework: MakeFramework, tmp_path: Path) -> None:
+    framework = make_framework(
+        tool_calling="""
+        import asyncio
+
+        async def run(brief, model):
+            tools = {tool.__name__: tool for tool in brief.tools}
+            for number in range(5):
+                await asyncio.sleep(0.01)
+                tools["get_order"](f"O-500{brief.question}") if number % 2 else None
+            return f"answer {brief.question} {model.base_url}"
+        """
+    )
+    worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
+    await worker.start()
+    wanted = {f"run-{number}": str(number) for number in range(1, 5)}
+    calls: dict[str, list[dict[str, Any]]] = {run: [] for run in wanted}
+    try:
+        made = [worker.request(request(question, run), calls[run].append) for run, question in wanted.items()]
+        done = {event["run"]: event for event in await asyncio.gather(*made)}
+    finally:
+        await worker.stop()
+    assert {run: event["answer"].split()[1] for run, event in done.items()} == wanted
+    for run, recorded in calls.items():
+        assert len(recorded) == 2
+        for call in recorded:
+            assert (call["run"], call["arguments"]) == (run, {"order_id": f"O-500{wanted[run]}"})
+            assert done[run]["start"] <= call["start"] <= call["end"] <= done[run]["end"]
+    assert max(event["start"] for event in done.values()) < min(event["end"] for event in done.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "limit_s", "first", "others"),
+    [
+        ("os._exit(3)", 30, WorkerError, "exit code 3"),
+        ("time.sleep(600)", 1, TimeoutError, "SIGKILL"),
+    ],
+)
+async def test_a_run_that_takes_the_worker_along_ends_the_others_in_it_and_those_after_go_on(
+    make_framework: MakeFramework, tmp_path: Path, code: str, limit_s: float, first: type[Exception], others: str
+) -> None:
+    framework = make_framework(
+        tool_calling=f"""
+        import asyncio, os, time
+
+        async def run(brief, model):
+            if brief.question == "die":
+                await asyncio.sleep(0.3)
+                {code}
+            if brief.question == "wait":
+                await asyncio.sleep(600)
+            return "alive"
+        """
+    )
+    worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
+    try:
+        await worker.start()
+        waiting = [worker.request(request("wait", run), print, 60) for run in ("run-2", "run-3")]
+        ended = await asyncio.gather(worker.request(request("die"), print, limit_s), *waiting, return_exceptions=True)
+        assert isinstance(ended[0], first)
+        assert all(isinstance(error, WorkerError) and others in str(error) for error in ended[1:])
+        with pytest.raises(WorkerError, match=others):
+            await worker.request(request(), print)
+        await worker.start()
+        assert (await worker.request(request(), print))["answer"] == "alive"
+    finally:
+        await worker.stop()
+
+
+async def test_the_worker_ends_a_run_at_its_limit_and_lives_on(make_framework: MakeFramework, tmp_path: Path) -> None:
+    framework = make_framework(
+        tool_calling="""
+        import asyncio
+
+        async def run(brief, model):
+            await asyncio.sleep(600 if brief.question == "hang" else 0)
+            return "alive"
+        """
+    )
+    hanging = request("hang")
+    hanging["model"]["timeout_s"] = 0.3
+    hung, following = await made(framework, tmp_path, hanging, request(run="run-2"))
+    assert (hung["error"], hung["answer"]) == ("timeout", "") and 0.3 <= hung["end"] - hung["start"] < 5
+    assert following["answer"] == "alive"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("os._exit(3)", "ended by itself with exit code 3"),
+        ("os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
+    ],
+)
+async def test_a_worker_that_dies_says_how_and_can_be_started_again(
+    make_framework: MakeFramework, tmp_path: Path, code: str, words: str
+) -> None:
+    framework = make_framework(
+        tool_calling=f"""
+        import os, sys
+
+        async def run(brief, model):
+            if brief.question == "die":
+                os.write(2, b"last words")
+                {code}
+            return "alive"
+        """
+    )
+    worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
+    try:
+        await worker.start()
+        with pytest.raises(WorkerError, match=words):
+            await worker.request(request("die"), lambda call: None)
+        await worker.stop()
+        assert not worker.alive
+        await worker.start()
+        assert (await worker.request(request("live"), lambda call: None))["answer"] == "alive"
+    finally:
+        await worker.stop()
+    assert "last words" in (tmp_path / "fake.log").read_text()
+
+
+async def test_what_a_worker_started_ends_with_it(make_framework: MakeFramework, tmp_path: Path) -> None:
+    framework = make_framework(
+        tool_calling="""
+        import os, subprocess
+
+        async def run(brief, model):
+            print(subprocess.Popen(["sleep", "600"]).pid, flush=True)
+            os._exit(1)
+        """
+    )
+    worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
+    await worker.start()
+    with pytest.raises(WorkerError):
+        await worker.request(request(), lambda call: None)
+    await worker.stop()
+    assert gone(int((tmp_path / "fake.log").read_text()), within_s=20)
+
+
+async def test_a_process_that_outlives_its_worker_holds_nothing_up(
+    make_framework: MakeFramework, tmp_path: Path
+) -> None:
+    framework = make_framework(
+        tool_calling="""
+        import os, subprocess
+
+        async def run(brief, model):
+            print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid, flush=True)
+            os._exit(3) if brief.question == "die" else None
+            return "alive"
+        """
+    )
+    worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
+    try:
+        async with asyncio.timeout(60):
+            await worker.start()
+            with pytest.raises(WorkerError, match="exit code 3"):
+                await worker.request(request("die"), lambda call: None)
+            await worker.start()
+            assert (await worker.request(request(), lambda call: None))["answer"] == "alive"
+            await worker.stop()
+    finally:
+        for pid in (tmp_path / "fake.log").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+
+
+async def test_a_worker_that_eats_memory_is_killed(make_framework: MakeFramework, tmp_path: Path) -> None:
+    framework = make_framework(
+        tool_calling="""
+        import time
+
+        async def run(brief, model):
+            hoard = []
+            while True:
+                hoard.append(bytearray(10_000_000))
+                time.sleep(0.02)
+        """
+    )
+    with pytest.raises(WorkerError, match="used more than 300 MB of memory"):
+        await made(framework, tmp_path, request(), memory_limit_mb=300)
+
+
+@pytest.mark.parametrize(
+    "code", ["import sys; sys.exit(0)", "import nothing_of_this_name", "raise KeyboardInterrupt", "("]
+)
+async def test_an_import_error_costs_only_its_own_task(
+    make_framework: MakeFramework, tmp_path: Path, code: str
+) -> None:
+    framework = make_framework(tool_calling=code, handoff="async def run(brief, model):\n    return 'fine'")
+    worker = Worker(framework, [TASK, "handoff"], tmp_path / "fake.log", 4000)
+    try:
+        await worker.start()
+        for _ in range(2):
+            done = await worker.request(request(), lambda call: None)
+            assert done["error"].startswith("the implementation cannot be imported: ")
+        case = {"id": "a", "kind": "out_of_scope", "size": "quick", "question": "Hi", "answer": "No."}
+        done = await worker.request({**request(), "task": "handoff", "case": case}, lambda call: None)
+        assert done["answer"] == "fine"
+    finally:
+        await worker.stop()
+
+
+async def test_an_environment_without_interpreter_is_an_error_in_words(
+    make_framework: MakeFramework, tmp_path: Path
+) -> None:
+    framework = make_framework(tool_calling="")
+    (framework.folder / ".venv/bin/python").unlink()
+    worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
+    await worker.start()
+    assert worker.start_error == f"{framework.folder}/.venv/bin/python cannot be started: No such file or directory"
+    assert not worker.alive
+
+
+async def test_an_import_that_hangs_is_given_up(
+    make_framework: MakeFramework, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "START_TIMEOUT_S", 1)
+    worker = Worker(make_framework(tool_calling="import time; time.sleep(600)"), [TASK], tmp_path / "fake.log", 4000)
+    await worker.start()
+    assert worker.start_error == "importing the implementations took more than 1 s"
+    assert not worker.alive
+
+
+@pytest.mark.parametrize("sleep", ["time.sleep(600)", "await asyncio.sleep(600)"])
+def test_a_worker_ends_when_the_harness_is_killed(make_framework: MakeFramework, tmp_path: Path, sleep: str) -> None:
+    framework = make_framework(
+        tool_calling=f"""
+        import asyncio, os, pathlib, time
+
+        async def run(brief, model):
+            pathlib.Path(brief.question).write_text(str(os.getpid()))
+            {sleep}
+        """
+    )
+    pid_file = tmp_path / "pid"
+    program = f"""
+import asyncio
+from pathlib import Path
+from evaluator.discovery import read_framework
+from evaluator.workers import Worker
+
+async def main():
+    worker = Worker(read_framework(Path({str(framework.folder)!r})), ["tool_calling"], Path("fake.log"), 4000)
+    await worker.start()
+    await worker.request({request(str(pid_file))!r}, print)
+
+asyncio.run(main())
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    harness = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, env=environment)
+    try:
+        until = time.monotonic() + 30
+        while not (pid_file.exists() and pid_file.read_text()):
+            assert harness.poll() is None and time.monotonic() < until
+            time.sleep(0.05)
+    finally:
+        harness.send_signal(signal.SIGKILL)
+        harness.wait()
+    assert gone(int(pid_file.read_text()), within_s=20)
+
+
+def test_a_recorded_tool_looks_like_the_tool() -> None:
+    for tool in Shop().tools():
+        recorded = recording(lambda call: None)(tool, None)
+        assert inspect.signature(recorded) == inspect.signature(tool)
+        assert typing.get_type_hints(recorded) == typing.get_type_hints(tool)
+        assert (recorded.__name__, inspect.getdoc(recorded)) == (tool.__name__, inspect.getdoc(tool))
+
+
+def test_a_recorded_tool_gets_and_gives_the_same_and_is_recorded_as_json() -> None:
+    def search(text: str, limit: int = 3) -> set[str]:
+        if text == "fail":
+            raise LookupError("nothing there")
+        return {text}
+
+    calls: list[dict[str, Any]] = []
+    recorded = recording(calls.append)(search, "librarian")
+    assert recorded("cats") == {"cats"}
+    with pytest.raises(LookupError):
+        recorded(text="fail", limit=1)
+    with pytest.raises(TypeError):
+        recorded("cats", unknown=1)
+    for call in calls:
+        assert call.pop("start") <= call.pop("end")
+    common = {"agent": "librarian", "name": "search"}
+    assert calls[0] == {**common, "arguments": {"text": "cats", "limit": 3}, "result": ["cats"], "error": None}
+    assert calls[1]["error"] == "LookupError: nothing there"
+    assert calls[2]["arguments"] == {"0": "cats", "unknown": 1}
+    assert calls[2]["error"].startswith("TypeError: ")
+
+
+def test_arguments_that_are_no_json_are_recorded_all_the_same() -> None:
+    def echo(value: Any) -> Any:
+        return value
+
+    calls: list[dict[str, Any]] = []
+    recorded = recording(calls.append)(echo, None)
+    nested: list[Any] = []
+    for _ in range(2000):
+        nested = [nested]
+    for value in (b"\xff", nested, 10**5000, "\ud800", object()):
+        assert recorded(value) is value
+    assert len(calls) == 5
+    for call in calls:
+        json.loads(json.dumps(call))

@@ -1,0 +1,599 @@
+import io
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from factories import key, model_call, setup, trace
+from folders import PYPROJECT, make_framework
+from played import Change, changed, played, system
+from rich.console import Console
+
+from evaluator import scorecard
+from evaluator.analysis import gather
+from evaluator.analysis.metrics import METRICS
+from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
+from evaluator.catalog.frameworks import read_framework
+from evaluator.catalog.tasks import all_tasks
+from evaluator.probes.table import PROBES
+from evaluator.providers.prices import price_list
+from evaluator.scorecard import schema
+from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
+from evaluator.wire.tokens import count_tokens
+
+IMPLEMENTATION = '"""Docstring."""\n\nasync def run(brief, model):\n    return "Hello."\n'
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with two frameworks, `baseline` and `x`."""
+    for name in ("baseline", "x"):
+        folder = make_framework(tmp_path, name, PYPROJECT.replace('task = "handoff"', 'task = "tool_calling"'))
+        (folder / "tool_calling.py").write_text(IMPLEMENTATION)
+    return tmp_path
+
+
+def score(project: Path) -> scorecard.Scorecard:
+    return scorecard.score(project / "traces", project, implementations=project / "implementations")
+
+
+def digests(project: Path, framework: str) -> dict[str, str]:
+    found = read_framework(project / "implementations" / framework)
+    return {
+        "implementation_digest": implementation_digest(found, "tool_calling"),
+        "lock_digest": lock_digest(found),
+        "task_digest": task_digest(all_tasks()["tool_calling"]),
+    }
+
+
+def make_traces(project: Path) -> list[Trace]:
+    made = []
+    for framework in ("x", "baseline"):
+        for case in ("a", "b", "c"):
+            for trial in (1, 2):
+                made.append(trace(key(case, trial, framework=framework), **digests(project, framework)))
+    made.append(trace(key("d", framework="x"), answer="Goodbye.", **digests(project, "x")))
+    made.append(trace(key("e", framework="x"), ended="error", error="ValueError: <b>|no|</b>", **digests(project, "x")))
+    made.append(trace(key("f", framework="x"), ended="timeout", model_calls=[], **digests(project, "x")))
+    made.append(trace(key("a", framework="x", model="ollama/qwen3"), **digests(project, "x")))
+    return made
+
+
+def write_all(project: Path, traces: list[Trace]) -> None:
+    for one in traces:
+        write_trace(project / "traces", one)
+
+
+def written(project: Path) -> tuple[bytes, bytes]:
+    return (project / "scorecard.json").read_bytes(), (project / "SCORECARD.md").read_bytes()
+
+
+def cells_of(project: Path, part: str = "cells") -> dict[tuple[str, str], dict[str, Any]]:
+    content = json.loads((project / "scorecard.json").read_text())
+    return {(cell["model"], cell["framework"]): cell for cell in content[part]}
+
+
+def test_the_same_traces_give_the_same_bytes(project: Path) -> None:
+    traces = make_traces(project)
+    write_all(project, traces)
+    score(project)
+    first = written(project)
+    score(project)
+    assert written(project) == first
+    shutil.rmtree(project / "traces")
+    random.Random(1).shuffle(traces)
+    write_all(project, traces)
+    score(project)
+    assert written(project) == first
+    assert not list(project.glob(".*"))
+
+
+def test_cells_and_totals(project: Path) -> None:
+    write_all(project, make_traces(project))
+    built = score(project)
+    assert [(cell.model, cell.framework) for cell in built.cells] == [
+        ("ollama/qwen3", "x"),
+        ("scripted", "baseline"),
+        ("scripted", "x"),
+    ]
+    cell = cells_of(project)["scripted", "x"]
+    assert (cell["task"], cell["cases"], cell["runs"], cell["passed"]) == ("tool_calling", 6, 9, 6)
+    assert (cell["errors"], cell["timeouts"], cell["source_lines"]) == (1, 1, 2)
+    own = {"framework", "task", "model", "framework_versions", "pass_hat", "failure_kinds"}
+    assert set(cell) == own | {metric.name for metric in METRICS}
+    assert cell["failure_kinds"]["ended by the time-out"] == 1
+    total = cells_of(project, "totals")["scripted", "x"]
+    assert total == {name: value for name, value in cell.items() if name != "task"}
+    assert built.notes == ()
+
+
+def test_only_the_runs_to_keep(project: Path) -> None:
+    write_all(project, make_traces(project))
+    built = scorecard.build(
+        project / "traces" / "scripted",
+        implementations=project / "implementations",
+        keep=lambda key: key.framework == "x",
+    )
+    assert [(cell.model, cell.framework) for cell in built.cells] == [("scripted", "x")]
+    assert list(built.frameworks) == ["x"]
+    assert built.damaged == ()
+
+
+def test_several_real_models_are_compared(project: Path) -> None:
+    for framework in ("baseline", "x"):
+        for case in "abcdefgh":
+            # The larger model is right; the other is only where the case is the first.
+            write_trace(project / "traces", trace(key(case, framework=framework, model="large")))
+            answer = "Hello." if case == "a" else "Goodbye."
+            write_trace(project / "traces", trace(key(case, framework=framework, model="small"), answer=answer))
+    built = score(project)
+    content = json.loads((project / "scorecard.json").read_text())["models"]
+    assert content["models"] == ["large", "small"]
+    assert [row["passed"] for row in content["rows"]] == [8, 1, 8, 1, 16, 2]
+    said = content["in_words"]
+    assert "Here the model matters more than the framework" in said
+    section = (
+        (project / "SCORECARD.md").read_text().partition("## Framework or model?")[2].partition("## Model large")[0]
+    )
+    assert said in section and "the same 8 cases (8 of tool\\_calling)" in section
+    assert "| all of them | small | 2/16 |" in section
+    assert "| model | " in section and "variance in passing" in section
+    assert said in scorecard.readme_section(built)
+    console = Console(file=io.StringIO(), width=100)
+    scorecard.print_scorecard(console, built)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "Models, on the same 8 cases" in printed and said in " ".join(printed.split())
+
+
+def test_one_real_model_is_not_compared(project: Path) -> None:
+    write_all(project, make_traces(project))
+    assert score(project).comparison is None
+    assert json.loads((project / "scorecard.json").read_text())["models"] is None
+    assert "Framework or model" not in (project / "SCORECARD.md").read_text()
+
+
+def test_costs_come_with_their_price_list(project: Path) -> None:
+    write_trace(project / "traces", trace(key("a", model="openai/gpt-5-mini")))
+    score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    assert content["price_list"].startswith("genai-prices ")
+    assert content["cells"][0]["cost_usd_mean"] == pytest.approx(100 * 0.25e-6 + 10 * 2e-6)
+    write_trace(project / "traces", trace(key("a", model="openai/no-such-model"), model_calls=[]))
+    shutil.rmtree(project / "traces" / "openai" / "gpt-5-mini")
+    score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    assert content["price_list"] is None and content["cells"][0]["cost_usd_mean"] is None
+
+
+def test_what_the_runs_would_have_cost_on_other_models(project: Path) -> None:
+    call = model_call(0.1, 0.2, 0.5, 0.6, input_tokens=10_000, output_tokens=1000, cached_tokens=4000)
+    write_trace(project / "traces", trace(key("a", model="mine"), model_calls=[call]))
+    write_trace(project / "traces", trace(key("b", framework="x", model="mine"), model_calls=[]))
+    built = scorecard.score(
+        project / "traces", project, implementations=project / "implementations", prices=("openai/gpt-5-mini",)
+    )
+    content = json.loads((project / "scorecard.json").read_text())["other_models"]
+    # 10 000 * $0.25 + 1000 * $2 for a million, and $0.025 for each that was cached
+    assert content["rows"][0]["costs"] == {
+        "openai/gpt-5-mini": {"usd_mean_uncached": 0.0045, "usd_mean_cached": 0.0036}
+    }
+    said = (project / "SCORECARD.md").read_text().partition("on other models")[2].partition("## Parity")[0]
+    assert content["price_list"] == price_list() and price_list() in said and "by its tokenizer" in said
+    assert "| openai/gpt-5-mini | 0.25 | 0.025 | 2 | – |" in said
+    assert "### Runs with mine" in said
+    assert "| 1/1 | 10,000 | 1,000 | 4.5 (3.6) |" in said and "| 1/1 | 0 | 0 | 0 |" in said
+    assert "<details>" in said and "| tool\\_calling | " in said
+    console = Console(file=io.StringIO(), width=100)
+    scorecard.print_scorecard(console, built)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "mine · what 1,000 runs would have cost on other models" in printed and "4.5 (3.6)" in printed
+    assert price_list() in printed
+
+
+def test_without_prices_named_nothing_is_said_of_other_models(project: Path) -> None:
+    write_trace(project / "traces", trace(key("a")))
+    scorecard.score(project / "traces", project, implementations=project / "implementations", prices=())
+    assert json.loads((project / "scorecard.json").read_text())["other_models"] is None
+    assert "on other models" not in (project / "SCORECARD.md").read_text()
+
+
+def test_failures_have_reasons(project: Path) -> None:
+    write_all(project, make_traces(project))
+    score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    reasons = {(failure["case"], failure["trial"]): failure["reasons"] for failure in content["failures"]}
+    assert set(reasons) == {("d", 1), ("e", 1), ("f", 1)}
+    assert reasons["e", 1][0] == "ended with an error: ValueError: <b>|no|</b>"
+    assert reasons["f", 1][0] == "ended by the time-out"
+
+
+def test_damaged_traces_are_named_and_the_rest_is_scored(project: Path) -> None:
+    good = make_traces(project)
+    write_all(project, good)
+    before = score(project)
+    root = project / "traces"
+    whole = trace_path(root, good[0].key).read_text()
+    folder = root / "scripted" / "x" / "tool_calling"
+    unknown_task = good[0].model_copy(update={"key": good[0].key.model_copy(update={"task": "../no_task"})})
+    (folder / "z1.1.json").write_text(whole[: len(whole) // 2])
+    (folder / "z2.1.json").write_text(whole.replace('"wall_s": 1.0', '"wall_s": "long"'))
+    (folder / "z3.1.json").write_text(whole.replace('"trial": 1', '"trial": 9').replace("no_call", "no_kind"))
+    (folder / "z4.1.json").write_text(whole)
+    (folder / "z5.1.json").write_text(unknown_task.model_dump_json(by_alias=True))
+    write_trace(root, trace(key("a", framework="gone")))
+    after = score(project)
+    reasons = [damaged.reason for damaged in after.damaged]
+    assert len(reasons) == 6
+    for damaged in after.damaged:
+        assert not Path(damaged.path).is_absolute()
+    assert any(re.match(r"line \d+: not valid JSON", reason) for reason in reasons)
+    assert any(reason.startswith("resources.wall_s: ") for reason in reasons)
+    assert any(reason.startswith("case.kind: ") for reason in reasons)
+    assert f"key: this is a run of x/tool_calling/{good[0].key.case}.1.json" in reasons
+    assert "key.task: there is no task '../no_task'" in reasons
+    assert "key.framework: there is no framework 'gone'" in reasons
+    assert after.cells == before.cells
+    assert "6 files are not scored" in (project / "SCORECARD.md").read_text()
+
+
+def test_a_run_that_is_there_twice_counts_once(project: Path) -> None:
+    write_all(project, make_traces(project))
+    before = score(project)
+    shutil.copytree(project / "traces" / "scripted" / "x", project / "traces" / "zz" / "scripted" / "x")
+    after = score(project)
+    assert len(after.damaged) == 9
+    assert {damaged.reason for damaged in after.damaged} == {
+        "key: this run was recorded already; the file whose path comes first counts"
+    }
+    assert after.cells == before.cells
+
+
+def test_the_schema_holds_for_any_scorecard(project: Path) -> None:
+    def problems(content: object) -> list[str]:
+        return [error.json_path for error in jsonschema.Draft202012Validator(schema.schema()).iter_errors(content)]
+
+    score(project)
+    assert problems(json.loads((project / "scorecard.json").read_text())) == []
+    write_all(project, make_traces(project))
+    (project / "traces" / "scripted" / "x" / "tool_calling" / "z.1.json").write_text("{")
+    (project / "implementations" / "x" / "tool_calling.py").write_text("changed = True\n")
+    score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    assert content["damaged"] and content["notes"] and content["pairs"]["rows"]
+    assert problems(content) == []
+    content["cells"][0]["more"] = content["pairs"]["rows"][0][0] = 1
+    assert problems(content) == ["$.cells[0]", "$.pairs.rows[0][0]"]
+
+
+def test_any_number_of_processes_gives_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_compared(project, "differences = ['added system text']")
+    write_all(project, make_traces(project))
+    (project / "traces" / "scripted" / "x" / "tool_calling" / "z.1.json").write_text("{")
+    monkeypatch.setattr(gather, "_WORTH_PROCESSES", 0)
+
+    def content(processes: int) -> str:
+        built = scorecard.build(project / "traces", implementations=project / "implementations", processes=processes)
+        return scorecard.to_json(built)
+
+    assert content(3) == content(1)
+
+
+def test_a_case_that_the_grader_cannot_play(project: Path) -> None:
+    step = {"tool": "get_order", "arguments": {"order_id": "no such order"}}
+    case = {**trace().case, "kind": "one_call", "turns": [[step]]}
+    bad = trace(**digests(project, "x")).model_copy(update={"case": case})
+    write_all(project, [bad, trace(key("b"), **digests(project, "baseline"))])
+    built = score(project)
+    assert [damaged.path for damaged in built.damaged] == ["scripted/baseline/tool_calling/greeting.1.json"]
+    assert built.damaged[0].reason.startswith("cannot be graded: ")
+    assert len(built.cells) == 1
+
+
+def test_what_has_changed_since_the_runs(project: Path) -> None:
+    write_all(project, make_traces(project))
+    (project / "implementations" / "x" / "tool_calling.py").write_text("changed = True\n")
+    (project / "implementations" / "baseline" / "uv.lock").open("a").write("\n")
+    built = score(project)
+    assert cells_of(project)["scripted", "x"]["source_lines"] is None
+    assert cells_of(project)["scripted", "baseline"]["source_lines"] == 2
+    assert built.notes == (
+        "the implementation has changed since these runs: ollama/qwen3/x/tool_calling, scripted/x/tool_calling",
+        "the lock has changed since these runs: scripted/baseline/tool_calling",
+    )
+
+
+def test_broken_metadata_costs_only_the_metadata(project: Path) -> None:
+    write_all(project, make_traces(project))
+    (project / "implementations" / "x" / "pyproject.toml").write_text("[tool.bakeoff]\n")
+    built = score(project)
+    assert built.frameworks["x"].title == "x"
+    assert built.notes[0] == "implementations/x/pyproject.toml: tool.bakeoff.title: Field required"
+    assert cells_of(project)["scripted", "x"]["passed"] == 6
+
+
+def test_notes_about_tokens(project: Path) -> None:
+    counted = [model_call(0, 0, 1, 1, usage_source="counted")]
+    unknown = [model_call(0, 0, 1, 1, input_tokens=None, usage_source=None)]
+    write_all(
+        project,
+        [
+            trace(key("a"), model_calls=counted, **digests(project, "baseline")),
+            trace(key("b"), model_calls=unknown, **digests(project, "baseline")),
+        ],
+    )
+    notes = score(project).notes
+    assert len(notes) == 2
+    assert notes[0].startswith("scripted: in 1 of 2 runs the gateway counted")
+    assert notes[1].startswith("scripted: 1 of 2 runs have no token count")
+
+
+def test_markdown(project: Path) -> None:
+    write_all(project, make_traces(project))
+    score(project)
+    text = (project / "SCORECARD.md").read_text()
+    assert text.startswith("<!-- generated by `uv run bakeoff score`")
+    assert "| X 1.0 <sup>2</sup> | 6 | 6/9 | 67% [" in text
+    assert "3 of 9 runs" not in text  # the baseline's runs are counted, too
+    assert "3 of 15 runs failed: 1 with a wrong answer or wrong actions, 1 with an error, 1 by the time-out" in text
+    assert "x tool\\_calling e.1: ended with an error: ValueError: &lt;b&gt;\\|no\\|&lt;/b&gt;" in text
+    assert "1. X, tool\\_calling: The specialist" in text
+    assert "## Model ollama/qwen3" in text and "1 of 1 runs passed." in text
+    assert "| CPU | A CPU |" in text and "| dates | 2025-01-02 |" in text
+    assert str(project) not in text
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
+    assert len(tables) > 10
+    for lines in tables:
+        assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, lines
+
+
+def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
+    write_all(project, [trace(key(model="local"), **digests(project, "baseline"))])
+    score(project)
+    text = (project / "SCORECARD.md").read_text()
+    assert "1.5 billion" in text
+    assert "deterministic model" not in text
+
+
+NICE = "Be nice & <b>brief</b>."
+
+
+ADD_NICE = system(lambda text: f"{text}\n\n{NICE}")
+
+
+def write_compared(project: Path, deviation: str, change: Change = ADD_NICE) -> None:
+    """Two plain runs of the baseline and two changed ones of x, whose deviation number 2 is as given."""
+    text = PYPROJECT.partition("[[tool")[0] + f"[[tool.bakeoff.deviations]]\nnote = 'It adds that.'\n{deviation}"
+    (project / "implementations" / "x" / "pyproject.toml").write_text(text)
+    for case in ("stock-and-quote", "two-orders"):
+        for framework in ("baseline", "x"):
+            run = played("tool_calling", case, framework=framework)
+            if framework == "x":
+                run = changed(run, change)
+                run.reported_usage = ReportedUsage(input_tokens=300, output_tokens=40)
+            write_trace(project / "traces", run.model_copy(update={"setup": setup(**digests(project, framework))}))
+
+
+def test_injected_tokens_and_explained_differences(project: Path) -> None:
+    write_compared(project, "differences = ['added system text']")
+    built = score(project)
+    cells = cells_of(project)
+    assert cells["scripted", "baseline"]["injected_tokens_per_call"] == 0
+    injected = cells["scripted", "x"]["injected_tokens_per_call"]
+    assert injected == pytest.approx(count_tokens(NICE), abs=2)
+    assert (cells["scripted", "x"]["differences_explained"], cells["scripted", "x"]["differences_unexplained"]) == (
+        1,
+        0,
+    )
+    [baseline, x] = json.loads((project / "scorecard.json").read_text())["parity"]
+    assert (baseline["framework"], baseline["differences"]) == ("baseline", [])
+    [difference] = x["differences"]
+    assert (difference["name"], difference["runs"], difference["deviations"]) == ("added system text", 2, [2])
+    assert x["injected_tokens_per_call"] == injected
+    assert built.notes == ()
+    text = (project / "SCORECARD.md").read_text()
+    tokens = f"+{injected:.1f}".removesuffix(".0")
+    assert f"| X | {tokens} | 1 | 0 |" in text
+    own = f"+{difference['tokens_per_call']:.1f}".removesuffix(".0")
+    row = f"| added system text | 2/2 ({own}) | 2 | Be nice &amp; &lt;b&gt;brief&lt;/b&gt;. |"
+    assert row in text
+    assert "2. X, all tasks: It adds that." in text
+    assert text.count("<sup>2</sup>") == 2  # a deviation without a task: in the cell and in the total
+
+
+def test_an_unexplained_difference_stands_out(project: Path) -> None:
+    write_compared(project, "differences = ['changed *']")
+    score(project)
+    assert cells_of(project)["scripted", "x"]["differences_unexplained"] == 1
+    assert "| **unexplained** | Be nice" in (project / "SCORECARD.md").read_text()
+
+
+def test_the_footprint_is_that_of_the_scripted_runs_and_says_what_was_not_seen(project: Path) -> None:
+    weights = {"packages": 14, "installed_mb": 1234.5, "memory_after_import_mb": 61.7}
+    write_all(
+        project,
+        [
+            trace(key("a"), resources=weights, **digests(project, "baseline")),
+            trace(key("a", framework="x", model="ollama/qwen3"), resources=weights, **digests(project, "x")),
+        ],
+    )
+    part = scorecard.to_markdown(score(project)).partition("## Footprint")[2].partition("## Parity")[0]
+    assert "runs with the model scripted" in part and "A dash" not in part
+    assert part.count("\n| ") == 3
+    assert part.strip().endswith(" 1.0 | 14 | 1,234 | 500 ms | 61.7 | 50 | 1 |")
+    write_all(project, [trace(key("a", framework="x"), **digests(project, "x"))])
+    part = scorecard.to_markdown(score(project)).partition("## Footprint")[2].partition("## Parity")[0]
+    assert part.strip().endswith(" 1.0 | – | – | 500 ms | – | 50 | 1 |") and "A dash" in part
+
+
+def test_parity_is_shown_for_the_scripted_model_only(project: Path) -> None:
+    for framework in ("baseline", "x"):
+        write_trace(project / "traces", played("tool_calling", "two-orders", framework=framework, model="my-model"))
+    score(project)
+    assert cells_of(project)["my-model", "x"]["injected_tokens_per_call"] == 0
+    assert "## Parity" not in (project / "SCORECARD.md").read_text()
+
+
+def test_without_a_baseline_there_are_no_injected_tokens(project: Path) -> None:
+    write_trace(project / "traces", played("tool_calling", "two-orders"))
+    score(project)
+    assert cells_of(project)["scripted", "x"]["injected_tokens_per_call"] is None
+
+
+def test_a_run_that_cannot_be_compared_still_counts(project: Path) -> None:
+    run = played("tool_calling", "two-orders")
+    run.model_calls[0].request = "no request"
+    write_trace(project / "traces", run.model_copy(update={"setup": setup(**digests(project, "x"))}))
+    [note] = score(project).notes
+    assert note.startswith("scripted/x/tool_calling/two-orders.1.json: cannot be compared with the spec: Attribute")
+    cell = cells_of(project)["scripted", "x"]
+    assert (cell["runs"], cell["injected_tokens_per_call"], cell["differences_explained"]) == (1, None, None)
+
+
+def test_what_the_frameworks_say_of_themselves(project: Path) -> None:
+    write_compared(project, "")
+    score(project)
+    cell = cells_of(project)["scripted", "x"]
+    wire = cell["prompt_tokens_mean"]
+    assert cell["prompt_tokens_discrepancy"] == pytest.approx(300 / wire - 1, rel=1e-4)
+    text = (project / "SCORECARD.md").read_text()
+    percent = f"{100 * (300 / wire - 1):+.1f} %".replace("-", "−")
+    assert "### What the frameworks say of themselves" in text
+    assert "| X | 0/2 | – | – |" in text  # the baseline, which has the same title here
+    assert f"| X | 2/2 | {percent} |" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "–"), (0, "exact"), (0.0, "exact"), (-0.335, "−33.5 %"), (26.0, "+2600.0 %")]
+)
+def test_discrepancy(value: float | None, shown: str) -> None:
+    assert scorecard.discrepancy(value) == shown
+
+
+def test_no_traces(project: Path) -> None:
+    built = score(project)
+    assert built.cells == ()
+    assert "There are no traces to score." in (project / "SCORECARD.md").read_text()
+
+
+def test_readme(project: Path) -> None:
+    write_all(project, make_traces(project))
+    readme = project / "README.md"
+    readme.write_text("# Mine\n")
+    score(project)
+    assert readme.read_text() == "# Mine\n"
+    readme.write_text("# Mine\n<!-- scorecard:begin -->\nold\n<!-- scorecard:end -->\nmine\n")
+    score(project)
+    text = readme.read_text()
+    assert text.startswith("# Mine\n<!-- scorecard:begin -->\n<!-- generated by ")
+    assert text.endswith("<!-- scorecard:end -->\nmine\n")
+    assert "old" not in text
+    assert "| X | 6/9 | " in text
+    score(project)
+    assert readme.read_text() == text
+    readme.write_text("<!-- scorecard:begin -->")
+    with pytest.raises(ValueError, match=r"README\.md: needs the markers"):
+        score(project)
+
+
+def printed(built: scorecard.Scorecard, width: int = 100, **options: Any) -> str:
+    console = Console(file=io.StringIO(), width=width, **options)
+    scorecard.print_scorecard(console, built)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def test_terminal(project: Path) -> None:
+    write_all(project, make_traces(project))
+    built = score(project)
+    text = printed(built)
+    assert "6/9" in text and "67% [" in text and "…" not in text
+    assert "67% [" in printed(built, width=80) and "…" not in printed(built, width=80)
+    assert "3 of 16 runs failed:" in text
+    assert "1 × scripted x tool_calling: ended by the time-out" in text
+    assert "\x1b" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
+    assert "\x1b[" in printed(built, force_terminal=True)
+
+
+def test_terminal_shows_a_dozen_kinds_of_failure(project: Path) -> None:
+    for number in range(20):
+        run = key(f"case-{number}", framework="x")
+        write_trace(project / "traces", trace(run, ended="error", error=f"[bold]{number}", **digests(project, "x")))
+    text = printed(score(project))
+    assert text.count("ended with an error: [bold]") == 12
+    assert "… and 8 more: see SCORECARD.md" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (0.00123, "1.2 ms"),
+        (0.00996, "10 ms"),
+        (0.25, "250 ms"),
+        (0.9996, "1.00 s"),
+        (9.999, "10.0 s"),
+        (75.25, "75.2 s"),
+    ],
+)
+def test_seconds(value: float | None, shown: str) -> None:
+    assert scorecard.seconds(value) == shown
+
+
+@pytest.mark.parametrize(("value", "shown"), [(None, "–"), (3, "3"), (2.25, "2.2"), (99.96, "100"), (1234.5, "1,234")])
+def test_count(value: float | None, shown: str) -> None:
+    assert scorecard.count(value) == shown
+
+
+def test_escape() -> None:
+    assert scorecard.escape("a\n b") == "a b"
+    assert scorecard.escape("x" * 400) == "x" * 299 + "…"
+    assert scorecard.escape("<script>[a](b)|`") == "&lt;script&gt;\\[a\\](b)\\|\\`"
+
+
+# --- behaviours ------------------------------------------------------------------------------
+
+
+def probed(framework: str, **outcome: Any) -> Trace:
+    """A run of the probe whose model says nothing."""
+    [case] = [case for probe in PROBES for case in probe.cases if (case.id, case.task) == EMPTY_CONTENT]
+    run = key(case.id, framework=framework, model="probes")
+    calls = [model_call(0.1, 0.2, 0.3, 0.4), model_call(0.5, 0.6, 0.7, 0.8)]
+    made = trace(run, model_calls=calls, **{"answer": "", **outcome})
+    changes = {
+        "case": json.loads(case.model_dump_json(exclude_defaults=True)),
+        "resources": made.resources.model_copy(update={"cpu_s": 0.1}),
+    }
+    return made.model_copy(update=changes)
+
+
+EMPTY_CONTENT = ("empty_content", "tool_calling")
+WORDS = "the model is asked once more, the answer is empty"
+
+
+def test_behaviours_are_told_beside_the_scores_and_count_in_none(project: Path) -> None:
+    write_all(project, make_traces(project))
+    before = score(project)
+    write_all(project, [probed("baseline"), probed("x")])
+    card = score(project)
+    assert (card.cells, card.totals, card.failures) == (before.cells, before.totals, before.failures)
+    assert [(one.framework, one.words) for one in card.behaviours] == [("baseline", WORDS), ("x", WORDS)]
+    text = (project / "SCORECARD.md").read_text()
+    [row] = [line for line in text.splitlines() if line.startswith("| empty\\_content")]
+    assert row.endswith("| all |")
+    assert len(json.loads((project / "scorecard.json").read_text())["behaviours"]) == 2
+
+
+def test_behaviours_that_differ_name_their_frameworks(project: Path) -> None:
+    write_all(project, [probed("baseline"), probed("x", ended="error", error="<b>|Silence: ")])
+    score(project)
+    text = (project / "SCORECARD.md").read_text()
+    rows = text[text.index("## Behaviour") :].splitlines()
+    assert [row.split(" | ")[-1] for row in rows if row.startswith(("| empty", "|  |"))] == ["X |", "X |"]
+    assert "There are no traces" not in text and "<b>" not in text

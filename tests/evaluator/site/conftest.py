@@ -1,0 +1,79 @@
+"""The site that the tests look at, and the browser that they look with."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from sites import Site, Watched, hostile_trace
+
+from evaluator import ROOT
+from evaluator.catalog.frameworks import BASELINE, all_frameworks
+from evaluator.catalog.tasks import all_tasks
+from evaluator.providers.names import PROBES_NAME, SCRIPTED
+from evaluator.site.build import build
+from evaluator.trace import Trace, read_trace, write_trace
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    folder = tmp_path_factory.mktemp("site")
+    traces = folder / "traces"
+    keys = []
+    for model in (SCRIPTED, "local", PROBES_NAME):
+        for task in all_tasks():
+            for framework in all_frameworks():
+                recorded = sorted((ROOT / "traces" / model / framework / task).glob("*.json"))
+                for path in recorded[:2]:
+                    target = traces / path.relative_to(ROOT / "traces")
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, target)
+                    trace = read_trace(path)
+                    assert isinstance(trace, Trace)
+                    keys.append(trace.key)
+    hostile = hostile_trace(ROOT / "traces" / SCRIPTED / BASELINE / "handoff")
+    write_trace(traces, hostile)
+    build(traces, folder / "site")
+    run = next(key for key in keys if key.model == "local" and key.framework != BASELINE)
+    return Site(folder / "site", traces, run, hostile.key)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Without one the tests are skipped, unless `BAKEOFF_REQUIRE_BROWSER` is set.
+
+    Closed after its module: while it is open, no other test of this process can run an event loop.
+    """
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        message = "there is no Chromium: install it with `apt-get install chromium`"
+        pytest.fail(message) if os.environ.get("BAKEOFF_REQUIRE_BROWSER") else pytest.skip(message)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"], timeout=120_000)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def watched(browser: Browser, site: Site) -> Iterator[Watched]:
+    """A page of a desktop's size. Its test fails for any message on the console and any request out of the site."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield from watch(context, site)
+
+
+def watch(context: BrowserContext, site: Site) -> Iterator[Watched]:
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    inside = site.folder.as_uri()
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith((inside, "data:")) else complaints.append(request.url),
+    )
+    yield Watched(page, complaints)
+    context.close()
+    assert not complaints
