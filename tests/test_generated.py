@@ -20,7 +20,7 @@ def test_a_generated_file_is_up_to_date(name: str, tmp_path: Path) -> None:
 
 
 def test_the_page_of_endpoints_is_up_to_date() -> None:
-    message = f"MODELS.md is out of date: run `{endpoints_page.COMMAND}`"
+    message = f"docs/models.md is out of date: run `{endpoints_page.COMMAND}`"
     assert endpoints_page.PAGE.read_text(encoding="utf-8") == endpoints_page.page(), message
 
 

@@ -595,7 +595,7 @@ async def _examine_model(spec: specs.ModelSpec, time_limit_s: float, as_json: bo
 
     uv run --extra inspect bakeoff export --format inspect
 
-What reads which format, and with which setting: evaluator/export/README.md"""
+What reads which format, and with which setting: docs/exports.md"""
 )
 def export(
     layout: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(_FORMATS)}.")],
@@ -691,7 +691,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
     console.print(table)
     console.print(
         f"\nModels: {', '.join(specs.BUILT_IN)}, ENDPOINT/MODEL, or any name together with --base-url URL. "
-        "Your own endpoints: MODELS.md"
+        "Your own endpoints: docs/models.md"
     )
 
 

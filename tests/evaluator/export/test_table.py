@@ -88,7 +88,7 @@ def test_only_the_models_asked_for_and_nothing_where_there_is_nothing(traces: Pa
 
 
 def test_every_column_is_explained() -> None:
-    page = (ROOT / "evaluator" / "export" / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
     for column in COLUMNS:
         assert column.meaning and f"`{column.name}`" in page
 
