@@ -1,6 +1,7 @@
 """Generated files are those that the committed traces give."""
 
 import json
+import runpy
 from pathlib import Path
 
 import jsonschema
@@ -35,3 +36,9 @@ def test_the_scorecard_has_its_schema() -> None:
     content = json.loads((ROOT / scorecard.JSON_NAME).read_bytes())
     errors = jsonschema.Draft202012Validator(published).iter_errors(content)
     assert [f"{error.json_path}: {error.message[:200]}" for error in errors] == []
+
+
+def test_the_picture_of_the_architecture_is_up_to_date() -> None:
+    drawing = runpy.run_path(str(ROOT / "docs" / "architecture.py"))
+    message = f"{drawing['PICTURE'].name} is out of date: run `{drawing['COMMAND']}`"
+    assert drawing["PICTURE"].read_text(encoding="utf-8") == drawing["drawn"](), message
