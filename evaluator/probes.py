@@ -30,10 +30,9 @@ SHORT_TIME_LIMIT_S = 1.5
 """Of the run whose model never answers."""
 
 GRACE_S = 2.0
-"""How long after its limit a run may end by itself."""
+"""How long after it came to a limit, of time or of model calls, a run may end by itself."""
 
 MAX_MODEL_CALLS = 6
-SPARE_MODEL_CALLS = 4
 TEMPERATURE = 0.7
 """None of the defaults that frameworks have."""
 
@@ -52,7 +51,6 @@ def settings(**changes: Any) -> Settings:
         "jobs": 1,
         "temperature": TEMPERATURE,
         "max_model_calls": MAX_MODEL_CALLS,
-        "spare_model_calls": SPARE_MODEL_CALLS,
     }
     return Settings(**{**limits, **changes})
 
@@ -150,12 +148,10 @@ Judge = Callable[[Seen], Verdict]
 
 def _fatal(seen: Seen) -> Verdict | None:
     """What will do in no probe."""
-    trace, cap = seen.trace, seen.trace.setup.max_model_calls
+    trace = seen.trace
     refused = next((call for call in trace.model_calls if call.status >= 400), None)
     if trace.resources.cpu_s is None:
         return Verdict("the worker is lost", False, trace.outcome.error or "")
-    if len(seen.chats) > cap:
-        return Verdict(f"makes {len(seen.chats)} model calls where {cap} are allowed", False)
     if trace.outcome.ended == "timeout" and seen.case.fault != SILENCE:
         return Verdict("hangs until its time limit", False)
     if refused is not None:
@@ -181,10 +177,19 @@ def _calls_without_result(seen: Seen) -> list[str]:
 # --- judges ----------------------------------------------------------------------------------
 
 
-def _keeps_the_cap(seen: Seen) -> Verdict:
-    made, cap = len(seen.chats), seen.trace.setup.max_model_calls
+def _stops_at_the_cap(seen: Seen) -> Verdict:
+    """The gateway enforces the cap, and a framework may have one of its own: either will do."""
+    outcome, made, cap = seen.trace.outcome, len(seen.chats), seen.trace.setup.max_model_calls
+    if outcome.refused_calls > cap:
+        return Verdict("asks again and again after the gateway has refused", False, f"{outcome.refused_calls} times")
+    if seen.trace.resources.wall_s - seen.chats[-1].end_s > GRACE_S:
+        return Verdict(f"ends more than {GRACE_S:.0f} s after its last model call", False)
+    whose = "the gateway's" if outcome.refused_calls else "its own"
     ending = seen.ending
-    return Verdict(f"{made} of {cap} calls, then {ending.words}", made >= cap - 1, ending.quote)
+    if outcome.ended == "call_limit":
+        how = "with words as its answer" if outcome.answer.strip() else "without an answer"
+        ending = Verdict(f"the run ends {how}", quote=outcome.answer)
+    return Verdict(f"{made} of {cap} calls, then {ending.words}, by {whose} cap", made >= cap - 1, ending.quote)
 
 
 def _keeps_the_time_limit(seen: Seen) -> Verdict:
@@ -428,7 +433,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "endless_calls",
         "The model calls tools for ever, in a team after one handoff.",
-        _keeps_the_cap,
+        _stops_at_the_cap,
         (
             _case("endless_calls", "handoff", fault="endless_calls", turns=[[_BOOK]]),
             *_cases("endless_calls", "rag_qa", "tool_calling", fault="endless_calls", turns=[]),
@@ -437,7 +442,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "endless_handoffs",
         "Two agents hand over to one another for ever.",
-        _keeps_the_cap,
+        _stops_at_the_cap,
         _cases("endless_handoffs", "handoff", fault="endless_handoffs", turns=[[_BOOK], [_find("the plan")]]),
     ),
     Probe(

@@ -91,18 +91,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes).
-
-    `spare_model_calls` are let through by the gateway beyond `max_model_calls`, to see whether an
-    implementation keeps to its limit by itself.
-    """
+    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes)."""
 
     model: ModelSpec
     timeout_s: float
     jobs: int
     temperature: float = 0.0
     max_model_calls: int = 10
-    spare_model_calls: int = 0
     memory_limit_mb: float = 4000.0
     logs: Path = field(default=WORK / "logs")
 
@@ -270,8 +265,7 @@ class Harness:
         """
         worker = await self._pool.worker(job.framework)
         setup = self.records.setup(job, worker.python)
-        calls_let_through = setup.max_model_calls + self._settings.spare_model_calls
-        live = self._gateway.open_run(job.script(), calls_let_through, setup.timeout_s)
+        live = self._gateway.open_run(job.script(), setup.max_model_calls, setup.timeout_s)
         calls: list[dict[str, Any]] = []
         asked = time.monotonic()
         try:
@@ -302,6 +296,7 @@ class Harness:
                 ended=ended,
                 answer=done.get("answer") or "",
                 error=error,
+                refused_calls=live.refused_calls,
                 final_state=done.get("final_state") or {},
             ),
             reported_usage=_reported(done.get("reported_usage")),
