@@ -33,6 +33,9 @@ GRACE_S = 2.0
 """How long after it came to a limit, of time or of model calls, a run may end by itself."""
 
 MAX_MODEL_CALLS = 6
+MOST_REFUSED_CALLS = 2 * MAX_MODEL_CALLS
+"""How many calls beyond the cap a run may try: a team in which each agent tries three times, say, makes a few."""
+
 TEMPERATURE = 0.7
 """None of the defaults that frameworks have."""
 
@@ -180,7 +183,7 @@ def _calls_without_result(seen: Seen) -> list[str]:
 def _stops_at_the_cap(seen: Seen) -> Verdict:
     """The gateway enforces the cap, and a framework may have one of its own: either will do."""
     outcome, made, cap = seen.trace.outcome, len(seen.chats), seen.trace.setup.max_model_calls
-    if outcome.refused_calls > cap:
+    if outcome.refused_calls > MOST_REFUSED_CALLS:
         return Verdict("asks again and again after the gateway has refused", False, f"{outcome.refused_calls} times")
     if seen.trace.resources.wall_s - seen.chats[-1].end_s > GRACE_S:
         return Verdict(f"ends more than {GRACE_S:.0f} s after its last model call", False)

@@ -194,7 +194,7 @@ DEFECTS: list[tuple[str, str, list[tuple[str, str]], str]] = [
         [
             ("message = await", "try: message = await"),
             ("(post, model, body)", "(post, model, body)\n        except OSError: continue"),
-            ("range(model.max_model_calls)", "range(13)"),
+            ("range(model.max_model_calls)", "range(19)"),
         ],
         "asks again and again after the gateway has refused",
     ),
