@@ -122,11 +122,15 @@ class TracedToolCall(_Record):
 
 
 class RunOutcome(_Record):
-    """How the run ended. `error` is a line in words unless the run `answered`."""
+    """How the run ended. `error` is a line in words unless the run `answered`.
+
+    `refused_calls` are model calls beyond the cap: the gateway refused them, and they are not among the model calls.
+    """
 
     ended: Ended
     answer: str
     error: str | None = None
+    refused_calls: int = Field(default=0, exclude_if=lambda number: not number)
     final_state: dict[str, Any] = {}
 
 

@@ -20,12 +20,12 @@ from evaluator.probes.judges import (
     fatal,
     gives_typed_values,
     keeps_runs_apart,
-    keeps_the_cap,
     keeps_the_time_limit,
     makes_both,
     makes_call_and_handoff,
     reacts,
     sends_the_temperature,
+    stops_at_the_cap,
     stops_the_wrong_type,
     tells_the_error,
 )
@@ -37,7 +37,6 @@ SHORT_TIME_LIMIT_S = 1.5
 """Of the run whose model never answers."""
 
 MAX_MODEL_CALLS = 6
-SPARE_MODEL_CALLS = 4
 TEMPERATURE = 0.7
 """None of the defaults that frameworks have."""
 
@@ -124,7 +123,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "endless_calls",
         "The model calls tools for ever, in a team after one handoff.",
-        keeps_the_cap,
+        stops_at_the_cap,
         (
             _case("endless_calls", "handoff", fault="endless_calls", turns=[[_BOOK]]),
             *_cases("endless_calls", "rag_qa", "tool_calling", fault="endless_calls", turns=[]),
@@ -133,7 +132,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "endless_handoffs",
         "Two agents hand over to one another for ever.",
-        keeps_the_cap,
+        stops_at_the_cap,
         _cases("endless_handoffs", "handoff", fault="endless_handoffs", turns=[[_BOOK], [_find("the plan")]]),
     ),
     Probe(

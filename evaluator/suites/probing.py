@@ -12,7 +12,7 @@ from evaluator.models.specs import resolve
 from evaluator.probes.briefs import ProbeCase, prepare
 from evaluator.probes.judges import MARKERS
 from evaluator.probes.script import ProbeScript
-from evaluator.probes.table import MAX_MODEL_CALLS, PROBES, SPARE_MODEL_CALLS, TEMPERATURE
+from evaluator.probes.table import MAX_MODEL_CALLS, PROBES, TEMPERATURE
 from evaluator.providers.names import PROBES_NAME
 from tasks.base import Outcome
 from tasks.grading import Grade
@@ -27,7 +27,6 @@ def settings(**changes: Any) -> Settings:
         "jobs": 1,
         "temperature": TEMPERATURE,
         "max_model_calls": MAX_MODEL_CALLS,
-        "spare_model_calls": SPARE_MODEL_CALLS,
     }
     return Settings(**{**limits, **changes})
 

@@ -245,7 +245,7 @@ async def run(brief, model):
         trace = await harness.run(job(framework))
     assert (trace.outcome.ended, trace.outcome.answer) == ("call_limit", "3 answers")
     assert trace.outcome.error == "no answer after 3 model calls"
-    assert len(trace.model_calls) == 3
+    assert (len(trace.model_calls), trace.outcome.refused_calls) == (3, 7)
 
 
 ANSWERS = {
