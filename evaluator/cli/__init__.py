@@ -249,7 +249,8 @@ def run(
         models=[plan.model for plan in plans],
         keep=lambda key: (key.model, key.framework, key.task) in shown,
     )
-    scorecard.print_scorecard(console, card, f"`bakeoff score --traces {_shown(traces)}`")
+    all_of_them = f"`bakeoff score --traces {_shown(traces)}`"
+    scorecard.print_scorecard(console, card, all_of_them, all_of_them)
     as_recorded = all(
         _came_out_as_recorded(plan.jobs, traces, replay or replays.FOLDER) for plan in plans if plan.model == REPLAY
     )
@@ -413,8 +414,9 @@ def score(
         return
     out.mkdir(parents=True, exist_ok=True)
     card = scorecard.score(traces, out, prices=DEFAULT_MODELS if prices is None else _names(prices))
-    scorecard.print_scorecard(console, card, _shown(out / scorecard.MARKDOWN_NAME))
-    _say(f"wrote {_shown(out / scorecard.JSON_NAME)} and {_shown(out / scorecard.MARKDOWN_NAME)}")
+    written = {name: _shown(out / name) for name in (scorecard.MARKDOWN_NAME, *scorecard.DOCUMENT_NAMES)}
+    scorecard.print_scorecard(console, card, written[scorecard.FAILURES_NAME], written[scorecard.MARKDOWN_NAME])
+    _say(f"wrote {', '.join(written.values())}")
 
 
 @app.command(

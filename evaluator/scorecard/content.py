@@ -15,10 +15,10 @@ from evaluator.trace import Key
 
 COMMAND = "uv run bakeoff score"
 JSON_NAME = "scorecard.json"
+PAIRS_NAME = "scorecard.pairs.json"
+FAILURES_NAME = "scorecard.failures.json"
+DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME)
 MARKDOWN_NAME = "SCORECARD.md"
-
-SCHEMA_VERSION = 1
-"""Of `scorecard.json`. A number more whenever a name in it goes, or comes to mean something else."""
 
 SETUP_FIELDS = {
     "cpu": "CPU",
