@@ -135,7 +135,7 @@ def _model_parts(scorecard: Scorecard, model: str) -> list[str]:
         "### Recorded on",
     ]
     setup = scorecard.setups[model]
-    rows = [[label, _values(setup[name])] for name, label in SETUP_FIELDS.items()]
+    rows = [[label, _values(setup[name])] for name, label in SETUP_FIELDS.items() if name in setup]
     dates = setup["dates"]
     rows.append(["dates", dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"])
     return [*parts, table(["", ""], rows)]

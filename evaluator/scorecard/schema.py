@@ -13,7 +13,7 @@ from evaluator.analysis.failure_kinds import KINDS, OTHER
 from evaluator.analysis.metrics import METRICS, Metric
 from evaluator.analysis.models import METRICS as MODEL_METRICS
 from evaluator.analysis.pairs import Pair
-from evaluator.scorecard.content import SCHEMA_VERSION, SETUP_FIELDS
+from evaluator.scorecard.content import NEWER_SETUP_FIELDS, SCHEMA_VERSION, SETUP_FIELDS
 
 FILE = Path(__file__).with_name("scorecard.schema.json")
 COMMAND = "uv run python -m evaluator.scorecard.schema"
@@ -55,7 +55,10 @@ def schema() -> Schema:
             failures=_list(_object(**_KEY, case=_TEXT, trial=_COUNT, reasons=_list(_TEXT)), "runs that did not pass"),
             damaged=_list(_object(path=_TEXT, reason=_TEXT), "files that were left out"),
             setups=_map(
-                _object(**{name: {"type": "array"} for name in (*SETUP_FIELDS, "dates")}),
+                {
+                    **_object(**{name: {"type": "array"} for name in (*SETUP_FIELDS, "dates")}),
+                    "required": [name for name in (*SETUP_FIELDS, "dates") if name not in NEWER_SETUP_FIELDS],
+                },
                 "for each model, every value of each set-up field that occurs in its traces",
             ),
             frameworks=_list(
