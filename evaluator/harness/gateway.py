@@ -123,7 +123,7 @@ class Gateway:
         self._port = 0
 
     async def __aenter__(self) -> "Gateway":
-        listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        listener = listening()
         self._port = listener.getsockname()[1]
         self._server = _Server(server_config(self))
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
@@ -296,6 +296,17 @@ class Gateway:
     def _models(self) -> dict[str, Any]:
         data = [{"id": name, "object": "model", "created": 0, "owned_by": "bakeoff"} for name in self._model_names]
         return {"object": "list", "data": data}
+
+
+def listening() -> socket.socket:
+    """A listener on a free port of the loopback, for connections that send each piece at once.
+
+    They inherit that from it. Left to itself asyncio's own loop would not set it, as the sockets of `create_server`
+    do not say that they are TCP; a reply on a kept connection would then wait some 40 ms for an acknowledgement.
+    """
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def server_config(application: Any) -> uvicorn.Config:

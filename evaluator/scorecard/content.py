@@ -33,8 +33,12 @@ SETUP_FIELDS = {
     "max_model_calls": "model calls at most",
     "timeout_s": "time-out in s",
     "jobs": "runs at a time",
+    "event_loop": "event loop",
 }
 """What of a run's set-up is shown with the results, and in which words."""
+
+NEWER_SETUP_FIELDS = frozenset({"event_loop"})
+"""Those of them that older traces lack. A model none of whose traces has one is shown without it."""
 
 ABOUT_MODEL = {
     "scripted": (

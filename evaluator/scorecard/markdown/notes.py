@@ -22,7 +22,9 @@ def recorded_on(scorecard: Scorecard) -> list[str]:
     if not scorecard.setups:
         return []
     rows = [
-        [label, *(_values(setup[name]) for setup in scorecard.setups.values())] for name, label in SETUP_FIELDS.items()
+        [label, *(_values(setup.get(name, [None])) for setup in scorecard.setups.values())]
+        for name, label in SETUP_FIELDS.items()
+        if any(name in setup for setup in scorecard.setups.values())
     ]
     ends = [dict.fromkeys((setup["dates"][0], setup["dates"][-1])) for setup in scorecard.setups.values()]
     rows.append(["dates", *(" to ".join(dates) for dates in ends)])

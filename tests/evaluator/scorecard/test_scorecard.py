@@ -388,6 +388,18 @@ def test_markdown(project: Path) -> None:
         assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, lines
 
 
+def test_the_event_loop_is_shown_where_a_trace_says_it(project: Path) -> None:
+    one, other = trace(key("a"), **digests(project, "baseline")), trace(key("b"), **digests(project, "baseline"))
+    write_all(project, [one])
+    score(project)
+    content, markdown = written(project)
+    assert b"event_loop" not in content and b"event loop" not in markdown
+    write_all(project, [other.model_copy(update={"setup": other.setup.model_copy(update={"event_loop": "uvloop"})})])
+    score(project)
+    assert json.loads(written(project)[0])["setups"]["scripted"]["event_loop"] == [None, "uvloop"]
+    assert b"| event loop | unknown, uvloop |" in written(project)[1]
+
+
 def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
     write_all(project, [trace(key(model="local"), **digests(project, "baseline"))])
     score(project)
