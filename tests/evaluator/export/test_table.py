@@ -11,7 +11,7 @@ from played import changed, played, system
 
 from evaluator import ROOT, cli
 from evaluator.export import run_table
-from evaluator.export.run_table import COLUMNS
+from evaluator.export.columns import COLUMNS
 from evaluator.export.runs import ExportError, Report
 from evaluator.trace import Key, write_trace
 
