@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from evaluator.analysis.failure_kinds import KINDS, OTHER
 from evaluator.analysis.metrics import METRICS, Metric
 from evaluator.analysis.models import METRICS as MODEL_METRICS
 from evaluator.analysis.pairs import Pair
 from evaluator.scorecard.content import SCHEMA_VERSION, SETUP_FIELDS
+from tasks.grading import KINDS
 
 FILE = Path(__file__).with_name("scorecard.schema.json")
 COMMAND = "uv run python -m evaluator.scorecard.schema"
@@ -110,7 +110,6 @@ def _value(metric: Metric) -> Schema:
 
 def _cell(*, of_task: bool) -> Schema:
     key = _KEY if of_task else {name: kind for name, kind in _KEY.items() if name != "task"}
-    kinds = [*(kind for kind, _ in KINDS), OTHER]
     return _object(
         **key,
         framework_versions=_list(_TEXT),
@@ -118,7 +117,7 @@ def _cell(*, of_task: bool) -> Schema:
         pass_hat=_list(_SHARE, "pass^1, pass^2, … as far as every case has trials"),
         failure_kinds={
             "type": "object",
-            "properties": {kind: _COUNT for kind in kinds},
+            "properties": {kind: _COUNT for kind in KINDS},
             "additionalProperties": False,
             "description": "in how many failed runs each kind of reason occurs",
         },
