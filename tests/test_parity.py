@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from evaluator import ROOT
-from evaluator.analysis.parity import compare as parity
+from evaluator.analysis import parity
 from evaluator.analysis.parity import report as parity_report
 from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, numbered_deviations
 from evaluator.catalog.tasks import Task, all_tasks

@@ -12,13 +12,14 @@ import orjson
 from evaluator import ROOT
 from tasks.base import Case, Outcome, Prepared, Script
 from tasks.grading import Grade
+from tasks.wire import OnTheWire
 
 TASKS = ROOT / "tasks"
 
 
 @dataclass(frozen=True)
 class Task:
-    """One folder of `tasks/`: what its `spec.py` and `grade.py` define.
+    """One folder of `tasks/`: what its `spec.py`, `grade.py` and `wire.py` define.
 
     `load_documents` is there where implementations index documents; each has its text in `passage`.
     """
@@ -30,6 +31,7 @@ class Task:
     prepare: Callable[..., Prepared]
     script: Callable[[Any], Script]
     grade: Callable[[Any, Outcome], Grade]
+    on_the_wire: Callable[[Any], OnTheWire]
     load_documents: Callable[[], list[Any]] | None = None
 
     def read_case(self, case: Mapping[str, Any]) -> Any:
@@ -66,5 +68,6 @@ def _task(folder: Path) -> Task:
         prepare=spec.prepare,
         script=spec.script,
         grade=importlib.import_module(f"tasks.{folder.name}.grade").grade,
+        on_the_wire=importlib.import_module(f"tasks.{folder.name}.wire").on_the_wire,
         load_documents=getattr(spec, "load_documents", None),
     )

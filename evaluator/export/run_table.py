@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from evaluator import scorecard
 from evaluator.analysis.graded_run import GradedRun
-from evaluator.analysis.parity.compare import Observation
+from evaluator.analysis.parity import Observation
 from evaluator.export.runs import ExportError, Report, trace_folders, written_whole
 from evaluator.trace import Key, Setup, Trace
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evaluator.analysis import parity
 from evaluator.analysis.gather import RECORDED_ALREADY, LeftOut, Scored, gather, run_name
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_hat
 from evaluator.analysis.models import compare_models
 from evaluator.analysis.pairs import compare
-from evaluator.analysis.parity import compare as parity
-from evaluator.analysis.parity.compare import Observation, Parity
+from evaluator.analysis.parity import Observation, Parity
 from evaluator.analysis.repricing import Priced, reprice
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest

@@ -7,7 +7,7 @@ from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import ModelComparison
 from evaluator.analysis.pairs import Pair
-from evaluator.analysis.parity.compare import Parity
+from evaluator.analysis.parity import Parity
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.code_size import CodeSize
 from evaluator.probes.behaviours import Behaviour

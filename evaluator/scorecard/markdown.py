@@ -6,7 +6,7 @@ from typing import Any
 
 from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.pairs import COMPARED
-from evaluator.analysis.parity.compare import PARTS, Finding, Parity, mean_per_call
+from evaluator.analysis.parity import PARTS, Finding, Parity, mean_per_call
 from evaluator.analysis.parity.report import per_call
 from evaluator.analysis.repricing import Row
 from evaluator.providers.names import PROBES_NAME, SCRIPTED

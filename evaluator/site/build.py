@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import scorecard
+from evaluator.analysis import parity
 from evaluator.analysis.graded_run import GradedRun, measure_run
 from evaluator.analysis.pairs import COMPARED
-from evaluator.analysis.parity import compare as parity
-from evaluator.analysis.parity.compare import Comparison, Observation
+from evaluator.analysis.parity import Comparison, Observation
 from evaluator.catalog.frameworks import BASELINE, IMPLEMENTATIONS, Framework, usable_frameworks
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.probes.behaviours import judged

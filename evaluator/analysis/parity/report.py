@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.analysis.parity.compare import (
+from evaluator.analysis.parity import (
     Finding,
     Observation,
     Parity,
