@@ -40,6 +40,7 @@ def to_json(scorecard: Scorecard) -> str:
                 "homepage": notes.homepage,
                 "by_hand": notes.by_hand,
                 "deviations": [{"number": i, "task": task, "note": note} for i, task, note in notes.deviations],
+                **({"not_implemented": dict(notes.not_implemented)} if notes.not_implemented else {}),
             }
             for name, notes in scorecard.frameworks.items()
         ],

@@ -23,6 +23,7 @@ from evaluator.catalog.frameworks import (
     baseline_first,
     framework_folders,
     implementation_path,
+    lacking,
     numbered_deviations,
     usable_frameworks,
 )
@@ -153,7 +154,9 @@ def build(
         setups={
             model: {name: sorted(values, key=str) for name, values in setups[model].items()} for model in sorted(setups)
         },
-        frameworks={name: _framework_notes(name, frameworks.get(name), numbered.get(name, ())) for name in with_runs},
+        frameworks={
+            name: _framework_notes(name, frameworks.get(name), numbered.get(name, ()), order) for name in with_runs
+        },
         price_list=price_list() if any(run.cost_usd is not None for run in all_runs) else None,
         notes=(
             *(note for name, note in broken.items() if name in with_runs),
@@ -209,12 +212,13 @@ def _model_baseline_first(pair: tuple[str, str]) -> tuple[str, tuple[bool, str]]
 
 
 def _framework_notes(
-    name: str, framework: Framework | None, deviations: Iterable[tuple[int, Deviation]]
+    name: str, framework: Framework | None, deviations: Iterable[tuple[int, Deviation]], tasks: Sequence[str]
 ) -> FrameworkNotes:
     if framework is None:
         return FrameworkNotes(name, None, (), ())
     noted = tuple((number, deviation.task, deviation.note) for number, deviation in deviations)
-    return FrameworkNotes(framework.title, framework.homepage, framework.by_hand, noted)
+    lacks = tuple(lacking(framework, tasks).items())
+    return FrameworkNotes(framework.title, framework.homepage, framework.by_hand, noted, lacks)
 
 
 def _code(seen: _Seen, framework: Framework | None, task: str) -> CodeSize | None:

@@ -100,13 +100,15 @@ class Damaged:
 class FrameworkNotes:
     """What a reader must know about a framework's implementations.
 
-    Deviations are (number, task, note), without a task where they hold for all.
+    Deviations are (number, task, note), without a task where they hold for all. `not_implemented` has the
+    tasks that it does not implement, each with the reason if there is one.
     """
 
     title: str
     homepage: str | None
     by_hand: tuple[str, ...]
     deviations: tuple[tuple[int, str | None, str], ...]
+    not_implemented: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from evaluator.scorecard.show import (
     by_task,
     count,
     discrepancy,
+    not_implemented,
     per_1000_runs_on,
     seconds,
     who,
@@ -125,6 +126,8 @@ def _model_parts(scorecard: Scorecard, model: str) -> list[str]:
     for title, cells in [*by_task(scorecard.totals, model), *by_task(scorecard.cells, model)]:
         rows = [[_row_name(scorecard, cell), *(column.show(cell.metrics) for column in COLUMNS)] for cell in cells]
         parts += [f"### {escape(title)}", table(["framework", *(column.title for column in COLUMNS)], rows)]
+        if lacks := not_implemented(scorecard, model, cells[0].task):
+            parts.append(escape(lacks, limit=2000))
     parts += [
         *_pair_parts(scorecard, model),
         *_trials_parts(scorecard, model),

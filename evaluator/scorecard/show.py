@@ -98,6 +98,20 @@ def by_task(cells: Iterable[Cell], model: str) -> list[tuple[str, list[Cell]]]:
     return [(task or "all tasks", list(group)) for task, group in groupby(of_model, key=lambda cell: cell.task)]
 
 
+def not_implemented(scorecard: Scorecard, model: str, task: str | None) -> str | None:
+    """Who does not implement the task, or with None any of the model's tasks, and why; None where all do."""
+    tasks = {cell.task for cell in scorecard.cells if cell.model == model and task in (None, cell.task)}
+    lacks = [
+        ("" if task else f"{lacked} by ") + notes.title + (f" ({why})" if why else "")
+        for notes in scorecard.frameworks.values()
+        for lacked, why in notes.not_implemented
+        if lacked in tasks
+    ]
+    if not lacks:
+        return None
+    return f"Not implemented{' by' if task else ':'} {'; '.join(lacks)}."
+
+
 def by_probe(scorecard: Scorecard, show: Callable[[str], str]) -> list[tuple[str, Shared]]:
     """The rows of the table of behaviours; the first of each probe has its name and meaning."""
     rows = shared(scorecard.behaviours)

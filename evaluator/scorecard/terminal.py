@@ -19,6 +19,7 @@ from evaluator.scorecard.show import (
     MODEL_COLUMNS,
     by_probe,
     by_task,
+    not_implemented,
     per_1000_runs_on,
     who,
 )
@@ -32,6 +33,8 @@ def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN
     for model in scorecard.models:
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
             console.print(_rich_table(scorecard, f"{model} · {title}", cells))
+            if lacks := not_implemented(scorecard, model, cells[0].task):
+                console.print(Text(lacks))
             console.print()
         if words.with_baseline(scorecard, model, None):
             console.print(_pairs_table(scorecard, model))

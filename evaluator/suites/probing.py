@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from evaluator.catalog.frameworks import Framework
+from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.harness.jobs import Job, Settings
 from evaluator.models.specs import resolve
@@ -32,7 +32,7 @@ def settings(**changes: Any) -> Settings:
 
 
 def jobs(frameworks: Iterable[Framework], task_names: Iterable[str] | None = None) -> list[Job]:
-    """The runs that probe these frameworks: one trial each, in all tasks unless some are named."""
+    """The runs that probe these frameworks: one trial each, in all tasks that they implement unless some are named."""
     tasks = all_tasks()
     wanted = set(tasks if task_names is None else task_names)
     order = list(frameworks)
@@ -43,6 +43,7 @@ def jobs(frameworks: Iterable[Framework], task_names: Iterable[str] | None = Non
         for case in task.probes
         if name in wanted and case.kind == probe.name
         for framework in order
+        if implements(framework, name)
     ]
 
 

@@ -9,7 +9,15 @@ from folders import LOCK, PYPROJECT, make_framework
 
 import tasks as tasks_package
 from evaluator.catalog.digests import digest_of, implementation_digest, lock_digest, task_digest
-from evaluator.catalog.frameworks import MetadataError, all_frameworks, numbered_deviations, read_framework
+from evaluator.catalog.frameworks import (
+    MetadataError,
+    all_frameworks,
+    implements,
+    lacking,
+    lacking_in_words,
+    numbered_deviations,
+    read_framework,
+)
 from evaluator.catalog.tasks import TASKS, Task, TaskError, all_tasks
 
 
@@ -101,6 +109,21 @@ def test_digest_depends_on_names_and_contents_only(tmp_path: Path) -> None:
     (tmp_path / "b").rename(tmp_path / "c")
     renamed = digest_of([tmp_path / "a", tmp_path / "c"], tmp_path)
     assert len({digest, changed, renamed}) == 3
+
+
+def test_what_a_framework_does_not_implement_is_said_with_the_reason_if_there_is_one(tmp_path: Path) -> None:
+    folder = make_framework(tmp_path, "x", PYPROJECT + "[tool.bakeoff.not_implemented]\nrag_qa = 'it has no index'\n")
+    (folder / "tool_calling.py").touch()
+    framework = read_framework(folder)
+    assert implements(framework, "tool_calling") and not implements(framework, "rag_qa")
+    tasks = ["handoff", "rag_qa", "tool_calling"]
+    assert lacking(framework, tasks) == {"handoff": None, "rag_qa": "it has no index"}
+    other = read_framework(make_framework(tmp_path, "y"))
+    assert lacking_in_words([framework, other], tasks) == [
+        "handoff is not implemented by x, y",
+        "rag_qa is not implemented by x (it has no index), y",
+        "tool_calling is not implemented by y",
+    ]
 
 
 def test_implementation_digest_is_of_one_file(tmp_path: Path) -> None:

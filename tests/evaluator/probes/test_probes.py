@@ -100,10 +100,12 @@ def test_each_probe_has_a_name_of_its_own_and_is_made_in_some_task() -> None:
 
 
 def test_the_runs_of_a_framework_have_keys_of_their_own_in_every_task(make_framework: MakeFramework) -> None:
-    jobs = probing.jobs([make_framework()])
+    tasks = {name: LOOP for name, task in all_tasks().items() if task.probes}
+    jobs = probing.jobs([make_framework(**tasks)])
     assert len({(job.task.name, job.case.id) for job in jobs}) == len(jobs)
-    assert {job.task.name for job in jobs} == {name for name, task in all_tasks().items() if task.probes}
-    assert {job.task.name for job in probing.jobs([make_framework("other")], ["handoff"])} == {"handoff"}
+    assert {job.task.name for job in jobs} == tasks.keys()
+    assert {job.task.name for job in probing.jobs([make_framework("other", **tasks)], ["handoff"])} == {"handoff"}
+    assert {job.task.name for job in probing.jobs([make_framework("third", rag_qa=LOOP)])} == {"rag_qa"}
 
 
 def test_a_deviation_explains_a_failure_in_its_own_task(make_framework: MakeFramework) -> None:
