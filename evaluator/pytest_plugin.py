@@ -19,7 +19,7 @@ import uvloop
 from rich.console import Console
 
 from evaluator.analysis.graded_run import GradedRun, grade_run
-from evaluator.catalog.frameworks import Framework, all_frameworks
+from evaluator.catalog.frameworks import Framework, all_frameworks, implements
 from evaluator.catalog.tasks import all_tasks
 from evaluator.harness.environments import provision
 from evaluator.harness.jobs import WORK, Job, Settings
@@ -122,7 +122,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     option = metafunc.config.option
     parameters = []
     for framework in all_frameworks().values():
-        for task in all_tasks().values():
+        for task in (one for one in all_tasks().values() if implements(framework, one.name)):
             for case in of_size(task.load(), option.cases):
                 for trial in range(1, option.trials + 1):
                     marks = marks_of(framework, task.name)

@@ -867,7 +867,7 @@ _NO_RUN = "No run can be made."
 _RIGHT_NAME = "Give the model's name as the server has it."
 _MORE_TIME = "Give the checks more time, with --time-limit."
 _THOSE_RUNS = "The runs of the frameworks that send it fail."
-_NO_TOOLS = "Every run of tool_calling and handoff fails, and of rag_qa where a framework searches with a tool."
+_NO_TOOLS = "Every run fails in which an agent has tools, or a framework searches with one."
 
 CHECKS = (
     Check(

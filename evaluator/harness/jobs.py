@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import ROOT
-from evaluator.catalog.frameworks import Framework
+from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import Task
 from evaluator.models.specs import ModelSpec
 from evaluator.models.upstreams.replay import recorded_script
@@ -59,13 +59,14 @@ class Settings:
 def interleaved(
     frameworks: Iterable[Framework], tasks: Iterable[tuple[Task, Sequence[Case]]], trials: int
 ) -> list[Job]:
-    """All runs, case by case. The frameworks take turns in coming first, so that none is always the
-    one for which the model's prompt cache is cold."""
-    order = list(frameworks)
+    """All runs of the tasks that a framework implements, case by case. The frameworks take turns in coming
+    first, so that none is always the one for which the model's prompt cache is cold."""
+    everyone = list(frameworks)
     jobs: list[Job] = []
     for trial in range(1, trials + 1):
         for task, cases in tasks:
-            for number, case in enumerate(cases):
+            order = [framework for framework in everyone if implements(framework, task.name)]
+            for number, case in enumerate(cases if order else ()):
                 turn = number % len(order)
                 jobs += [Job(framework, task, case, trial) for framework in order[turn:] + order[:turn]]
     return jobs

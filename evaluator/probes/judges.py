@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from evaluator.probes.briefs import AGENTS, ProbeCase
 from evaluator.probes.script import SILENCE
 from evaluator.trace import Trace
 from evaluator.wire.messages import assembled_message
 from evaluator.wire.tokens import text_of
+from tasks.probing import DESCRIBED, MARKERS, ProbeCase
 
 GRACE_S = 2.0
 """How long after it came to a limit, of time or of model calls, a run may end by itself."""
@@ -172,24 +172,12 @@ def tells_the_error(seen: Seen) -> Verdict:
     return Verdict(f"the model is not told why: {reaction.words}", False, reaction.quote)
 
 
-_TYPES = {
-    "day": "date",
-    "moment": "datetime",
-    "mood": "Mood",
-    "weight": "float",
-    "seat": "Seat",
-    "others": ["Seat", "Seat"],
-    "kind": "str",
-    "until": "NoneType",
-}
-
-
 def gives_typed_values(seen: Seen) -> Verdict:
     """Whether a tool gets values of the types that it is annotated with."""
     call = next((call for call in seen.trace.tool_calls if call.name == "describe"), None)
     if call is None or not isinstance(call.result, dict):
         return Verdict("the tool does not get its values", False, (call and call.error) or seen.reaction.quote)
-    wrong = [f"{name}: {_in_words(got)}" for name, got in call.result.items() if got != _TYPES[name]]
+    wrong = [f"{name}: {_in_words(got)}" for name, got in call.result.items() if got != DESCRIBED[name]]
     return Verdict("not as annotated", False, ", ".join(wrong)) if wrong else Verdict("as annotated")
 
 
@@ -287,7 +275,8 @@ def makes_both(seen: Seen) -> Verdict:
 def makes_call_and_handoff(seen: Seen) -> Verdict:
     """What becomes of a tool call and a handoff in one turn."""
     called = bool(seen.trace.tool_calls) and seen.trace.tool_calls[0].name == "find_note"
-    booked = any(call.agent == AGENTS[1] for call in seen.trace.tool_calls)
+    specialist = seen.case.turns[0][0].agent
+    booked = any(call.agent == specialist for call in seen.trace.tool_calls)
     if seen.asks_for_one_call:
         words = "asks for one call a turn"
     elif called and booked:
@@ -311,6 +300,3 @@ def keeps_runs_apart(seen: Seen) -> Verdict:
     at_once = f"Runs at once: {len(MARKERS)}."
     overlapped = at_once in text_of(assembled_message(seen.chats[-1].response).get("content"))
     return Verdict("kept apart" if overlapped else "kept apart, by making them one after another")
-
-
-MARKERS = ("amberfield", "birchwater", "coralstone", "dellhaven")

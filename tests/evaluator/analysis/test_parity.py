@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from played import TASKS, Change, Request, changed, offered, played, system
 
-from evaluator.analysis.parity import compare as parity
-from evaluator.analysis.parity.compare import Comparison, Observation
+from evaluator.analysis import parity
+from evaluator.analysis.parity import Comparison, Observation
 from evaluator.catalog.frameworks import Deviation
 from evaluator.trace import Trace
 from evaluator.wire.tokens import count_tokens

@@ -196,13 +196,21 @@ def test_a_framework_without_the_task_is_named(
     folder = tmp_path / "implementations" / "half"
     folder.mkdir(parents=True)
     (folder / "pyproject.toml").write_text(
-        '[tool.bakeoff]\ntitle = "Half"\nhomepage = "https://example.org"\npackage = "x"'
+        '[tool.bakeoff]\ntitle = "Half"\nhomepage = "https://example.org"\npackage = "x"\n'
+        '[tool.bakeoff.not_implemented]\nrag_qa = "it cannot search"'
     )
     (folder / "uv.lock").write_text('[[package]]\nname = "x"\nversion = "1"\n')
     monkeypatch.setattr(frameworks, "all_frameworks", lambda: {"half": read_framework(folder)})
-    said = bakeoff("run", "-m", "scripted", "-t", "rag_qa")
-    assert (said.code, said.err.count("\n")) == (2, 1)
-    assert said.err.startswith("bakeoff: implementations/half/rag_qa.py: there is no such file; ")
+    lacks = "rag_qa is not implemented by half (it cannot search)"
+    for command, what in ((("run", "-m", "scripted"), "run"), (("compare", "half", "half"), "compare")):
+        said = bakeoff(*command, "-t", "rag_qa")
+        assert (said.code, said.err) == (2, f"bakeoff: nothing to {what}: {lacks}\n")
+    said = bakeoff("parity", "-t", "rag_qa", "--json")
+    assert (said.code, json.loads(said.out)["parity"]) == (0, [])
+    assert f"left out: {lacks}" in bakeoff("parity", "-t", "rag_qa").out
+    listed = json.loads(bakeoff("list", "--json").out)
+    assert listed["frameworks"][0]["not_implemented"]["rag_qa"] == "it cannot search"
+    assert lacks in " ".join(bakeoff("list").out.split())
 
 
 @pytest.mark.parametrize(
