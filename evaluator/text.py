@@ -23,6 +23,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: in
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
 
 
+def raised(text: str | None) -> str:
+    """Superscript, or nothing."""
+    return f"<sup>{text}</sup>" if text else ""
+
+
 def bullets(lines: Iterable[str]) -> str:
     """A Markdown list."""
     return "\n".join(f"- {line}" for line in lines)

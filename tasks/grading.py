@@ -7,6 +7,7 @@ but need not be recorded anew.
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from pydantic import Field
@@ -74,6 +75,7 @@ class Grade(Data):
 # --- facts -----------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)  # an answer is looked at for each fact, a fact in each answer
 def normalise(text: str) -> str:
     """One spelling for comparison: NFKC, lower case, one hyphen, single spaces, no thousands separators."""
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("\u2010", "-").replace("**", "")

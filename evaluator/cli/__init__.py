@@ -253,7 +253,8 @@ def run(
         models=[plan.model for plan in plans],
         keep=lambda key: (key.model, key.framework, key.task) in shown,
     )
-    scorecard.print_scorecard(console, card, f"`bakeoff score --traces {_shown(traces)}`")
+    all_of_them = f"`bakeoff score --traces {_shown(traces)}`"
+    scorecard.print_scorecard(console, card, all_of_them, all_of_them)
     as_recorded = all(
         _came_out_as_recorded(plan.jobs, traces, replay or replays.FOLDER) for plan in plans if plan.model == REPLAY
     )
@@ -417,8 +418,9 @@ def score(
         return
     out.mkdir(parents=True, exist_ok=True)
     card = scorecard.score(traces, out, prices=DEFAULT_MODELS if prices is None else _names(prices))
-    scorecard.print_scorecard(console, card, _shown(out / scorecard.MARKDOWN_NAME))
-    _say(f"wrote {_shown(out / scorecard.JSON_NAME)} and {_shown(out / scorecard.MARKDOWN_NAME)}")
+    written = {name: _shown(out / name) for name in (scorecard.MARKDOWN_NAME, *scorecard.DOCUMENT_NAMES)}
+    scorecard.print_scorecard(console, card, written[scorecard.FAILURES_NAME], written[scorecard.MARKDOWN_NAME])
+    _say(f"wrote {', '.join(written.values())}")
 
 
 @app.command(
@@ -609,7 +611,7 @@ async def _examine_model(spec: specs.ModelSpec, time_limit_s: float, as_json: bo
 
     uv run --extra inspect bakeoff export --format inspect
 
-What reads which format, and with which setting: evaluator/export/README.md"""
+What reads which format, and with which setting: docs/exports.md"""
 )
 def export(
     layout: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(_FORMATS)}.")],
@@ -714,7 +716,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
     console.print(table)
     console.print(
         f"\nModels: {', '.join(specs.BUILT_IN)}, ENDPOINT/MODEL, or any name together with --base-url URL. "
-        "Your own endpoints: MODELS.md"
+        "Your own endpoints: docs/models.md"
     )
 
 

@@ -45,18 +45,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes).
-
-    `spare_model_calls` are let through by the gateway beyond `max_model_calls`, to see whether an
-    implementation keeps to its limit by itself.
-    """
+    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes)."""
 
     model: ModelSpec
     timeout_s: float
     jobs: int
     temperature: float = 0.0
     max_model_calls: int = 10
-    spare_model_calls: int = 0
     memory_limit_mb: float = 4000.0
     logs: Path = field(default=WORK / "logs")
 

@@ -14,7 +14,10 @@ from evaluator.wire.tokens import text_of
 from tasks.probing import DESCRIBED, MARKERS, ProbeCase
 
 GRACE_S = 2.0
-"""How long after its limit a run may end by itself."""
+"""How long after it came to a limit, of time or of model calls, a run may end by itself."""
+
+MOST_REFUSED_CALLS = 12
+"""How many calls beyond the cap a run may try: a team in which each agent tries three times, say, makes a few."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,10 @@ Judge = Callable[[Seen], Verdict]
 
 def fatal(seen: Seen) -> Verdict | None:
     """What will do in no probe."""
-    trace, cap = seen.trace, seen.trace.setup.max_model_calls
+    trace = seen.trace
     refused = next((call for call in trace.model_calls if call.status >= 400), None)
     if trace.resources.cpu_s is None:
         return Verdict("the worker is lost", False, trace.outcome.error or "")
-    if len(seen.chats) > cap:
-        return Verdict(f"makes {len(seen.chats)} model calls where {cap} are allowed", False)
     if trace.outcome.ended == "timeout" and seen.case.fault != SILENCE:
         return Verdict("hangs until its time limit", False)
     if refused is not None:
@@ -125,11 +126,19 @@ def _calls_without_result(seen: Seen) -> list[str]:
 # --- judges ----------------------------------------------------------------------------------
 
 
-def keeps_the_cap(seen: Seen) -> Verdict:
-    """Whether the cap on model calls holds, and how the run then ends."""
-    made, cap = len(seen.chats), seen.trace.setup.max_model_calls
+def stops_at_the_cap(seen: Seen) -> Verdict:
+    """Whether a run uses its calls and then ends: the gateway enforces the cap, a framework's own will do as well."""
+    outcome, made, cap = seen.trace.outcome, len(seen.chats), seen.trace.setup.max_model_calls
+    if outcome.refused_calls > MOST_REFUSED_CALLS:
+        return Verdict("asks again and again after the gateway has refused", False, f"{outcome.refused_calls} times")
+    if seen.trace.resources.wall_s - seen.chats[-1].end_s > GRACE_S:
+        return Verdict(f"ends more than {GRACE_S:.0f} s after its last model call", False)
+    whose = "the gateway's" if outcome.refused_calls else "its own"
     ending = seen.ending
-    return Verdict(f"{made} of {cap} calls, then {ending.words}", made >= cap - 1, ending.quote)
+    if outcome.ended == "call_limit":
+        how = "with words as its answer" if outcome.answer.strip() else "without an answer"
+        ending = Verdict(f"the run ends {how}", quote=outcome.answer)
+    return Verdict(f"{made} of {cap} calls, then {ending.words}, by {whose} cap", made >= cap - 1, ending.quote)
 
 
 def keeps_the_time_limit(seen: Seen) -> Verdict:

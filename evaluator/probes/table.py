@@ -19,12 +19,12 @@ from evaluator.probes.judges import (
     fatal,
     gives_typed_values,
     keeps_runs_apart,
-    keeps_the_cap,
     keeps_the_time_limit,
     makes_both,
     makes_call_and_handoff,
     reacts,
     sends_the_temperature,
+    stops_at_the_cap,
     stops_the_wrong_type,
     tells_the_error,
 )
@@ -35,7 +35,6 @@ SHORT_TIME_LIMIT_S = 1.5
 """Of the run whose model never answers."""
 
 MAX_MODEL_CALLS = 6
-SPARE_MODEL_CALLS = 4
 TEMPERATURE = 0.7
 """None of the defaults that frameworks have."""
 
@@ -56,8 +55,8 @@ class Probe:
 
 
 PROBES: tuple[Probe, ...] = (
-    Probe("endless_calls", "The model calls tools for ever, in a team after one handoff.", keeps_the_cap),
-    Probe("endless_handoffs", "Two agents hand over to one another for ever.", keeps_the_cap),
+    Probe("endless_calls", "The model calls tools for ever, in a team after one handoff.", stops_at_the_cap),
+    Probe("endless_handoffs", "Two agents hand over to one another for ever.", stops_at_the_cap),
     Probe("slow_model", "The model never answers.", keeps_the_time_limit, timeout_s=SHORT_TIME_LIMIT_S),
     Probe("temperature", f"A temperature of {TEMPERATURE} is set.", sends_the_temperature),
     Probe("tool_error", "A tool refuses with an error meant for the model.", tells_the_error),

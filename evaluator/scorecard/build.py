@@ -31,6 +31,7 @@ from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.probes.behaviours import behaviours
 from evaluator.providers.prices import find, price_list
 from evaluator.scorecard.content import (
+    NEWER_SETUP_FIELDS,
     SETUP_FIELDS,
     Cell,
     Damaged,
@@ -152,7 +153,12 @@ def build(
         failures=tuple(Failure(run.key, run.reasons) for run in failures),
         damaged=tuple(sorted(damaged, key=lambda one: one.path)),
         setups={
-            model: {name: sorted(values, key=str) for name, values in setups[model].items()} for model in sorted(setups)
+            model: {
+                name: sorted(values, key=str)
+                for name, values in setups[model].items()
+                if name not in NEWER_SETUP_FIELDS or values != {None}
+            }
+            for model in sorted(setups)
         },
         frameworks={
             name: _framework_notes(name, frameworks.get(name), numbered.get(name, ()), order) for name in with_runs

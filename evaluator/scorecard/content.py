@@ -15,10 +15,10 @@ from evaluator.trace import Key
 
 COMMAND = "uv run bakeoff score"
 JSON_NAME = "scorecard.json"
+PAIRS_NAME = "scorecard.pairs.json"
+FAILURES_NAME = "scorecard.failures.json"
+DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME)
 MARKDOWN_NAME = "SCORECARD.md"
-
-SCHEMA_VERSION = 1
-"""Of `scorecard.json`. A number more whenever a name in it goes, or comes to mean something else."""
 
 SETUP_FIELDS = {
     "cpu": "CPU",
@@ -33,8 +33,12 @@ SETUP_FIELDS = {
     "max_model_calls": "model calls at most",
     "timeout_s": "time-out in s",
     "jobs": "runs at a time",
+    "event_loop": "event loop",
 }
 """What of a run's set-up is shown with the results, and in which words."""
+
+NEWER_SETUP_FIELDS = frozenset({"event_loop"})
+"""Those of them that older traces lack. A model none of whose traces has one is shown without it."""
 
 ABOUT_MODEL = {
     "scripted": (

@@ -7,9 +7,9 @@ from pathlib import Path
 from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import IMPLEMENTATIONS
 from evaluator.catalog.tasks import Task
-from evaluator.scorecard.as_json import to_json
+from evaluator.scorecard.as_json import documents
 from evaluator.scorecard.build import build
-from evaluator.scorecard.content import JSON_NAME, MARKDOWN_NAME, Scorecard
+from evaluator.scorecard.content import MARKDOWN_NAME, Scorecard
 from evaluator.scorecard.markdown import to_markdown
 from evaluator.scorecard.readme import README_BEGIN, readme_section, splice
 
@@ -22,24 +22,31 @@ def score(
     implementations: Path = IMPLEMENTATIONS,
     prices: Sequence[str] = DEFAULT_MODELS,
 ) -> Scorecard:
-    """Build the scorecard of all traces below `traces` and write its files into `out`.
+    """Build the scorecard of all traces below `traces` and write its files into `out`, all or none.
 
     The summary goes into `out/README.md` where that has the markers. Raises `ValueError` where it
     has only one of them, `OSError` where a file cannot be written, `PriceError` for `prices` that are not known.
     """
     scorecard = build(traces, tasks=tasks, implementations=implementations, prices=prices)
     readme = out / "README.md"
-    files = {out / JSON_NAME: to_json(scorecard), out / MARKDOWN_NAME: to_markdown(scorecard)}
+    files = {out / name: content for name, content in documents(scorecard).items()}
+    files[out / MARKDOWN_NAME] = to_markdown(scorecard)
     if readme.exists() and README_BEGIN in (text := readme.read_text(encoding="utf-8")):
         files[readme] = splice(text, readme_section(scorecard))
     out.mkdir(parents=True, exist_ok=True)
-    for path, content in files.items():
-        _write_whole(path, content)
+    _write_whole(files)
     return scorecard
 
 
-def _write_whole(path: Path, content: str) -> None:
-    """Write the file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(content, encoding="utf-8", newline="\n")
-    temporary.replace(path)
+def _write_whole(files: Mapping[Path, str]) -> None:
+    """Write all of the files or none: each is whole on the disk before the first takes its place."""
+    written: dict[Path, Path] = {}
+    try:
+        for path, content in files.items():
+            written[path] = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            written[path].write_text(content, encoding="utf-8", newline="\n")
+        for path, temporary in written.items():
+            temporary.replace(path)
+    finally:
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)

@@ -15,9 +15,8 @@ from evaluator.catalog.frameworks import BASELINE, IMPLEMENTATIONS, Framework, u
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.probes.behaviours import judged
 from evaluator.providers.names import PROBES_NAME
-from evaluator.scorecard import Scorecard, words
+from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import ABOUT_MODEL
-from evaluator.scorecard.show import MODEL_COLUMNS
 from evaluator.site import charts, code, method, overview, runs
 from evaluator.site.costs import PRICED_ON
 from evaluator.site.output import MADE_BY, START, replacing
@@ -119,10 +118,10 @@ def _write_overview(pages: Pages, card: Scorecard, say: Say) -> None:
             "columns": overview.COLUMNS,
             "chart_file": overview.chart_file,
             "comparison": card.comparison,
-            "model_columns": MODEL_COLUMNS,
+            "model_columns": tables.MODEL_COLUMNS,
             "compared": COMPARED,
-            "pair_rows": words.rows,
-            "pair_limits": words.limits,
+            "pair_rows": tables.rows,
+            "pair_limits": tables.limits,
             "sources": SOURCES,
         },
     )

@@ -50,7 +50,7 @@ def _environments(card: Scorecard) -> dict[str, dict[str, str]]:
     """For each model what its runs were recorded on: every value that occurs."""
     return {
         model: {
-            **{label: ", ".join(map(_said, setup[name])) for name, label in SETUP_FIELDS.items()},
+            **{label: ", ".join(map(_said, setup[name])) for name, label in SETUP_FIELDS.items() if name in setup},
             "dates": " to ".join(dict.fromkeys((setup["dates"][0], setup["dates"][-1]))),
         }
         for model, setup in card.setups.items()

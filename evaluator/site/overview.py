@@ -9,8 +9,8 @@ from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.providers.names import SCRIPTED
 from evaluator.scorecard import Cell, Scorecard, count, seconds
-from evaluator.scorecard.show import not_implemented
-from evaluator.scorecard.words import amount, detectable, pairs_of
+from evaluator.scorecard.ties import detectable, pairs_of
+from evaluator.scorecard.words import amount, not_implemented
 from evaluator.site import costs
 from evaluator.site.charts import Chart
 from evaluator.site.costs import Costs

@@ -10,7 +10,7 @@ from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.harness.jobs import Job, Settings
 from evaluator.models.specs import resolve
 from evaluator.probes.script import ProbeScript
-from evaluator.probes.table import MAX_MODEL_CALLS, PROBES, SPARE_MODEL_CALLS, TEMPERATURE
+from evaluator.probes.table import MAX_MODEL_CALLS, PROBES, TEMPERATURE
 from evaluator.providers.names import PROBES_NAME
 from tasks.base import Outcome
 from tasks.grading import Grade
@@ -26,7 +26,6 @@ def settings(**changes: Any) -> Settings:
         "jobs": 1,
         "temperature": TEMPERATURE,
         "max_model_calls": MAX_MODEL_CALLS,
-        "spare_model_calls": SPARE_MODEL_CALLS,
     }
     return Settings(**{**limits, **changes})
 

@@ -57,7 +57,7 @@ async def run(brief, model):
     async with open_harness() as harness:
         trace = await harness.run(job(framework))
     assert (trace.outcome.ended, trace.outcome.answer, trace.outcome.error) == ("answered", "Hello.", None)
-    assert trace.setup.framework_version == "1.2.3"
+    assert (trace.setup.framework_version, trace.setup.event_loop) == ("1.2.3", "asyncio")
     found, refused = trace.tool_calls
     assert found.arguments == {"order_id": "O-5003"} and found.error is None
     assert refused.arguments == {"order_id": "O-9999"} and refused.error is not None and refused.result is None
@@ -245,7 +245,7 @@ async def run(brief, model):
         trace = await harness.run(job(framework))
     assert (trace.outcome.ended, trace.outcome.answer) == ("call_limit", "3 answers")
     assert trace.outcome.error == "no answer after 3 model calls"
-    assert len(trace.model_calls) == 3
+    assert (len(trace.model_calls), trace.outcome.refused_calls) == (3, 7)
 
 
 ANSWERS = {

@@ -18,7 +18,7 @@ from evaluator.catalog.frameworks import all_frameworks
 from evaluator.providers.names import PROBES_NAME
 from evaluator.providers.prices import calls_cost_usd, chat_tokens, find, started_at
 from evaluator.scorecard import Cell
-from evaluator.scorecard.show import per_1000_runs
+from evaluator.scorecard.words import per_1000_runs
 from evaluator.site.build import build
 from evaluator.site.charts import pareto_front, spread
 from evaluator.site.costs import PRICED_ON, of_cells, prices
