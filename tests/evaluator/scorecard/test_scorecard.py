@@ -331,10 +331,9 @@ def test_a_task_that_a_framework_lacks_is_not_implemented(project: Path) -> None
     built = score(project)
     content = json.loads((project / "scorecard.json").read_text())
     assert content["frameworks"][1]["not_implemented"]["tool_calling"] == "its tools are <none>"
-    errors = jsonschema.Draft202012Validator(schema.schema()).iter_errors(content)
+    errors = jsonschema.Draft202012Validator(schema.schema("scorecard.json")).iter_errors(content)
     assert [error.message for error in errors] == []
     page = (project / "SCORECARD.md").read_text()
-    assert page.count("Not implemented by X (its tools are &lt;none&gt;).") == 1
     assert "Not implemented: tool\\_calling by X (its tools are &lt;none&gt;)." in page
     console = Console(file=io.StringIO(), width=100)
     scorecard.print_scorecard(console, built)
