@@ -93,7 +93,7 @@ TASK = ("-t", "tool_calling")
     [
         (("run", "-f", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("run", "-f", "baseline,nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
-        (("run", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, rag_qa, tool_calling"),
+        (("run", "-t", "nope"), f"bakeoff: there is no task 'nope'; there are {', '.join(all_tasks())}"),
         (("run", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use 'local', 'local-0.5b', 'scripted', "),
         (("run", "-m", "nope/x"), "bakeoff: --model 'nope/x' is unknown: use 'local', 'local-0.5b', 'scripted', "),
         (("run", "-m", "ollama"), "bakeoff: --model 'ollama': say which model of this endpoint, such as ollama/"),
@@ -154,7 +154,10 @@ TASK = ("-t", "tool_calling")
         (("report", "--traces", ".", "--out", "mine.jsonl"), "bakeoff: --out mine.jsonl: there is a file of this name"),
         (("report", "--traces", ".", "--out", "."), "bakeoff: --out .: this folder holds something else than a site"),
         (("compare", "baseline", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
-        (("compare", "baseline", "baseline", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, "),
+        (
+            ("compare", "baseline", "baseline", "-t", "nope"),
+            f"bakeoff: there is no task 'nope'; there are {', '.join(all_tasks())}",
+        ),
         (
             ("export", "--format", "nope"),
             "bakeoff: --format 'nope': there are openai, sharegpt, alpaca, csv, parquet, otlp, ",
@@ -384,13 +387,15 @@ def compared_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     def write(deviations: str = "", change: Change = hurry) -> None:
         (tmp_path / "implementations").mkdir()
         for name, text in (("baseline", ""), ("x", deviations)):
-            make_framework(tmp_path, name, PYPROJECT.partition("[[tool")[0] + text)
+            folder = make_framework(tmp_path, name, PYPROJECT.partition("[[tool")[0] + text)
+            for task in all_tasks():
+                (folder / f"{task}.py").touch()
             run = played("tool_calling", "stock-and-quote", framework=name)
             write_trace(tmp_path / "traces", changed(run, change) if name == "x" else run)
         monkeypatch.setattr(frameworks, "all_frameworks", lambda: found)
-        found = frameworks(tmp_path / "implementations")
+        found = read_all(tmp_path / "implementations")
 
-    frameworks = all_frameworks
+    read_all = all_frameworks
     return write
 
 
@@ -442,10 +447,11 @@ def test_parity_says_which_traces_are_missing_and_shows_the_rest(
     bakeoff: Bakeoff, compared_run: Callable[..., None]
 ) -> None:
     compared_run(EXPLAINED)
+    others = ",".join(name for name in all_tasks() if name not in TASK)
     said = bakeoff("parity", "-f", "x", "--traces", "traces")
     assert said.code == 2
     assert "X · tool_calling" in said.out
-    assert said.err.startswith("bakeoff: traces/scripted: baseline has no traces of handoff,rag_qa; make them with ")
+    assert said.err.startswith(f"bakeoff: traces/scripted: baseline has no traces of {others}; make them with ")
 
 
 def test_parity_leaves_out_damaged_traces(bakeoff: Bakeoff, compared_run: Callable[..., None], tmp_path: Path) -> None:
