@@ -24,6 +24,7 @@ async def run(brief: HandoffBrief, model: Model) -> str:
             tools=[tool(function) for function in spec.tools],
             allow_delegation=True,
             max_iter=model.max_model_calls,
+            use_better_compaction=False,  # else a long tool result goes into a file, to be read piece by piece
         )
         for spec in brief.agents
     }

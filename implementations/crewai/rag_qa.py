@@ -49,6 +49,7 @@ async def run(brief: RagQaBrief, model: Model) -> str:
         llm=llm,
         tools=[search],
         max_iter=model.max_model_calls,
+        use_better_compaction=False,  # else a long tool result goes into a file, to be read piece by piece
     )
     result = await agent.kickoff_async(brief.question)
     model.report_usage(

@@ -24,6 +24,7 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
         llm=llm,
         tools=[tool(validate_call(function)) for function in brief.tools],  # else nested models arrive as dictionaries
         max_iter=model.max_model_calls,
+        use_better_compaction=False,  # else a long tool result goes into a file, to be read piece by piece
     )
     result = await agent.kickoff_async(brief.question)
     model.report_usage(
