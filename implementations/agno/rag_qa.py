@@ -39,7 +39,8 @@ async def run(brief: RagQaBrief, model: Model) -> str:
             api_key=model.api_key,
             temperature=model.temperature,
         ),
-        instructions=brief.instructions,
+        # The tool that searches knowledge cannot be named.
+        instructions=brief.instructions.replace(brief.search_tool_name, "search_knowledge_base"),
         knowledge=knowledge,
         search_knowledge=True,
         telemetry=False,
