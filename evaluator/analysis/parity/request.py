@@ -58,13 +58,22 @@ class ChatRequest:
 
     def _active(self) -> AgentSpec | None:
         offered = {tool["function"]["name"] for tool in self._tools}
-        sent = collapsed("\n".join([*self._system, *self._user]))
 
         def fits(agent: AgentSpec) -> tuple[int, bool]:
-            return len(offered & set(agent.tools)), collapsed(agent.instructions) in sent
+            return len(offered & set(agent.tools)), self._sent(self._wanted(agent))
 
         best = max(self._spec.agents, key=fits)
         return best if any(fits(best)) else None
+
+    def _sent(self, text: str) -> bool:
+        return collapsed(text) in collapsed("\n".join([*self._system, *self._user]))
+
+    def _wanted(self, agent: AgentSpec) -> str:
+        """Its instructions; where they name a tool that is offered under another name and say so, with that name."""
+        offered = [tool["function"]["name"] for tool in self._tools]
+        named = [name for name in agent.tools if name not in offered and name in agent.instructions]
+        renamed = (agent.instructions.replace(old, new) for old in named for new in offered)
+        return next(filter(self._sent, renamed), agent.instructions)
 
     def differences(self) -> Iterator[Difference]:
         """All differences from the spec, in the order in which a reader meets them."""
@@ -94,7 +103,9 @@ class ChatRequest:
                 yield Difference(f"changed parameter: {key}", as_json(after) if key in request else "not sent")
 
     def _instructions(self, agent: AgentSpec) -> Iterator[Difference]:
-        system, wanted = "\n\n".join(self._system), agent.instructions
+        system, wanted = "\n\n".join(self._system), self._wanted(agent)
+        if wanted != agent.instructions:
+            yield Difference("changed instructions: tool name", wanted)
         if wanted in system:
             yield from _added("added system text", system, wanted)
         elif collapsed(wanted) in collapsed(system):
