@@ -3,14 +3,15 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from evaluator import ROOT
-from tasks.base import Case, Outcome, Prepared, Script
+from evaluator.errors import Mistake
+from tasks.base import Case, CasesError, Outcome, Prepared, Script, load_cases
 from tasks.grading import Grade
 
 TASKS = ROOT / "tasks"
@@ -39,10 +40,22 @@ class Task:
         """
         return _read_case(self.case_type, orjson.dumps(case))
 
+    def load_file(self, path: Path) -> list[Any]:
+        """The user's own cases for this task. Raises `Mistake`."""
+        return _without_mistakes(lambda: load_cases(path, self.case_type))
+
     @property
     def cases(self) -> Path:
         """The file with the cases of this task."""
         return self.folder / "cases.jsonl"
+
+
+def _without_mistakes(load: Callable[[], list[Any]]) -> list[Any]:
+    """The cases that were loaded. What is wrong with a file of cases is a mistake of who wrote it."""
+    try:
+        return load()
+    except CasesError as mistake:
+        raise Mistake(str(mistake)) from None
 
 
 @lru_cache(maxsize=256)
@@ -62,7 +75,7 @@ def _task(folder: Path) -> Task:
         name=folder.name,
         folder=folder,
         case_type=spec.CASE_TYPE,
-        load=spec.load,
+        load=partial(_without_mistakes, spec.load),
         prepare=spec.prepare,
         script=spec.script,
         grade=importlib.import_module(f"tasks.{folder.name}.grade").grade,

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 from evaluator import scorecard
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.parity.compare import Observation
-from evaluator.export.runs import ExportError, Report, trace_folders, written_whole
+from evaluator.errors import Mistake
+from evaluator.export.runs import Report, trace_folders, written_whole
 from evaluator.trace import Key, Setup, Trace
 
 FORMATS = ("csv", "parquet")
@@ -128,7 +129,7 @@ def write(
     """Write a row for each run of `models` (none: of all) below `traces` whose key `keep` accepts; `read` is called at
     each run that is read.
 
-    The baseline's runs are read whatever is kept: injected tokens are those beyond its own. Raises `ExportError` where
+    The baseline's runs are read whatever is kept: injected tokens are those beyond its own. Raises `Mistake` where
     there is nothing to write, or it cannot be written.
     """
     trace_folders(traces, models)
@@ -143,7 +144,7 @@ def write(
     kept = [run for run in card.runs if keep(run.key)]
     report.runs = report.written = len(kept)
     if not kept:
-        raise ExportError(f"nothing to write: {report.in_words()}")
+        raise Mistake(f"nothing to write: {report.in_words()}")
     with written_whole(out) as file:
         write_rows([_row(run, setups[run.key]) for run in kept], file)
 

@@ -12,19 +12,16 @@ from pathlib import Path
 
 from evaluator.catalog.digests import lock_digest
 from evaluator.catalog.frameworks import Framework
+from evaluator.errors import Mistake
 
 _STAMP = "bakeoff-lock-digest"
 
 
-class ProvisionError(RuntimeError):
-    """An environment cannot be made. The message says which, why, and what to do."""
-
-
 def find_uv() -> str:
-    """The path of `uv`. Raises `ProvisionError` where there is none."""
+    """The path of `uv`. Raises `Mistake` where there is none."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
-        raise ProvisionError("uv was not found: `pip install uv`, then run the command again")
+        raise Mistake("uv was not found: `pip install uv`, then run the command again")
     return uv
 
 
@@ -84,7 +81,7 @@ def installed(framework: Framework) -> Installed | None:
 async def provision(framework: Framework, report: Callable[[str], None]) -> None:
     """Make the framework's environment if it is missing or out of date, and look at what is in it.
 
-    `report` receives a line for each step. Raises `ProvisionError`.
+    `report` receives a line for each step. Raises `Mistake`.
     """
     if not is_current(framework):
         await _make(framework, report)
@@ -108,12 +105,12 @@ async def _make(framework: Framework, report: Callable[[str], None]) -> None:
             stderr=asyncio.subprocess.PIPE,
         )
     except OSError as error:
-        raise ProvisionError(f"uv cannot be started as {uv!r}: {error.strerror}") from None
+        raise Mistake(f"uv cannot be started as {uv!r}: {error.strerror}") from None
     _, errors = await process.communicate()
     if process.returncode:
         said = errors.decode(errors="replace").strip()
         hint = f" Run `uv lock --project {framework.folder}`" if "--locked" in said else ""
         reason = first_error(said) or (said.splitlines()[-1] if said else f"exit code {process.returncode}")
-        raise ProvisionError(f"{framework.folder}: uv sync failed: {reason}{hint}")
+        raise Mistake(f"{framework.folder}: uv sync failed: {reason}{hint}")
     stamp.write_text(_wanted(framework), encoding="utf-8")
     report(f"{framework.title}: ready")

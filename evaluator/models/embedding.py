@@ -34,7 +34,7 @@ class Embedder:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        """Load the model, fetched first if it is not there. Raises weights.WeightsError."""
+        """Load the model, fetched first if it is not there. Raises `Mistake`."""
         self._tokenizer = Tokenizer.from_file(str(weights.fetch(weights.MINILM_TOKENIZER, console)))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)

@@ -1,9 +1,9 @@
 """Writes a scorecard's files."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from evaluator import files
 from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import IMPLEMENTATIONS
 from evaluator.catalog.tasks import Task
@@ -25,21 +25,13 @@ def score(
     """Build the scorecard of all traces below `traces` and write its files into `out`.
 
     The summary goes into `out/README.md` where that has the markers. Raises `ValueError` where it
-    has only one of them, `OSError` where a file cannot be written, `PriceError` for `prices` that are not known.
+    has only one of them, `OSError` where a file cannot be written, `Mistake` for `prices` that are not known.
     """
     scorecard = build(traces, tasks=tasks, implementations=implementations, prices=prices)
     readme = out / "README.md"
-    files = {out / JSON_NAME: to_json(scorecard), out / MARKDOWN_NAME: to_markdown(scorecard)}
+    contents = {out / JSON_NAME: to_json(scorecard), out / MARKDOWN_NAME: to_markdown(scorecard)}
     if readme.exists() and README_BEGIN in (text := readme.read_text(encoding="utf-8")):
-        files[readme] = splice(text, readme_section(scorecard))
-    out.mkdir(parents=True, exist_ok=True)
-    for path, content in files.items():
-        _write_whole(path, content)
+        contents[readme] = splice(text, readme_section(scorecard))
+    for path, content in contents.items():
+        files.write_whole(path, content)
     return scorecard
-
-
-def _write_whole(path: Path, content: str) -> None:
-    """Write the file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(content, encoding="utf-8", newline="\n")
-    temporary.replace(path)

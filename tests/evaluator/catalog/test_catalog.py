@@ -7,8 +7,9 @@ import pytest
 from folders import LOCK, PYPROJECT, make_framework
 
 from evaluator.catalog.digests import digest_of, implementation_digest, lock_digest, task_digest
-from evaluator.catalog.frameworks import MetadataError, all_frameworks, numbered_deviations, read_framework
+from evaluator.catalog.frameworks import all_frameworks, numbered_deviations, read_framework
 from evaluator.catalog.tasks import TASKS, all_tasks
+from evaluator.errors import Mistake
 
 
 def test_the_tasks_of_this_project() -> None:
@@ -80,7 +81,7 @@ def test_implementations_are_never_imported(tmp_path: Path) -> None:
 )
 def test_mistakes_are_named(tmp_path: Path, pyproject: str, lock: str | None, message: str) -> None:
     make_framework(tmp_path, "x", pyproject, lock)
-    with pytest.raises(MetadataError, match=f"^implementations/x/{message}") as caught:
+    with pytest.raises(Mistake, match=f"^implementations/x/{message}") as caught:
         all_frameworks(tmp_path / "implementations")
     assert "\n" not in str(caught.value)
 

@@ -9,9 +9,9 @@ import pytest
 from fakes import LOCK, PYPROJECT
 
 from evaluator.catalog.frameworks import Framework, read_framework
+from evaluator.errors import Mistake
 from evaluator.harness.environments import (
     Installed,
-    ProvisionError,
     installed,
     is_current,
     provision,
@@ -104,7 +104,7 @@ async def test_stopped_half_way_it_does_not_pass_for_current(framework: Framewor
     await provision(framework, lambda line: None)
     (framework.folder / "uv.lock").write_text(LOCK + "# other\n")
     fake_uv.with_name("uv").write_text("#!/bin/sh\necho 'warning: slow' >&2\necho 'error: no space' >&2\nexit 2\n")
-    with pytest.raises(ProvisionError, match=r"fake: uv sync failed: no space$"):
+    with pytest.raises(Mistake, match=r"fake: uv sync failed: no space$"):
         await provision(framework, lambda line: None)
     (framework.folder / "uv.lock").write_text(LOCK)  # what the stamp was for
     assert not is_current(framework)
@@ -115,10 +115,10 @@ async def test_without_uv_one_line_says_so(
 ) -> None:
     monkeypatch.delenv("UV", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ProvisionError, match=r"^uv was not found: `pip install uv`, then run the command again$"):
+    with pytest.raises(Mistake, match=r"^uv was not found: `pip install uv`, then run the command again$"):
         await provision(framework, lambda line: None)
     monkeypatch.setenv("UV", str(tmp_path / "gone"))
-    with pytest.raises(ProvisionError, match=r"^uv cannot be started as '.*gone': No such file or directory$"):
+    with pytest.raises(Mistake, match=r"^uv cannot be started as '.*gone': No such file or directory$"):
         await provision(framework, lambda line: None)
 
 
@@ -137,7 +137,7 @@ async def test_a_lock_that_is_out_of_date_gives_one_line_with_the_remedy(
     await provision(framework, lambda line: None)
     assert is_current(framework)
     (folder / "pyproject.toml").write_text(project.replace(">=3.11", ">=3.11,<4") + metadata)
-    with pytest.raises(ProvisionError) as caught:
+    with pytest.raises(Mistake) as caught:
         await provision(framework, lambda line: None)
     message = str(caught.value)
     assert "\n" not in message and "hint" not in message
