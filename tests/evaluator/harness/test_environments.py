@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from fakes import LOCK, PYPROJECT
 
 from evaluator.catalog.frameworks import Framework, read_framework
 from evaluator.errors import Mistake
+from evaluator.harness import environments
 from evaluator.harness.environments import (
     Installed,
     installed,
@@ -85,6 +87,41 @@ def test_what_is_installed_is_counted_without_bytecode_and_each_file_once(framew
         record.write("two/hard_link.so,,\ntwo/soft_link.so,,\ntwo/deleted.py,,\n")
     (site / "_virtualenv.py").write_text("of no package")
     assert installed(framework) == Installed(packages=2, installed_mb=1.324)
+
+
+def test_what_is_installed_is_kept_until_a_package_changes(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[int] = []
+
+    def counted(folders: Sequence[Path]) -> Installed:
+        looked_up.append(len(folders))
+        return look_up(folders)
+
+    look_up = environments._looked_up
+    monkeypatch.setattr(environments, "_looked_up", counted)
+    again = installed.__wrapped__  # as another process asks
+    site = install(framework, "one", {"one/a.py": 1_000_000})
+    assert [again(framework), again(framework)] == [Installed(1, 1.0)] * 2
+    assert looked_up == [1]
+
+    note = framework.folder / ".venv" / "bakeoff-installed.json"
+    for damaged in (b"", b"{", b"[]", b'{"of": 1}', note.read_bytes().replace(b"1.0", b"null"), b"\xff"):
+        note.write_bytes(damaged)
+        assert again(framework) == Installed(1, 1.0)
+    assert looked_up == [1] * 7
+
+    install(framework, "two", {"two/b.py": 20_000})
+    assert [again(framework), again(framework)] == [Installed(2, 1.02)] * 2
+    (site / "one" / "a.py").write_bytes(b"x" * 3_000_000)
+    (site / "one-1.0.dist-info" / "RECORD").write_text("one/a.py,sha256=x,3000000\n")
+    assert [again(framework), again(framework)] == [Installed(2, 3.02)] * 2
+    assert looked_up[7:] == [2, 2]
+
+    note.unlink()
+    note.mkdir()  # what cannot be kept is looked up each time
+    assert [again(framework), again(framework)] == [Installed(2, 3.02)] * 2
+    assert looked_up[9:] == [2, 2]
 
 
 async def test_what_is_installed_is_looked_at_once_the_environment_is_made(framework: Framework, fake_uv: Path) -> None:
