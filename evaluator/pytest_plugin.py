@@ -21,6 +21,7 @@ from rich.console import Console
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.catalog.frameworks import Framework, all_frameworks, implements
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.harness.environments import provision
 from evaluator.harness.jobs import WORK, Job, Settings
 from evaluator.harness.matrix import Harness, harness
@@ -28,7 +29,6 @@ from evaluator.harness.pool import Pool
 from evaluator.harness.watch import Watch
 from evaluator.models import specs
 from evaluator.probes.behaviours import Behaviour, behaviours, expected_failure
-from evaluator.providers.endpoints import EndpointError
 from evaluator.providers.names import REPLAY, is_real
 from evaluator.suites import probing, replays
 from evaluator.trace import Key, Trace, trace_path, write_trace
@@ -353,7 +353,7 @@ def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
     say = request.config.get_terminal_writer().line
     try:
         spec = specs.resolve(option.model, option.base_url, option.key_variable)
-    except (specs.ModelError, EndpointError) as mistake:
+    except Mistake as mistake:
         raise pytest.UsageError(str(mistake)) from None
     if spec.name == REPLAY:
         raise pytest.UsageError("--model replay: recordings are replayed in any case; leave it out")

@@ -1,14 +1,22 @@
 """Text for people, and Markdown."""
 
 import html
+import os
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 def shortened(text: str, limit: int) -> str:
     """The text on one line, cut after `limit` characters."""
     line = " ".join(text.split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def shown_path(path: Path) -> str:
+    """The path as a person would type it here: relative to the working directory where it lies below that."""
+    path = path.resolve()
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def escape(text: str, limit: int = 300) -> str:

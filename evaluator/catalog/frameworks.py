@@ -1,7 +1,9 @@
 """Finds the frameworks by their folders, without importing them."""
 
+import contextlib
+import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -10,13 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import ROOT
+from evaluator.errors import Mistake
 
 IMPLEMENTATIONS = ROOT / "implementations"
 BASELINE = "baseline"
-
-
-class MetadataError(ValueError):
-    """A framework's `pyproject.toml` or `uv.lock` cannot be used. The message names file and field."""
 
 
 class Deviation(BaseModel):
@@ -79,7 +78,7 @@ def baseline_first(name: str) -> tuple[bool, str]:
 
 
 def all_frameworks(implementations: Path = IMPLEMENTATIONS) -> dict[str, Framework]:
-    """Every framework by name, the baseline first. Raises `MetadataError`."""
+    """Every framework by name, the baseline first. Raises `Mistake`."""
     return {folder.name: read_framework(folder) for folder in framework_folders(implementations)}
 
 
@@ -89,13 +88,13 @@ def usable_frameworks(implementations: Path = IMPLEMENTATIONS) -> tuple[dict[str
     for folder in framework_folders(implementations):
         try:
             usable[folder.name] = read_framework(folder)
-        except MetadataError as error:
+        except Mistake as error:
             broken[folder.name] = str(error)
     return usable, broken
 
 
 def read_framework(folder: Path) -> Framework:
-    """The framework of one folder, without importing it. Raises `MetadataError`."""
+    """The framework of one folder, without importing it. Raises `Mistake`."""
     pyproject, lock = folder / "pyproject.toml", folder / "uv.lock"
     table = _read_toml(pyproject).get("tool", {}).get("bakeoff", {})
     try:
@@ -103,11 +102,10 @@ def read_framework(folder: Path) -> Framework:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(["tool.bakeoff", *(str(part) for part in first["loc"])])
-        raise MetadataError(f"{_shown(pyproject)}: {field}: {first['msg']}") from None
-    versions = {package["name"]: package.get("version") for package in _read_toml(lock).get("package", [])}
-    version = versions.get(metadata.package)
+        raise Mistake(f"{_shown(pyproject)}: {field}: {first['msg']}") from None
+    version = _locked_version(lock, metadata.package)
     if version is None:
-        raise MetadataError(f"{_shown(lock)}: package: {metadata.package!r} (tool.bakeoff.package) is not locked")
+        raise Mistake(f"{_shown(lock)}: package: {metadata.package!r} (tool.bakeoff.package) is not locked")
     return Framework(
         name=folder.name,
         title=metadata.title,
@@ -128,13 +126,34 @@ def numbered_deviations(frameworks: Iterable[Framework]) -> dict[str, tuple[tupl
     return {framework.name: tuple((next(numbers), one) for one in framework.deviations) for framework in frameworks}
 
 
+def _locked_version(lock: Path, package: str) -> str | None:
+    """The version of a package in a lock, the last where there are several; None where it is not locked.
+
+    It is looked for in the form that uv writes: to parse all locks takes longer than all else that `bakeoff list` does.
+    """
+    with _read(lock) as text:
+        found = re.findall(rf'^\[\[package\]\]\nname = "{re.escape(package)}"\nversion = "([^"\n]+)"$', text, re.M)
+        if found:
+            return str(found[-1])
+        versions = {entry["name"]: entry.get("version") for entry in tomllib.loads(text).get("package", [])}
+        return versions.get(package)
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
+    with _read(path) as text:
+        return tomllib.loads(text)
+
+
+@contextlib.contextmanager
+def _read(path: Path) -> Iterator[str]:
+    """The text of a TOML file. Raises `Mistake` where it cannot be read, or what is done with it finds that it is no
+    TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        yield path.read_text(encoding="utf-8")
     except OSError as error:
-        raise MetadataError(f"{_shown(path)}: cannot be read: {error.strerror}") from None
+        raise Mistake(f"{_shown(path)}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # tomllib.TOMLDecodeError, which names the line, or UnicodeDecodeError
-        raise MetadataError(f"{_shown(path)}: is not valid TOML: {error}") from None
+        raise Mistake(f"{_shown(path)}: is not valid TOML: {error}") from None
 
 
 def _shown(path: Path) -> str:

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,17 +11,13 @@ from typing import Any
 import orjson
 
 from evaluator import ROOT
-from evaluator.catalog.frameworks import MetadataError
-from tasks.base import Case, Outcome, Prepared, Script
+from evaluator.errors import Mistake
+from tasks.base import Case, CasesError, Outcome, Prepared, Script, load_cases
 from tasks.grading import Grade
 from tasks.probing import ProbeCase
 from tasks.wire import OnTheWire
 
 TASKS = ROOT / "tasks"
-
-
-class TaskError(MetadataError):
-    """The folder of a task cannot be used. The message names the file and what it lacks."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +63,22 @@ class Task:
             also=(self.folder.parent / "probing.py", self.folder / "probes.py"),
         )
 
+    def load_file(self, path: Path) -> list[Any]:
+        """The user's own cases for this task. Raises `Mistake`."""
+        return _without_mistakes(lambda: load_cases(path, self.case_type))
+
     @property
     def cases(self) -> Path:
         """The file with the cases of this task."""
         return self.folder / "cases.jsonl"
+
+
+def _without_mistakes(load: Callable[[], list[Any]]) -> list[Any]:
+    """The cases that were loaded. What is wrong with a file of cases is a mistake of who wrote it."""
+    try:
+        return load()
+    except CasesError as mistake:
+        raise Mistake(str(mistake)) from None
 
 
 @lru_cache(maxsize=256)
@@ -79,7 +87,7 @@ def _read_case(case_type: type[Case], content: bytes) -> Case:
 
 
 def all_tasks(folder: Path = TASKS) -> dict[str, Task]:
-    """Every task by name, sorted: the folders of the package `tasks` that have a `spec.py`. Raises `TaskError`."""
+    """Every task by name, sorted: the folders of the package `tasks` that have a `spec.py`. Raises `Mistake`."""
     names = sorted(path.parent.name for path in folder.glob("*/spec.py"))
     return {name: _task(folder / name) for name in names}
 
@@ -91,7 +99,7 @@ def _task(folder: Path) -> Task:
         name=folder.name,
         folder=folder,
         case_type=_defined(spec, "CASE_TYPE"),
-        load=_defined(spec, "load"),
+        load=partial(_without_mistakes, _defined(spec, "load")),
         prepare=_defined(spec, "prepare"),
         script=_defined(spec, "script"),
         grade=_defined(_module(folder, "grade"), "grade"),
@@ -104,12 +112,12 @@ def _task(folder: Path) -> Task:
 
 def _module(folder: Path, name: str) -> ModuleType:
     if not (folder / f"{name}.py").is_file():
-        raise TaskError(f"tasks/{folder.name}/{name}.py: there is no such file; see docs/adding-a-task.md")
+        raise Mistake(f"tasks/{folder.name}/{name}.py: there is no such file; see docs/adding-a-task.md")
     return importlib.import_module(f"tasks.{folder.name}.{name}")
 
 
 def _defined(module: ModuleType, name: str) -> Any:
     if not hasattr(module, name):
         where = "/".join(module.__name__.split("."))
-        raise TaskError(f"{where}.py: defines no {name}; see docs/adding-a-task.md")
+        raise Mistake(f"{where}.py: defines no {name}; see docs/adding-a-task.md")
     return getattr(module, name)

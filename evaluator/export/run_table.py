@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 from evaluator.analysis.gather import RECORDED_ALREADY, LeftOut, Scored, gather, run_name
 from evaluator.catalog.frameworks import baseline_first, framework_folders
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.export.columns import COLUMNS
-from evaluator.export.runs import ExportError, Report, trace_folders, written_whole
+from evaluator.export.runs import Report, trace_folders, written_whole
 from evaluator.trace import Key
 
 FORMATS = ("csv", "parquet")
@@ -53,7 +54,7 @@ def write(
     """Write a row for each run of `models` (none: of all) below `traces` whose key `keep` accepts; `read` is called at
     each run that is read.
 
-    The baseline's runs are read whatever is kept: injected tokens are those beyond its own. Raises `ExportError` where
+    The baseline's runs are read whatever is kept: injected tokens are those beyond its own. Raises `Mistake` where
     there is nothing to write, or it cannot be written.
     """
     trace_folders(traces, models)
@@ -74,7 +75,7 @@ def write(
     )
     report.runs = report.written = len(kept)
     if not kept:
-        raise ExportError(f"nothing to write: {report.in_words()}")
+        raise Mistake(f"nothing to write: {report.in_words()}")
     with written_whole(out) as file:
         write_rows([_row(one) for one in kept], file)
 

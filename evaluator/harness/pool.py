@@ -55,12 +55,12 @@ class Pool:
 def _embedder(task_names: Sequence[str], console: Console) -> Embedder | None:
     """The embedding model, if a task has documents.
 
-    It embeds them once before the first run and remembers them, so that no framework pays for coming first.
+    It knows their vectors before the first run, so that no framework pays for coming first.
     """
     loaders = [task.load_documents for name, task in all_tasks().items() if name in task_names]
     passages = [document.passage for load in loaders if load for document in load()]
     if not passages:
         return None
     embedder = Embedder(console)
-    embedder.embed(passages)
+    embedder.know(passages)
     return embedder

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from evaluator.errors import Mistake
 from evaluator.providers import endpoints
 from evaluator.trace import Trace
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:  # the package takes half a second to import, and most runs ha
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 _NEAREST = 3
-
-
-class PriceError(ValueError):
-    """A model is not in the price list. The message names the nearest that are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +66,14 @@ def price_list() -> str:
 
 @cache
 def find(name: str) -> PricedModel:
-    """The model `ENDPOINT/MODEL` or `PROVIDER/MODEL` of the price list. Raises `PriceError`."""
+    """The model `ENDPOINT/MODEL` or `PROVIDER/MODEL` of the price list. Raises `Mistake`."""
     first, _, model = name.partition("/")
     providers = _providers()
     if (provider := providers.get(first)) and (entry := _entry(provider, model)):
         return PricedModel(name, provider, entry.id)
     near = _nearest(model, {first: provider}) if provider else _nearest(model or name, providers)
     instead = f"the nearest there are {', '.join(near)}" if near else "name one as in openai/gpt-5-mini"
-    raise PriceError(f"--prices {name!r}: {price_list()} has no price for it; {instead}")
+    raise Mistake(f"--prices {name!r}: {price_list()} has no price for it; {instead}")
 
 
 def _providers() -> dict[str, str]:

@@ -80,7 +80,7 @@ def build(
 
     With `models`, only the folders of these models are read. `seen_run` is told each run that is scored, and what it
     has on the wire beside its task's spec, where that can be said; then there is but one process. `prices` names the
-    models of the price list on which the runs are priced, too. Raises `PriceError` for one that is not there.
+    models of the price list on which the runs are priced, too. Raises `Mistake` for one that is not there.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
     already) is named in `damaged` and left out.

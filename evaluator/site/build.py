@@ -33,7 +33,7 @@ Say = Callable[[str, int, int], None]
 def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, say: Say = lambda *_: None) -> Scorecard:
     """Build the site of all traces below `traces` in the folder `out`, in place of the site that is there.
 
-    Raises `OutError`.
+    Raises `Mistake`.
     """
     tasks = all_tasks()
     summaries: dict[Key, RunSummary] = {}

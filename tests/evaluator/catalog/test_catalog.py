@@ -10,7 +10,6 @@ from folders import LOCK, PYPROJECT, make_framework
 import tasks as tasks_package
 from evaluator.catalog.digests import digest_of, implementation_digest, lock_digest, task_digest
 from evaluator.catalog.frameworks import (
-    MetadataError,
     all_frameworks,
     implements,
     lacking,
@@ -18,7 +17,8 @@ from evaluator.catalog.frameworks import (
     numbered_deviations,
     read_framework,
 )
-from evaluator.catalog.tasks import TASKS, Task, TaskError, all_tasks
+from evaluator.catalog.tasks import TASKS, Task, all_tasks
+from evaluator.errors import Mistake
 
 
 def test_the_tasks_of_this_project() -> None:
@@ -90,7 +90,7 @@ def test_implementations_are_never_imported(tmp_path: Path) -> None:
 )
 def test_mistakes_are_named(tmp_path: Path, pyproject: str, lock: str | None, message: str) -> None:
     make_framework(tmp_path, "x", pyproject, lock)
-    with pytest.raises(MetadataError, match=f"^implementations/x/{message}") as caught:
+    with pytest.raises(Mistake, match=f"^implementations/x/{message}") as caught:
         all_frameworks(tmp_path / "implementations")
     assert "\n" not in str(caught.value)
 
@@ -188,7 +188,7 @@ SPEC = "CASE_TYPE = load = prepare = script = None"
 
 def test_what_a_task_lacks_is_named_in_one_line(own_task: Path) -> None:
     def complaint() -> str:
-        with pytest.raises(TaskError) as raised:
+        with pytest.raises(Mistake) as raised:
             all_tasks(own_task.parent)
         sys.modules.pop("tasks.own.spec", None)
         return str(raised.value)

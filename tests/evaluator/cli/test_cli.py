@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ from evaluator import ROOT, cli
 from evaluator.catalog import frameworks, tasks
 from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, read_framework
 from evaluator.catalog.tasks import all_tasks
+from evaluator.harness import plans
 from evaluator.harness.jobs import WORK
 from evaluator.models import specs
 from evaluator.models.upstreams import Upstream
@@ -335,7 +337,7 @@ def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path, monkey
     assert "\x1b" not in said.out
     traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
     assert {trace.key.case: trace.outcome.answer for trace in traces} == {case["id"]: case["answer"] for case in CASES}
-    monkeypatch.delattr(cli, "harness")  # nothing is started where every run is recorded
+    monkeypatch.delattr(plans, "harness")  # nothing is started where every run is recorded
     again = bakeoff(*command)
     assert again.code == 0
     assert "2 of 2 runs are recorded already in traces; --rerun makes them again" in again.out
@@ -504,12 +506,13 @@ def test_no_planted_key_is_written_anywhere(
         monkeypatch.setenv(name, PLANTED)
     framework = make_framework("planted", tool_calling=SHOWS)
     monkeypatch.setattr(frameworks, "all_frameworks", lambda: {"planted": framework})
-    monkeypatch.setattr(frameworks, "framework_folders", lambda *_: [framework.folder])
+    for module in ("evaluator.export.runs", "evaluator.scorecard.build"):
+        monkeypatch.setattr(importlib.import_module(module), "framework_folders", lambda *_: [framework.folder])
 
     async def provided(*_: object) -> None:
         """The environment is there."""
 
-    monkeypatch.setattr(cli, "provision", provided)
+    monkeypatch.setattr(plans, "provision", provided)
     file = written(tmp_path / "mine.jsonl", [json.dumps(CASES[1])])
     with serving(shows_the_key) as server:
         said = bakeoff(

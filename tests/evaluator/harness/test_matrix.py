@@ -20,10 +20,11 @@ from model_server import Answer, completion, serving
 
 from evaluator import ROOT
 from evaluator.catalog.tasks import Task, all_tasks
+from evaluator.errors import Failure, Mistake
 from evaluator.harness import matrix
 from evaluator.harness.jobs import Job, interleaved
 from evaluator.harness.matrix import ModelGoneError, run_all
-from evaluator.harness.records import BusyError, TracesError, exclusive
+from evaluator.harness.records import exclusive
 from evaluator.trace import Trace, read_trace, read_traces, trace_path, write_trace
 
 MakeJob = Callable[..., Job]
@@ -584,7 +585,7 @@ def test_only_one_process_may_write_to_the_same_traces(tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", hold], cwd=tmp_path, stdout=subprocess.PIPE)
     try:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
-        with pytest.raises(BusyError, match="another `bakeoff run` is writing there"), exclusive(tmp_path):
+        with pytest.raises(Failure, match="another `bakeoff run` is writing there"), exclusive(tmp_path):
             pass
     finally:
         other.kill()
@@ -595,7 +596,7 @@ def test_only_one_process_may_write_to_the_same_traces(tmp_path: Path) -> None:
 
 def test_traces_that_cannot_be_written_are_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(TracesError, match="file: cannot be written: "), exclusive(tmp_path / "file"):
+    with pytest.raises(Mistake, match="file: cannot be written: "), exclusive(tmp_path / "file"):
         pass
 
 

@@ -12,6 +12,7 @@ from fakes import MakeFramework, OpenHarness
 
 from evaluator.catalog.frameworks import Deviation, Framework
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.harness import matrix
 from evaluator.harness.jobs import Job
 from evaluator.harness.matrix import run_all
@@ -153,7 +154,7 @@ def test_what_frameworks_do_alike_is_said_once() -> None:
 
 def test_the_probing_model_is_built_in() -> None:
     assert probing.settings().model == specs.resolve("probes", None, None)
-    with pytest.raises(specs.ModelError, match="built in"):
+    with pytest.raises(Mistake, match="built in"):
         specs.resolve("probes", "http://127.0.0.1:9/v1", None)
 
 

@@ -13,9 +13,9 @@ from genai_prices.data_snapshot import get_snapshot
 from evaluator.analysis.graded_run import grade_run
 from evaluator.analysis.metrics import CellRuns, measure
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.providers.prices import (
     PricedModel,
-    PriceError,
     Rates,
     Tokens,
     cost_usd,
@@ -179,7 +179,7 @@ def test_a_model_is_found_by_endpoint_or_by_provider(name: str, provider: str, e
     ],
 )
 def test_a_model_without_a_price_is_named_with_the_nearest(name: str, nearest: str | None) -> None:
-    with pytest.raises(PriceError) as error:
+    with pytest.raises(Mistake) as error:
         find(name)
     said = str(error.value)
     assert said.startswith(f"--prices {name!r}: {price_list()} has no price for it; ") and "\n" not in said
