@@ -291,14 +291,14 @@ def test_the_files_are_written_together_or_not_at_all(project: Path, monkeypatch
     score(project)
     before = written(project)
     write_all(project, make_traces(project))
-    write_text = Path.write_text
+    write_bytes = Path.write_bytes
 
     def full(path: Path, *args: Any, **options: Any) -> int:
         if path.name.startswith(".SCORECARD.md"):
             raise OSError(28, "No space left on device")
-        return write_text(path, *args, **options)
+        return write_bytes(path, *args, **options)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
         score(project)
     assert written(project) == before
