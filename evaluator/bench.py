@@ -7,34 +7,36 @@ whatever else the machine does hits both alike.
 
 import asyncio
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import product
 from typing import Any
 
 import aiohttp
 import orjson
+import psutil
 import uvicorn
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from evaluator import ROOT
-from evaluator.harness.gateway import Gateway, server_config
-from evaluator.models.upstreams import JSON_HEADERS
+from evaluator.harness.gateway import Gateway, listening, server_config
+from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS
 from evaluator.models.upstreams.http import HttpUpstream
 from evaluator.providers.endpoint import Endpoint
 from evaluator.stats.intervals import percentile
 from tasks.base import Script
 
 ROUNDS = 4
-CONCURRENCY = (1, 32)
+CONCURRENCY = (1, 32, 128)
 
 _COMPLETION = orjson.dumps(
     {
@@ -46,24 +48,34 @@ _COMPLETION = orjson.dumps(
         "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
     }
 )
+_CHUNKS = [
+    b"data: %s\n\n" % orjson.dumps({"choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]})
+    for _ in range(100)
+] + [b"data: [DONE]\n\n"]
 _PARAMETERS = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
-_REQUEST = orjson.dumps(
-    {
-        "model": "bench",
-        "temperature": 0,
-        "messages": [{"role": "system", "content": "word " * 200}, {"role": "user", "content": "word " * 100}],
-        "tools": [
-            {"type": "function", "function": {"name": f"tool_{i}", "description": "x" * 120, "parameters": _PARAMETERS}}
-            for i in range(10)
-        ],
-    }
-)
+_ASKED = {
+    "model": "bench",
+    "temperature": 0,
+    "messages": [{"role": "system", "content": "word " * 200}, {"role": "user", "content": "word " * 100}],
+    "tools": [
+        {"type": "function", "function": {"name": f"tool_{i}", "description": "x" * 120, "parameters": _PARAMETERS}}
+        for i in range(10)
+    ],
+}
+_REQUEST = orjson.dumps(_ASKED)
+_STREAMED_REQUEST = orjson.dumps({**_ASKED, "stream": True})
 
 
 @dataclass(frozen=True)
 class GatewayCost:
-    """What the gateway adds to a call, at one level of concurrency. Times in ms, rates in calls/s."""
+    """What the gateway adds to a call, with so many calls at once. Times in ms, rates in calls/s.
 
+    Each caller sends its next call once the last one is answered, so with many at once a call mostly waits for the
+    processors: `…_cpu_ms` is what a call through the gateway takes of them in each process, and of the client alone
+    where it calls directly.
+    """
+
+    streamed: bool
     concurrency: int
     calls: int
     direct_p50_ms: float
@@ -75,6 +87,18 @@ class GatewayCost:
     direct_per_s: float
     gateway_per_s: float
     kept: float
+    client_cpu_ms: float
+    gateway_cpu_ms: float
+    stub_cpu_ms: float
+
+
+@dataclass
+class _Round:
+    """What was measured of calls to one URL. `latencies_s` are of single calls, `cpu_s` of each process."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    cpu_s: Counter[str] = field(default_factory=Counter)
 
 
 def run(console: Console, seconds: float, with_matrix: bool, as_json: bool) -> None:
@@ -84,28 +108,34 @@ def run(console: Console, seconds: float, with_matrix: bool, as_json: bool) -> N
     if as_json:
         console.print_json(data={"gateway": [asdict(cost) for cost in costs], "scripted_matrix": matrix})
         return
-    table = Table(title="The gateway beside calling a stub directly", title_justify="left", box=None)
+    table = Table(title="The gateway beside calling a stub directly, in ms", title_justify="left", box=None)
     for header in (
+        "",
         "at once",
         "calls",
-        "direct p50",
-        "gateway p50",
-        "added p50",
-        "added p99",
-        "direct",
-        "gateway",
+        "p50",
+        "added",
+        "p99",
+        "added",
+        "calls/s",
         "kept",
+        "CPU client",
+        "gateway",
+        "stub",
     ):
         table.add_column(header, justify="right")
     for cost in costs:
         table.add_row(
+            "streamed" if cost.streamed else "plain",
             str(cost.concurrency),
             str(cost.calls),
-            *(f"{ms:.2f} ms" for ms in (cost.direct_p50_ms, cost.gateway_p50_ms, cost.added_p50_ms, cost.added_p99_ms)),
-            *(f"{rate:.0f}/s" for rate in (cost.direct_per_s, cost.gateway_per_s)),
+            *(f"{ms:.2f}" for ms in (cost.direct_p50_ms, cost.added_p50_ms, cost.direct_p99_ms, cost.added_p99_ms)),
+            f"{cost.direct_per_s:.0f}",
             f"{cost.kept:.0%}",
+            *(f"{ms:.2f}" for ms in (cost.client_cpu_ms, cost.gateway_cpu_ms, cost.stub_cpu_ms)),
         )
     console.print(table)
+    console.print("p50, p99 and calls/s: direct; added: by the gateway; CPU: of a call through the gateway")
     if matrix:
         console.print(f"scripted matrix, all cases, warm: {matrix['runs']} runs in {matrix['wall_s']:.1f} s")
 
@@ -114,53 +144,64 @@ def run(console: Console, seconds: float, with_matrix: bool, as_json: bool) -> N
 
 
 async def _gateway_costs(seconds: float) -> list[GatewayCost]:
-    with _process("stub") as stub_url, _process("gateway", stub_url) as gateway_url:
+    with _process("stub") as (stub_url, stub), _process("gateway", stub_url) as (gateway_url, gateway):
+        processes = {"client": psutil.Process(), "gateway": gateway, "stub": stub}
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
             costs = []
-            for concurrency in CONCURRENCY:
-                samples: dict[str, list[float]] = {stub_url: [], gateway_url: []}
-                rates: dict[str, list[float]] = {stub_url: [], gateway_url: []}
-                for url in samples:
-                    await _load(client, url, concurrency, 0.5)
+            for streamed, concurrency in product((False, True), CONCURRENCY):
+                request = _STREAMED_REQUEST if streamed else _REQUEST
+                seen = {stub_url: _Round(), gateway_url: _Round()}
+                for url in seen:
+                    await _load(client, url, request, concurrency, 0.5)
                 for _ in range(ROUNDS):
-                    for url in samples:
-                        latencies, wall_s = await _load(client, url, concurrency, seconds / ROUNDS)
-                        samples[url] += latencies
-                        rates[url].append(len(latencies) / wall_s)
-                costs.append(
-                    _cost(concurrency, samples[stub_url], samples[gateway_url], rates[stub_url], rates[gateway_url])
-                )
+                    for url, so_far in seen.items():
+                        before = {name: _cpu_s(process) for name, process in processes.items()}
+                        latencies, wall_s = await _load(client, url, request, concurrency, seconds / ROUNDS)
+                        so_far.cpu_s.update({name: _cpu_s(of) - before[name] for name, of in processes.items()})
+                        so_far.latencies_s += latencies
+                        so_far.rates.append(len(latencies) / wall_s)
+                costs.append(_cost(streamed, concurrency, seen[stub_url], seen[gateway_url]))
             return costs
 
 
-def _cost(
-    concurrency: int, direct: list[float], gateway: list[float], direct_rates: list[float], gateway_rates: list[float]
-) -> GatewayCost:
-    direct_p50, direct_p99 = (1000 * percentile(direct, percent) for percent in (50, 99))
-    gateway_p50, gateway_p99 = (1000 * percentile(gateway, percent) for percent in (50, 99))
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _cost(streamed: bool, concurrency: int, direct: _Round, gateway: _Round) -> GatewayCost:
+    direct_p50, direct_p99 = (1000 * percentile(direct.latencies_s, percent) for percent in (50, 99))
+    gateway_p50, gateway_p99 = (1000 * percentile(gateway.latencies_s, percent) for percent in (50, 99))
+    calls = len(gateway.latencies_s)
     return GatewayCost(
+        streamed=streamed,
         concurrency=concurrency,
-        calls=len(gateway),
+        calls=calls,
         direct_p50_ms=direct_p50,
         gateway_p50_ms=gateway_p50,
         added_p50_ms=gateway_p50 - direct_p50,
         direct_p99_ms=direct_p99,
         gateway_p99_ms=gateway_p99,
         added_p99_ms=gateway_p99 - direct_p99,
-        direct_per_s=statistics.median(direct_rates),
-        gateway_per_s=statistics.median(gateway_rates),
-        kept=statistics.median(gateway_rates) / statistics.median(direct_rates),
+        direct_per_s=statistics.median(direct.rates),
+        gateway_per_s=statistics.median(gateway.rates),
+        kept=statistics.median(gateway.rates) / statistics.median(direct.rates),
+        client_cpu_ms=1000 * gateway.cpu_s["client"] / calls,
+        gateway_cpu_ms=1000 * gateway.cpu_s["gateway"] / calls,
+        stub_cpu_ms=1000 * gateway.cpu_s["stub"] / calls,
     )
 
 
-async def _load(client: aiohttp.ClientSession, url: str, concurrency: int, seconds: float) -> tuple[list[float], float]:
+async def _load(
+    client: aiohttp.ClientSession, url: str, request: bytes, concurrency: int, seconds: float
+) -> tuple[list[float], float]:
     """Latencies in seconds of calls made for `seconds` with `concurrency` at once, and the wall time."""
     latencies: list[float] = []
     start = time.perf_counter()
 
     async def calls() -> None:
         while (sent := time.perf_counter()) - start < seconds:
-            async with client.post(url, data=_REQUEST, headers={"Content-Type": "application/json"}) as response:
+            async with client.post(url, data=request, headers={"Content-Type": "application/json"}) as response:
                 await response.read()
                 if response.status != 200:
                     raise RuntimeError(f"{url} answered {response.status}")
@@ -171,28 +212,39 @@ async def _load(client: aiohttp.ClientSession, url: str, concurrency: int, secon
 
 
 @contextmanager
-def _process(role: str, *arguments: str) -> Iterator[str]:
-    """A process of this module in a role; gives the URL that it serves chat completions at."""
+def _process(role: str, *arguments: str) -> Iterator[tuple[str, psutil.Process]]:
+    """A process of this module in a role, and the URL that it serves chat completions at."""
     command = [sys.executable, "-m", "evaluator.bench", role, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
+        yield process.stdout.readline().strip(), psutil.Process(process.pid)
     finally:
         process.kill()
         process.wait()
 
 
 async def _stub(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    while (await receive()).get("more_body"):
-        pass
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    if orjson.loads(body).get("stream"):
+        await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+        for chunk in _CHUNKS:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(0)  # so that each goes out by itself
+        await send({"type": "http.response.body", "body": b""})
+        return
     headers = [*JSON_HEADERS, (b"content-length", b"%d" % len(_COMPLETION))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": _COMPLETION})
 
 
 async def _serve_stub() -> None:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener = listening()
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/chat/completions", flush=True)
     await uvicorn.Server(server_config(_stub)).serve(sockets=[listener])
 

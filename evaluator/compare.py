@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.catalog.code_size import source_lines
-from evaluator.catalog.frameworks import Deviation, Framework, implementation_path
+from evaluator.catalog.frameworks import Deviation, Framework, implementation_path, lacking_in_words
 from evaluator.catalog.tasks import Task
 
 ABOUT, IMPORTS, MODEL, AGENTS, ANSWER, HELPERS = PARTS = (
@@ -181,6 +181,8 @@ def read_side(framework: Framework, task: Task, deviations: Iterable[tuple[int, 
     """The implementation of `task`; `deviations` are all of the framework's. Raises `ImplementationError`."""
     path = implementation_path(framework.folder, task.name)
     shown = path.relative_to(path.parents[2]).as_posix()
+    if not path.exists():
+        raise ImplementationError("; ".join(lacking_in_words([framework], [task.name])))
     try:
         source = path.read_text(encoding="utf-8")
         lines = source_lines(source)

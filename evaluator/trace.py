@@ -38,7 +38,8 @@ class Key(_Record):
 class Setup(_Record):
     """Everything that a result depends on, and where it was made.
 
-    `replayed_model` is there where recorded responses answered: those of that model.
+    `replayed_model` is there where recorded responses answered: those of that model. `event_loop` is the loop that
+    the gateway ran under, `uvloop` or `asyncio`; times compare only within one. Older traces do not say.
     """
 
     framework_version: str
@@ -59,6 +60,7 @@ class Setup(_Record):
     timeout_s: float
     jobs: int
     replayed_model: str | None = Field(default=None, exclude_if=lambda model: model is None)
+    event_loop: str | None = Field(default=None, exclude_if=lambda loop: loop is None)
 
 
 class RecordedTimes(_Record):
@@ -122,11 +124,15 @@ class TracedToolCall(_Record):
 
 
 class RunOutcome(_Record):
-    """How the run ended. `error` is a line in words unless the run `answered`."""
+    """How the run ended. `error` is a line in words unless the run `answered`.
+
+    `refused_calls` are model calls beyond the cap: the gateway refused them, and they are not among the model calls.
+    """
 
     ended: Ended
     answer: str
     error: str | None = None
+    refused_calls: int = Field(default=0, exclude_if=lambda number: not number)
     final_state: dict[str, Any] = {}
 
 

@@ -1,6 +1,7 @@
 """Generated files are those that the committed traces give."""
 
 import json
+import runpy
 from pathlib import Path
 
 import jsonschema
@@ -27,7 +28,7 @@ def test_a_generated_file_is_up_to_date(name: str, scored: Path) -> None:
 
 
 def test_the_page_of_endpoints_is_up_to_date() -> None:
-    message = f"MODELS.md is out of date: run `{endpoints_page.COMMAND}`"
+    message = f"docs/models.md is out of date: run `{endpoints_page.COMMAND}`"
     assert endpoints_page.PAGE.read_text(encoding="utf-8") == endpoints_page.page(), message
 
 
@@ -44,6 +45,12 @@ def test_a_document_has_its_schema(name: str) -> None:
     content = json.loads((ROOT / name).read_bytes())
     errors = jsonschema.Draft202012Validator(published).iter_errors(content)
     assert [f"{error.json_path}: {error.message[:200]}" for error in errors] == []
+
+
+def test_the_picture_of_the_architecture_is_up_to_date() -> None:
+    drawing = runpy.run_path(str(ROOT / "docs" / "architecture.py"))
+    message = f"{drawing['PICTURE'].name} is out of date: run `{drawing['COMMAND']}`"
+    assert drawing["PICTURE"].read_text(encoding="utf-8") == drawing["drawn"](), message
 
 
 def test_the_scorecard_fits_on_a_few_pages() -> None:

@@ -38,7 +38,7 @@ class Framework:
 
     `by_hand` names the tasks for which the framework has no facility of its own. `version` is the
     locked version of the framework's `package`. `env` holds environment variables for its workers:
-    telemetry off, and the like.
+    telemetry off, and the like. `not_implemented` says of tasks for which there is no module why not.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Framework:
     package: str
     version: str
     env: dict[str, str] = field(hash=False)
+    not_implemented: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 class _Metadata(BaseModel):
@@ -63,6 +64,7 @@ class _Metadata(BaseModel):
     by_hand: tuple[str, ...] = ()
     deviations: tuple[Deviation, ...] = ()
     env: dict[str, str] = {}
+    not_implemented: dict[str, str] = {}
 
 
 def framework_folders(implementations: Path = IMPLEMENTATIONS) -> list[Path]:
@@ -116,6 +118,7 @@ def read_framework(folder: Path) -> Framework:
         package=metadata.package,
         version=version,
         env=metadata.env,
+        not_implemented=metadata.not_implemented,
     )
 
 
@@ -142,3 +145,22 @@ def _shown(path: Path) -> str:
 def implementation_path(folder: Path, task: str) -> Path:
     """Where the framework of `folder` implements `task`; the file may not exist."""
     return folder / f"{task}.py"
+
+
+def implements(framework: Framework, task: str) -> bool:
+    """Whether the framework's folder has a module for `task`."""
+    return implementation_path(framework.folder, task).is_file()
+
+
+def lacking(framework: Framework, tasks: Iterable[str]) -> dict[str, str | None]:
+    """Those of the tasks that the framework does not implement, and the reason where its metadata give one."""
+    return {task: framework.not_implemented.get(task) for task in tasks if not implements(framework, task)}
+
+
+def lacking_in_words(frameworks: Iterable[Framework], tasks: Iterable[str]) -> list[str]:
+    """A line for each of the tasks that not all of the frameworks implement: who does not, and why."""
+    who: dict[str, list[str]] = {task: [] for task in tasks}
+    for framework in frameworks:
+        for task, why in lacking(framework, who).items():
+            who[task].append(f"{framework.name} ({why})" if why else framework.name)
+    return [f"{task} is not implemented by {', '.join(names)}" for task, names in who.items() if names]

@@ -27,7 +27,9 @@ from evaluator.catalog.frameworks import (
     Framework,
     MetadataError,
     all_frameworks,
-    implementation_path,
+    implements,
+    lacking,
+    lacking_in_words,
     numbered_deviations,
 )
 from evaluator.catalog.tasks import Task, all_tasks
@@ -233,9 +235,11 @@ def run(
         return _replays(folder, frameworks, chosen_tasks, chosen, trials)
 
     plans = [planned(spec) for spec in chosen_models]
-    for path in (implementation_path(f.folder, a_task.name) for f in frameworks for a_task in chosen_tasks):
-        if not path.is_file():
-            raise UsageMistake(f"{_shown(path)}: there is no such file; choose frameworks with -f and tasks with -t")
+    lacks = lacking_in_words(frameworks, [a_task.name for a_task in chosen_tasks])
+    if not any(plan.jobs for plan in plans):
+        raise UsageMistake(f"nothing to run: {'; '.join(lacks) or 'these tasks have no probes'}")
+    for line in lacks:
+        _say(f"left out: {line}")
     with exclusive(traces):
         try:
             if rerecord:
@@ -477,7 +481,14 @@ def compare(
     numbered = numbered_deviations(every_framework.values())
     frameworks = [_one(name, every_framework, "framework") for name in (left, right)]
     shown = Console(width=width or (None if console.is_terminal else 160))
-    for a_task in _chosen(task, all_tasks(), "task"):
+    chosen_tasks = _chosen(task, all_tasks(), "task")
+    both = [one for one in chosen_tasks if all(implements(framework, one.name) for framework in frameworks)]
+    lacks = lacking_in_words(frameworks, [one.name for one in chosen_tasks])
+    if not both:
+        raise UsageMistake(f"nothing to compare: {'; '.join(lacks)}")
+    for line in lacks:
+        _say(f"left out: {line}")
+    for a_task in both:
         ours, theirs = (side_by_side.read_side(one, a_task, numbered[one.name]) for one in frameworks)
         side_by_side.print_side_by_side(shown, a_task.name, ours, theirs)
 
@@ -513,7 +524,10 @@ def parity(
     report = parity_report.collect(traces, model, frameworks, tasks, deviations, list(every_task))
     if as_json:
         console.print_json(data=parity_report.report_as_data(report))
-    elif report.parities:
+    else:
+        for line in lacking_in_words(frameworks, [one.name for one in tasks]):
+            _say(f"left out: {line}")
+    if report.parities and not as_json:
         parity_report.print_report(console, report, every_framework.values(), deviations)
     if report.missing:
         lacking = [",".join(dict.fromkeys(names)) for names in zip(*report.missing, strict=True)]
@@ -597,7 +611,7 @@ async def _examine_model(spec: specs.ModelSpec, time_limit_s: float, as_json: bo
 
     uv run --extra inspect bakeoff export --format inspect
 
-What reads which format, and with which setting: evaluator/export/README.md"""
+What reads which format, and with which setting: docs/exports.md"""
 )
 def export(
     layout: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(_FORMATS)}.")],
@@ -671,7 +685,14 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
     if as_json:
         listed: dict[str, Any] = {
             "frameworks": [
-                {"name": f.name, "title": f.title, "version": f.version, "homepage": f.homepage} for f in frameworks
+                {
+                    "name": f.name,
+                    "title": f.title,
+                    "version": f.version,
+                    "homepage": f.homepage,
+                    "not_implemented": lacking(f, sizes),
+                }
+                for f in frameworks
             ],
             "tasks": [{"name": name, "cases": counts} for name, counts in sizes.items()],
             "models": list(specs.BUILT_IN),
@@ -687,13 +708,15 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
     for name, counts in sizes.items():
         table.add_row(name, *(str(counts[size]) for size in SIZES))
     console.print(table)
+    for line in lacking_in_words(frameworks, sizes):
+        _say(line)
     table = Table("endpoint", "address", "key", "quirks", title="\nEndpoints", title_justify="left", box=None)
     for name, endpoint in there_are.items():
         table.add_row(name, endpoint.base_url, endpoint.key_variable or "none", ", ".join(endpoint.quirks))
     console.print(table)
     console.print(
         f"\nModels: {', '.join(specs.BUILT_IN)}, ENDPOINT/MODEL, or any name together with --base-url URL. "
-        "Your own endpoints: MODELS.md"
+        "Your own endpoints: docs/models.md"
     )
 
 

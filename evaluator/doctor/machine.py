@@ -75,7 +75,7 @@ def checks(frameworks: Sequence[Framework]) -> list[Check]:
         *(_weights_check(name) for name in local.EMBEDDED),
         Check(
             *("embeddings", "weights for embeddings", lambda: _in_thread(weights_finding, [MINILM, MINILM_TOKENIZER])),
-            means="The first run of rag_qa fetches them.",
+            means="The first run of a task with documents fetches them.",
             needed=False,
         ),
         *(_environment_check(framework) for framework in frameworks),

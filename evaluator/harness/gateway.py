@@ -88,8 +88,9 @@ class _Call:
 class GatewayRun:
     """A live run: its limits, and the calls recorded so far.
 
-    `refusal` is set once a limit was hit, `upstream_failure` while the last call could not be made
-    because the model's server was out of reach or broke off.
+    `refusal` is set once a limit was hit, `refused_calls` counts the chat calls beyond `max_model_calls`,
+    `upstream_failure` is set while the last call could not be made because the model's server was out of reach or
+    broke off.
     """
 
     token: str
@@ -98,6 +99,7 @@ class GatewayRun:
     session: Session
     calls: list[_Call] = field(default_factory=list)
     chat_calls: int = 0
+    refused_calls: int = 0
     refusal: Refusal | None = None
     upstream_failure: str | None = None
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -121,7 +123,7 @@ class Gateway:
         self._port = 0
 
     async def __aenter__(self) -> "Gateway":
-        listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        listener = listening()
         self._port = listener.getsockname()[1]
         self._server = _Server(server_config(self))
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
@@ -222,6 +224,7 @@ class Gateway:
     ) -> None:
         if run.chat_calls >= run.max_model_calls:
             run.refusal = "call_limit"
+            run.refused_calls += 1
             message = f"this run may make {run.max_model_calls} model calls and has made them"
             return await _send_error(send, 400, "call_limit", message)
         run.chat_calls += 1
@@ -293,6 +296,17 @@ class Gateway:
     def _models(self) -> dict[str, Any]:
         data = [{"id": name, "object": "model", "created": 0, "owned_by": "bakeoff"} for name in self._model_names]
         return {"object": "list", "data": data}
+
+
+def listening() -> socket.socket:
+    """A listener on a free port of the loopback, for connections that send each piece at once.
+
+    They inherit that from it. Left to itself asyncio's own loop would not set it, as the sockets of `create_server`
+    do not say that they are TCP; a reply on a kept connection would then wait some 40 ms for an acknowledgement.
+    """
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def server_config(application: Any) -> uvicorn.Config:

@@ -58,8 +58,7 @@ class Harness:
         """
         worker = await self._pool.worker(job.framework)
         setup = self.records.setup(job, worker.python)
-        calls_let_through = setup.max_model_calls + self._settings.spare_model_calls
-        live = self._gateway.open_run(job.script(), calls_let_through, setup.timeout_s)
+        live = self._gateway.open_run(job.script(), setup.max_model_calls, setup.timeout_s)
         calls: list[dict[str, Any]] = []
         asked = time.monotonic()
         try:
@@ -90,6 +89,7 @@ class Harness:
                 ended=ended,
                 answer=done.get("answer") or "",
                 error=error,
+                refused_calls=live.refused_calls,
                 final_state=done.get("final_state") or {},
             ),
             reported_usage=_reported(done.get("reported_usage")),

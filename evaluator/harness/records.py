@@ -1,5 +1,6 @@
 """Which runs are recorded already, and what a record holds about how it was made."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -62,6 +63,14 @@ def _cpu() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _event_loop() -> str | None:
+    """The package of the loop that runs here; none where none does."""
+    try:
+        return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    except RuntimeError:
+        return None
 
 
 class Records:
@@ -140,6 +149,7 @@ class Records:
             timeout_s=limits.timeout_s if job.timeout_s is None else job.timeout_s,
             jobs=self._settings.jobs,
             replayed_model=recording.key.model if recording else None,
+            event_loop=_event_loop(),
         )
 
     def missing(self, jobs: Sequence[Job], traces: Path) -> list[Job]:

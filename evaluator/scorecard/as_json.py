@@ -65,6 +65,7 @@ def _main(scorecard: Scorecard, files: Companions) -> ScorecardDocument:
                     "homepage": notes.homepage,
                     "by_hand": notes.by_hand,
                     "deviations": [{"number": i, "task": task, "note": note} for i, task, note in notes.deviations],
+                    "not_implemented": dict(notes.not_implemented),
                 }
                 for name, notes in scorecard.frameworks.items()
             ],

@@ -7,7 +7,7 @@ from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import ModelComparison
 from evaluator.analysis.pairs import Pair
-from evaluator.analysis.parity.compare import Parity
+from evaluator.analysis.parity import Parity
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.code_size import CodeSize
 from evaluator.probes.behaviours import Behaviour
@@ -33,8 +33,12 @@ SETUP_FIELDS = {
     "max_model_calls": "model calls at most",
     "timeout_s": "time-out in s",
     "jobs": "runs at a time",
+    "event_loop": "event loop",
 }
 """What of a run's set-up is shown with the results, and in which words."""
+
+NEWER_SETUP_FIELDS = frozenset({"event_loop"})
+"""Those of them that older traces lack. A model none of whose traces has one is shown without it."""
 
 ABOUT_MODEL = {
     "scripted": (
@@ -100,13 +104,15 @@ class Damaged:
 class FrameworkNotes:
     """What a reader must know about a framework's implementations.
 
-    Deviations are (number, task, note), without a task where they hold for all.
+    Deviations are (number, task, note), without a task where they hold for all. `not_implemented` has the
+    tasks that it does not implement, each with the reason if there is one.
     """
 
     title: str
     homepage: str | None
     by_hand: tuple[str, ...]
     deviations: tuple[tuple[int, str | None, str], ...]
+    not_implemented: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJso
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from evaluator.analysis.failure_kinds import KINDS, OTHER
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.models import METRICS as MODEL_METRICS
 from evaluator.analysis.pairs import Verdict
 from evaluator.scorecard.content import SETUP_FIELDS
+from tasks.grading import KINDS
 
 SCHEMA_VERSION = 2
 """Of all documents together. A number more whenever a name in one goes, or comes to mean something else."""
@@ -68,7 +68,7 @@ FailureKinds = Annotated[
     dict[str, Count],
     Field(
         description="in how many failed runs each kind of reason occurs",
-        json_schema_extra={"propertyNames": {"enum": [*(kind for kind, _ in KINDS), OTHER]}},
+        json_schema_extra={"propertyNames": {"enum": list(KINDS)}},
     ),
 ]
 
@@ -266,6 +266,11 @@ class FrameworkRow(Part):
     homepage: str | None
     by_hand: list[str]
     deviations: list[DeviationRow]
+    not_implemented: dict[str, str | None] = Field(
+        default={},
+        description="the tasks that it does not implement, and why, if it is said",
+        exclude_if=lambda tasks: not tasks,
+    )
 
 
 Setup = Annotated[

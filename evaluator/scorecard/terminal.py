@@ -15,7 +15,7 @@ from evaluator.catalog.frameworks import BASELINE
 from evaluator.scorecard import tables, ties, words
 from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Cell, Scorecard
 from evaluator.scorecard.tables import by_probe, by_task, who
-from evaluator.scorecard.words import per_1000_runs_on
+from evaluator.scorecard.words import not_implemented, per_1000_runs_on
 
 _COLUMNS = (
     *(tables.CASES, tables.PASSED, tables.RATE, tables.WALL, tables.MODEL_TIME, tables.OVERHEAD),
@@ -35,6 +35,8 @@ def print_scorecard(
     for model in scorecard.models:
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
             console.print(_rich_table(scorecard, f"{model} · {title}", cells))
+            if lacks := not_implemented(scorecard, model, cells[0].task):
+                console.print(Text(lacks))
             console.print()
         if ties.with_baseline(scorecard, model, None):
             console.print(_pairs_table(scorecard, model))

@@ -120,3 +120,17 @@ def failures(scorecard: Scorecard, model: str) -> str:
         kinds.update(cell.failure_kinds)
     said = ", ".join(f"{kind} ({number})" for kind, number in kinds.most_common())
     return f"{runs - passed} of {runs} runs failed, for these reasons (a run can have several): {said}."
+
+
+def not_implemented(scorecard: Scorecard, model: str, task: str | None) -> str | None:
+    """Who does not implement the task, or with None any of the model's tasks, and why; None where all do."""
+    tasks = {cell.task for cell in scorecard.cells if cell.model == model and task in (None, cell.task)}
+    lacks = [
+        ("" if task else f"{lacked} by ") + notes.title + (f" ({why})" if why else "")
+        for notes in scorecard.frameworks.values()
+        for lacked, why in notes.not_implemented
+        if lacked in tasks
+    ]
+    if not lacks:
+        return None
+    return f"Not implemented{' by' if task else ':'} {'; '.join(lacks)}."

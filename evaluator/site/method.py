@@ -5,10 +5,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evaluator.analysis import metrics
+from evaluator.analysis import metrics, parity
 from evaluator.analysis import pairs as comparisons
 from evaluator.analysis.graded_run import split_wall_time
-from evaluator.analysis.parity import compare as parity
 from evaluator.catalog import code_size
 from evaluator.providers import prices
 from evaluator.scorecard import Scorecard
@@ -51,7 +50,7 @@ def _environments(card: Scorecard) -> dict[str, dict[str, str]]:
     """For each model what its runs were recorded on: every value that occurs."""
     return {
         model: {
-            **{label: ", ".join(map(_said, setup[name])) for name, label in SETUP_FIELDS.items()},
+            **{label: ", ".join(map(_said, setup[name])) for name, label in SETUP_FIELDS.items() if name in setup},
             "dates": " to ".join(dict.fromkeys((setup["dates"][0], setup["dates"][-1]))),
         }
         for model, setup in card.setups.items()

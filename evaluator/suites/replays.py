@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from evaluator import ROOT
 from evaluator.analysis.metrics import METRICS
-from evaluator.catalog.frameworks import Framework
+from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import Task
 from evaluator.harness.jobs import Job, Settings
 from evaluator.models.specs import resolve
@@ -88,6 +88,8 @@ def jobs(
         if key.framework not in by_name or key.task not in by_task or key.trial > (trials or key.trial):
             continue
         task = by_task[key.task]
+        if not implements(by_name[key.framework], task.name):
+            continue
         case = known[key.task].get(key.case)
         if case is None and cases is None:
             try:

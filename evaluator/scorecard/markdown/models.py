@@ -40,7 +40,9 @@ def model(scorecard: Scorecard, name: str) -> list[str]:
     about = [ABOUT_MODEL[name]] if name in ABOUT_MODEL else []
     said = [words.failures(scorecard, name), words.correctness(scorecard, name)]
     summary = escape(" ".join(sentence for sentence in said if sentence), limit=2000)
-    return [f"## Model {escape(name)}", *about, summary, _table(scorecard, name)]
+    lacks = words.not_implemented(scorecard, name, None)
+    said_last = [escape(lacks, limit=2000)] if lacks else []
+    return [f"## Model {escape(name)}", *about, summary, _table(scorecard, name), *said_last]
 
 
 def _table(scorecard: Scorecard, model: str) -> str:

@@ -23,7 +23,7 @@ def recorded_on(scorecard: Scorecard) -> list[str]:
         return []
     setups = scorecard.setups.values()
     rows = [
-        [label, *(_values(setup[name]) if name in setup else "–" for setup in setups)]
+        [label, *(_values(setup.get(name, [None])) for setup in setups)]
         for name, label in SETUP_FIELDS.items()
         if any(name in setup for setup in setups)
     ]

@@ -1,6 +1,6 @@
 """What frameworks put on the wire beside the spec, and what they do when something unusual happens."""
 
-from evaluator.analysis.parity.compare import Finding
+from evaluator.analysis.parity import Finding
 from evaluator.analysis.parity.report import parts_in_words, per_call
 from evaluator.probes.behaviours import Shared
 from evaluator.providers.names import PROBES_NAME, SCRIPTED

@@ -11,7 +11,7 @@ from played import changed, played, system
 
 from evaluator import ROOT, cli
 from evaluator.export import run_table
-from evaluator.export.run_table import COLUMNS
+from evaluator.export.columns import COLUMNS
 from evaluator.export.runs import ExportError, Report
 from evaluator.trace import Key, write_trace
 
@@ -88,7 +88,7 @@ def test_only_the_models_asked_for_and_nothing_where_there_is_nothing(traces: Pa
 
 
 def test_every_column_is_explained() -> None:
-    page = (ROOT / "evaluator" / "export" / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
     for column in COLUMNS:
         assert column.meaning and f"`{column.name}`" in page
 

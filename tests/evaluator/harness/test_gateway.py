@@ -2,8 +2,9 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import numpy as np
 import orjson
 import psutil
 import pytest
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -113,6 +115,27 @@ async def test_it_listens_on_the_loopback_only(opened: Any) -> None:
     port = urlsplit(gateway.base_url(open_run(gateway))).port
     listening = [c for c in psutil.Process().net_connections("tcp") if c.status == psutil.CONN_LISTEN]
     assert [c.laddr.ip for c in listening if c.laddr.port == port] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_replies_are_sent_at_once_under_every_loop(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Else the second reply on a kept connection waits for the acknowledgement of the first."""
+
+    async def accepted_has_no_delay() -> bool:
+        async with gateway_to(ScriptedUpstream()) as (gateway, client):
+            url = urlsplit(gateway.base_url(open_run(gateway)))
+            async with client.get(url.geturl() + "/models") as response:
+                await response.read()
+                [accepted] = [
+                    connection.fd
+                    for connection in psutil.Process().net_connections("tcp")
+                    if connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == url.port
+                ]
+                with socket.socket(fileno=os.dup(accepted)) as connection:
+                    return bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(accepted_has_no_delay())
 
 
 @pytest.mark.parametrize(
@@ -234,9 +257,10 @@ async def test_the_call_beyond_the_limit_is_refused_and_not_recorded(opened: Any
     run = open_run(gateway, max_model_calls=2)
     for _ in range(2):
         assert (await post(client, gateway.base_url(run), HELLO))[0] == 200
-    assert run.refusal is None
-    status, answer = await post(client, gateway.base_url(run), HELLO)
-    assert (status, code(answer), run.refusal) == (400, "call_limit", "call_limit")
+    assert (run.refusal, run.refused_calls) == (None, 0)
+    for number in (1, 2):
+        status, answer = await post(client, gateway.base_url(run), HELLO)
+        assert (status, code(answer), run.refusal, run.refused_calls) == (400, "call_limit", "call_limit", number)
     assert (await post(client, gateway.base_url(run), {"model": "e", "input": "x"}, "/embeddings"))[0] == 200
     assert [call.operation for call in closed(gateway, run)] == ["chat", "chat", "embeddings"]
 

@@ -57,7 +57,7 @@ async def run(brief, model):
     async with open_harness() as harness:
         trace = await harness.run(job(framework))
     assert (trace.outcome.ended, trace.outcome.answer, trace.outcome.error) == ("answered", "Hello.", None)
-    assert trace.setup.framework_version == "1.2.3"
+    assert (trace.setup.framework_version, trace.setup.event_loop) == ("1.2.3", "asyncio")
     found, refused = trace.tool_calls
     assert found.arguments == {"order_id": "O-5003"} and found.error is None
     assert refused.arguments == {"order_id": "O-9999"} and refused.error is not None and refused.result is None
@@ -245,7 +245,7 @@ async def run(brief, model):
         trace = await harness.run(job(framework))
     assert (trace.outcome.ended, trace.outcome.answer) == ("call_limit", "3 answers")
     assert trace.outcome.error == "no answer after 3 model calls"
-    assert len(trace.model_calls) == 3
+    assert (len(trace.model_calls), trace.outcome.refused_calls) == (3, 7)
 
 
 ANSWERS = {
@@ -426,12 +426,22 @@ async def test_a_key_refused_in_the_middle_is_recorded(
 def test_the_matrix_is_complete_and_the_frameworks_take_turns(
     make_framework: MakeFramework, job: MakeJob, tool_calling: Task
 ) -> None:
-    frameworks = [make_framework(name) for name in ("a", "b", "c")]
+    frameworks = [make_framework(name, tool_calling="") for name in ("a", "b", "c")]
     cases = [job(frameworks[0], id=f"case-{number}").case for number in range(4)]
     jobs = interleaved(frameworks, [(tool_calling, cases)], trials=2)
     assert len({(each.framework.name, each.case.id, each.trial) for each in jobs}) == len(jobs) == 24
     assert [each.framework.name for each in jobs[:9]] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
     assert [each.case.id for each in jobs[:4]] == ["case-0"] * 3 + ["case-1"]
+
+
+def test_a_task_that_a_framework_does_not_implement_is_not_run_with_it(
+    make_framework: MakeFramework, job: MakeJob, tool_calling: Task
+) -> None:
+    frameworks = [make_framework("a", tool_calling=""), make_framework("b"), make_framework("c", tool_calling="")]
+    cases = [job(frameworks[0], id=f"case-{number}").case for number in range(2)]
+    jobs = interleaved(frameworks, [(tool_calling, cases)], trials=1)
+    assert [each.framework.name for each in jobs] == ["a", "c", "c", "a"]
+    assert interleaved(frameworks[1:2], [(tool_calling, cases)], trials=1) == []
 
 
 async def test_runs_at_once_are_of_different_frameworks(

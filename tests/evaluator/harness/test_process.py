@@ -345,8 +345,8 @@ def test_a_worker_ends_when_the_harness_is_killed(make_framework: MakeFramework,
     program = f"""
 import asyncio
 from pathlib import Path
-from evaluator.discovery import read_framework
-from evaluator.workers import Worker
+from evaluator.catalog.frameworks import read_framework
+from evaluator.harness.process import Worker
 
 async def main():
     worker = Worker(read_framework(Path({str(framework.folder)!r})), ["tool_calling"], Path("fake.log"), 4000)

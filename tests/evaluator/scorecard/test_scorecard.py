@@ -20,7 +20,6 @@ from evaluator.analysis.metrics import METRICS
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
 from evaluator.catalog.frameworks import read_framework
 from evaluator.catalog.tasks import all_tasks
-from evaluator.probes.table import PROBES
 from evaluator.providers.prices import price_list
 from evaluator.scorecard import schema, words
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
@@ -319,6 +318,29 @@ def test_any_number_of_processes_gives_the_same_bytes(project: Path, monkeypatch
     assert content(3) == content(1)
 
 
+def test_a_task_that_a_framework_lacks_is_not_implemented(project: Path) -> None:
+    write_trace(project / "traces", trace(key("a")))
+    write_trace(project / "traces", trace(key("a", framework="x")))
+    assert score(project).frameworks["x"].not_implemented == (("handoff", None), ("rag_qa", None))
+    before = (project / "SCORECARD.md").read_text()
+    assert "Not implemented" not in before, "nobody ran the tasks that it lacks"
+    folder = project / "implementations" / "x"
+    (folder / "tool_calling.py").unlink()
+    with (folder / "pyproject.toml").open("a") as file:
+        file.write("[tool.bakeoff.not_implemented]\ntool_calling = 'its tools are <none>'\n")
+    built = score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    assert content["frameworks"][1]["not_implemented"]["tool_calling"] == "its tools are <none>"
+    errors = jsonschema.Draft202012Validator(schema.schema("scorecard.json")).iter_errors(content)
+    assert [error.message for error in errors] == []
+    page = (project / "SCORECARD.md").read_text()
+    assert "Not implemented: tool\\_calling by X (its tools are &lt;none&gt;)." in page
+    console = Console(file=io.StringIO(), width=100)
+    scorecard.print_scorecard(console, built)
+    assert isinstance(console.file, io.StringIO)
+    assert "Not implemented: tool_calling by X (its tools are <none>)." in " ".join(console.file.getvalue().split())
+
+
 def test_a_case_that_the_grader_cannot_play(project: Path) -> None:
     step = {"tool": "get_order", "arguments": {"order_id": "no such order"}}
     case = {**trace().case, "kind": "one_call", "turns": [[step]]}
@@ -410,6 +432,18 @@ def test_a_sentence_names_a_few_pairs_that_differ(project: Path) -> None:
     said = words.correctness(score(project), "scripted")
     assert said and said.startswith("Over 40 cases in pass rate X higher than X; ")
     assert said.count("than") == 3 and "; and 1 more; all others tie" in said
+
+
+def test_the_event_loop_is_shown_where_a_trace_says_it(project: Path) -> None:
+    one, other = trace(key("a"), **digests(project, "baseline")), trace(key("b"), **digests(project, "baseline"))
+    write_all(project, [one])
+    score(project)
+    files = written(project)
+    assert b"event_loop" not in files[0] and b"event loop" not in files[-1]
+    write_all(project, [other.model_copy(update={"setup": other.setup.model_copy(update={"event_loop": "uvloop"})})])
+    score(project)
+    assert json.loads(written(project)[0])["setups"]["scripted"]["event_loop"] == [None, "uvloop"]
+    assert b"| event loop | unknown, uvloop |" in written(project)[-1]
 
 
 def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
@@ -625,7 +659,7 @@ def test_escape() -> None:
 
 def probed(framework: str, **outcome: Any) -> Trace:
     """A run of the probe whose model says nothing."""
-    [case] = [case for probe in PROBES for case in probe.cases if (case.id, case.task) == EMPTY_CONTENT]
+    [case] = [case for case in all_tasks()["tool_calling"].probes if case.id == EMPTY_CONTENT[0]]
     run = key(case.id, framework=framework, model="probes")
     calls = [model_call(0.1, 0.2, 0.3, 0.4), model_call(0.5, 0.6, 0.7, 0.8)]
     made = trace(run, model_calls=calls, **{"answer": "", **outcome})
