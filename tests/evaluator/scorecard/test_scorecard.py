@@ -4,6 +4,7 @@ import json
 import random
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -291,14 +292,17 @@ def test_the_files_are_written_together_or_not_at_all(project: Path, monkeypatch
     score(project)
     before = written(project)
     write_all(project, make_traces(project))
-    write_text = Path.write_text
 
-    def full(path: Path, *args: Any, **options: Any) -> int:
-        if path.name.startswith(".SCORECARD.md"):
-            raise OSError(28, "No space left on device")
-        return write_text(path, *args, **options)
+    def full_for(write: Callable[..., int]) -> Callable[..., int]:
+        def written_or_not(path: Path, *args: Any, **options: Any) -> int:
+            if path.name.startswith(".SCORECARD.md"):
+                raise OSError(28, "No space left on device")
+            return write(path, *args, **options)
 
-    monkeypatch.setattr(Path, "write_text", full)
+        return written_or_not
+
+    for name in ("write_text", "write_bytes"):
+        monkeypatch.setattr(Path, name, full_for(getattr(Path, name)))
     with pytest.raises(OSError, match="No space"):
         score(project)
     assert written(project) == before
