@@ -11,6 +11,7 @@ from evaluator.analysis import parity
 from evaluator.analysis.graded_run import GradedRun, measure_run
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.parity import Comparison, Observation
+from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import BASELINE, IMPLEMENTATIONS, Framework, usable_frameworks
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.probes.behaviours import judged
@@ -18,7 +19,6 @@ from evaluator.providers.names import PROBES_NAME
 from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import ABOUT_MODEL
 from evaluator.site import charts, code, method, overview, runs
-from evaluator.site.costs import PRICED_ON
 from evaluator.site.output import MADE_BY, START, replacing
 from evaluator.site.render import Pages, case_page, documentation, run_page
 from evaluator.site.runs import RunSummary
@@ -43,7 +43,9 @@ def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, s
         say("runs read", len(summaries), 0)
 
     with replacing(out) as folder:
-        card = scorecard.build(traces, tasks=tasks, implementations=implementations, seen_run=keep, prices=[PRICED_ON])
+        card = scorecard.build(
+            traces, tasks=tasks, implementations=implementations, seen_run=keep, prices=DEFAULT_MODELS
+        )
         frameworks, _ = usable_frameworks(implementations)  # the scorecard's notes name the others
         summaries |= _probed(traces, tasks, card)
         _write(Pages(folder, _shared(card)), card, summaries, traces, tasks, frameworks, say)

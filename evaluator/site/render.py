@@ -18,7 +18,7 @@ from pygments.lexers import PythonLexer
 from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.parity.report import parts_in_words, per_call
 from evaluator.scorecard import count, seconds
-from evaluator.scorecard.words import per_1000_runs
+from evaluator.scorecard.words import per_1000_runs, per_1000_runs_on
 from evaluator.trace import Key
 
 _LONGEST_NAME = 100
@@ -92,7 +92,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     env.filters.update(visible=visible, seconds=seconds, count=count, per_call=per_call)
-    env.filters.update(per_1000_runs=per_1000_runs, in_words=in_words, shown=shown)
+    env.filters.update(per_1000_runs=per_1000_runs, per_1000_runs_on=per_1000_runs_on, in_words=in_words, shown=shown)
     env.globals.update(to=_to, run_page=run_page, case_page=case_page, parts_in_words=parts_in_words)
     return env
 

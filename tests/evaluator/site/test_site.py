@@ -14,12 +14,13 @@ from sites import HOSTILE, TAGS, Site
 from evaluator import ROOT, scorecard
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.pairs import Pair
+from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import all_frameworks
 from evaluator.errors import Mistake
 from evaluator.providers.names import PROBES_NAME
 from evaluator.providers.prices import calls_cost_usd, chat_tokens, find, started_at
 from evaluator.scorecard import Cell
-from evaluator.scorecard.words import per_1000_runs
+from evaluator.scorecard.words import per_1000_runs, per_1000_runs_on
 from evaluator.site.build import build
 from evaluator.site.charts import pareto_front, spread
 from evaluator.site.costs import PRICED_ON, of_cells, prices
@@ -160,6 +161,20 @@ def test_the_cost_of_a_run_is_that_of_its_calls(site: Site) -> None:
     assert f"<dt>$ / 1,000 runs</dt><dd>{per_1000_runs(cost)}</dd>" in page
     assert page.count("for 1,000 of this call") == len(calls)
     assert "Costs are estimates" in page
+
+
+def test_the_overview_has_what_runs_would_have_cost_on_other_models(site: Site) -> None:
+    priced = scorecard.build(site.traces, prices=DEFAULT_MODELS).repricing
+    assert priced
+    page = (site.folder / "index.html").read_text(encoding="utf-8")
+    for model, rates in zip(priced.models, priced.rates, strict=True):
+        assert page.count(f'<th scope="col" class="number">{model.name}</th>') == len(
+            {(r.model, r.task) for r in priced.rows}
+        )
+        assert rates and f'<th scope="row">{model.name}</th><td class="number">{rates.prompt:g}</td>' in page
+    for row in priced.rows:
+        figures = "".join(f'<td class="number">{per_1000_runs_on(cost)}</td>' for cost in row.costs)
+        assert f"{figures}</tr>" in page
 
 
 def test_a_model_with_a_price_has_its_own() -> None:
