@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import json
 import os
 import socket
@@ -136,6 +137,13 @@ def test_replies_are_sent_at_once_under_every_loop(new_loop: Callable[[], asynci
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         assert runner.run(accepted_has_no_delay())
+
+
+async def test_the_garbage_collector_is_left_as_it_was() -> None:
+    before = gc.get_threshold()
+    async with gateway_to(ScriptedUpstream()):
+        assert gc.get_freeze_count() > 0 and gc.get_threshold() != before
+    assert gc.get_freeze_count() == 0 and gc.get_threshold() == before
 
 
 @pytest.mark.parametrize(
