@@ -36,11 +36,11 @@ from evaluator.models.upstreams import (
 from evaluator.trace import Api, ModelCall
 from evaluator.wire.messages import (
     CUT_OFF,
-    USAGE_OF,
     _can_be_written,
     _tokens,
     counted,
     parsed,
+    usage_of,
 )
 from tasks.base import Script
 
@@ -400,7 +400,7 @@ async def _send_error(send: Send, status: int, kind: str, message: str) -> None:
 def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
     sent, response = orjson.loads(call.body), parsed(call.response)
     request = _recordable(sent, call.body)
-    usage, source = USAGE_OF[call.api](response), "upstream"
+    usage, source = usage_of(call.api, response), "upstream"
     error = call.error or (f"status {call.status}" if call.status >= 400 else None)
     if usage is None and error is None and call.api == "chat_completions":  # with `responses` the server may know more
         usage, source = counted(request, response), "counted"

@@ -38,7 +38,7 @@ from evaluator.catalog.frameworks import Deviation
 from evaluator.catalog.tasks import Task
 from evaluator.providers.names import SCRIPTED
 from evaluator.trace import Key, ModelCall, Trace, TracedToolCall
-from evaluator.wire.messages import assembled_message
+from evaluator.wire.messages import completion_of
 from evaluator.wire.tokens import count_tokens, text_of
 from evaluator.wire.tool_results import escaped, leaves, result_changes, search_text
 from evaluator.wire.tool_schemas import ToolSpec, changes, collapsed, search_tool, spec_of
@@ -278,10 +278,7 @@ def _sorted(value: Any) -> str:
 
 
 def _reply(call: ModelCall) -> dict[str, Any]:
-    try:
-        return assembled_message(call.response)
-    except (AttributeError, LookupError, TypeError):
-        return {}
+    return completion_of(call.response).message or {}
 
 
 def _calls_in(message: Mapping[str, Any]) -> list[_Asked]:
