@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.catalog.code_size import source_lines
-from evaluator.catalog.frameworks import Deviation, Framework, implementation_path
+from evaluator.catalog.frameworks import Deviation, Framework, implementation_path, lacking_in_words
 from evaluator.catalog.tasks import Task
+from evaluator.errors import Mistake
 
 ABOUT, IMPORTS, MODEL, AGENTS, ANSWER, HELPERS = PARTS = (
     "About",
@@ -162,10 +163,6 @@ def _said(line: str) -> str | None:
 # --- one side --------------------------------------------------------------------------------
 
 
-class ImplementationError(ValueError):
-    """An implementation cannot be shown. The message names the file, and the line where one is to blame."""
-
-
 @dataclass(frozen=True)
 class Side:
     """A framework's implementation of a task. `deviations` are the numbered ones that concern the task."""
@@ -178,18 +175,20 @@ class Side:
 
 
 def read_side(framework: Framework, task: Task, deviations: Iterable[tuple[int, Deviation]]) -> Side:
-    """The implementation of `task`; `deviations` are all of the framework's. Raises `ImplementationError`."""
+    """The implementation of `task`; `deviations` are all of the framework's. Raises `Mistake`."""
     path = implementation_path(framework.folder, task.name)
     shown = path.relative_to(path.parents[2]).as_posix()
+    if not path.exists():
+        raise Mistake("; ".join(lacking_in_words([framework], [task.name])))
     try:
         source = path.read_text(encoding="utf-8")
         lines = source_lines(source)
     except OSError as error:
-        raise ImplementationError(f"{shown}: cannot be read: {error.strerror}") from None
+        raise Mistake(f"{shown}: cannot be read: {error.strerror}") from None
     except SyntaxError as error:
-        raise ImplementationError(f"{shown}:{error.lineno}: is not valid Python: {error.msg}") from None
+        raise Mistake(f"{shown}:{error.lineno}: is not valid Python: {error.msg}") from None
     except ValueError as error:  # not UTF-8, or has null bytes
-        raise ImplementationError(f"{shown}: is not valid Python: {error}") from None
+        raise Mistake(f"{shown}: is not valid Python: {error}") from None
     return Side(
         framework=framework,
         source=source,

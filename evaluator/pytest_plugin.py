@@ -8,18 +8,20 @@ import asyncio
 import contextlib
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pytest
 import uvloop
 from rich.console import Console
 
 from evaluator.analysis.graded_run import GradedRun, grade_run
-from evaluator.catalog.frameworks import Framework, all_frameworks
+from evaluator.catalog.frameworks import Framework, all_frameworks, implements
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.harness.environments import provision
 from evaluator.harness.jobs import WORK, Job, Settings
 from evaluator.harness.matrix import Harness, harness
@@ -27,8 +29,7 @@ from evaluator.harness.pool import Pool
 from evaluator.harness.watch import Watch
 from evaluator.models import specs
 from evaluator.probes.behaviours import Behaviour, behaviours, expected_failure
-from evaluator.providers.endpoints import EndpointError
-from evaluator.providers.names import REPLAY
+from evaluator.providers.names import REPLAY, is_real
 from evaluator.suites import probing, replays
 from evaluator.trace import Key, Trace, trace_path, write_trace
 from tasks.base import of_size
@@ -36,6 +37,9 @@ from tasks.base import of_size
 T = TypeVar("T")
 
 TRACES = WORK / "pytest"
+
+_AT_ONCE = 2
+"""How many runs of a framework are made at the same time where no model computes."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "live: needs a real model")
 
 
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One process where a real model answers: it is brought up once, and its time is not shared."""
+    return 0 if is_real(config.option.model) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a real model unless that was asked for."""
+    """Leave out what needs a real model unless that was asked for; keep what is of one framework on one process."""
+    frameworks = all_frameworks()
+    for item in items:
+        if name := next((mark.name for mark in item.iter_markers() if mark.name in frameworks), None):
+            item.add_marker(pytest.mark.xdist_group(name))
     if config.option.model != "scripted" or "live" in config.option.markexpr:
         return
     live = [item for item in items if item.get_closest_marker("live")]
@@ -108,7 +122,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     option = metafunc.config.option
     parameters = []
     for framework in all_frameworks().values():
-        for task in all_tasks().values():
+        for task in (one for one in all_tasks().values() if implements(framework, one.name)):
             for case in of_size(task.load(), option.cases):
                 for trial in range(1, option.trials + 1):
                     marks = marks_of(framework, task.name)
@@ -165,8 +179,11 @@ class _Background:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return self.begin(work).result()
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -174,33 +191,82 @@ class _Background:
         self._loop.close()
 
 
+class _MadeAhead(Generic[T]):
+    """Makes what tests will ask for: once one of a framework is wanted, all of that framework, in order, a few at once.
+
+    So a test does not wait for its own run from beginning to end. `wanted` are groups of jobs that belong together.
+    """
+
+    def __init__(
+        self,
+        shared: "_Shared",
+        make: Callable[[Sequence[Job]], Coroutine[Any, Any, T]],
+        wanted: Iterable[Sequence[Job]],
+        at_once: int,
+    ) -> None:
+        self._shared = shared
+        self._make = make
+        self._at_once = at_once
+        self._wanted: dict[str, list[Sequence[Job]]] = defaultdict(list)
+        for jobs in wanted:
+            self._wanted[jobs[0].framework.name].append(jobs)
+        self._begun: dict[tuple[Key, ...], Future[T]] = {}
+
+    def get(self, jobs: Sequence[Job]) -> T:
+        """What comes of these jobs, which are begun now if they were not yet."""
+        if _names(jobs) not in self._begun:
+            free = asyncio.Semaphore(self._at_once)
+            for others in [jobs, *self._wanted.pop(jobs[0].framework.name, [])]:
+                if _names(others) not in self._begun:
+                    self._begun[_names(others)] = self._shared.background.begin(self._one(free, others))
+        return self._begun[_names(jobs)].result()
+
+    async def _one(self, free: asyncio.Semaphore, jobs: Sequence[Job]) -> T:
+        async with free:
+            await provision(jobs[0].framework, self._shared.say)
+            return await self._make(jobs)
+
+    def close(self) -> None:
+        """Give up what nobody asked for, where a session ends early."""
+        for future in self._begun.values():
+            future.cancel()
+
+
+def _names(jobs: Sequence[Job]) -> tuple[Key, ...]:
+    return tuple(
+        Key(model="", framework=job.framework.name, task=job.task.name, case=job.case.id, trial=job.trial)
+        for job in jobs
+    )
+
+
+def _wanted(request: pytest.FixtureRequest, fixture: str) -> list[Any]:
+    """The parameters of a fixture in the tests that were chosen, in their order."""
+    specs = (getattr(item, "callspec", None) for item in request.session.items)
+    return [spec.params[fixture] for spec in specs if spec is not None and fixture in spec.params]
+
+
 class TestedRuns:
     """The runs of one session: each is made once, whichever tests look at it."""
 
     __test__ = False
 
-    def __init__(self, background: _Background, harness: Harness, say: Callable[[str], None]) -> None:
-        self._background = background
+    def __init__(self, shared: "_Shared", harness: Harness, jobs: Iterable[Job]) -> None:
         self._harness = harness
-        self._say = say
-        self._made: dict[Key, TestedRun] = {}
+        at_once = 1 if is_real(shared.settings.model.name) else _AT_ONCE
+        self.made = _MadeAhead(shared, self._run, ([job] for job in jobs), at_once)
 
     def make(self, job: Job) -> TestedRun:
         """The graded run of `job`, made if it was not yet."""
-        key = self._harness.records.key(job)
-        if key not in self._made:
-            self._made[key] = self._background.run(self._run(job))
-        return self._made[key]
+        return self.made.get([job])
 
     def recorded(self, job: Job, traces: Path) -> bool:
         """Whether `traces` have this run as it would be made now."""
         return self._harness.records.has(job, traces)
 
-    async def _run(self, job: Job) -> TestedRun:
-        await provision(job.framework, self._say)
+    async def _run(self, jobs: Sequence[Job]) -> TestedRun:
+        [job] = jobs
         trace = await self._harness.run(job)
-        write_trace(TRACES, trace)
-        return TestedRun(grade_run(trace, job.task), trace_path(TRACES, trace.key))
+        return TestedRun(grade_run(trace, job.task), write_trace(TRACES, trace))
 
 
 class TestedProbes:
@@ -208,18 +274,16 @@ class TestedProbes:
 
     __test__ = False
 
-    def __init__(self, shared: "_Shared", harness: Harness) -> None:
+    def __init__(self, shared: "_Shared", harness: Harness, wanted: Iterable[Sequence[Job]]) -> None:
         self._shared = shared
         self._harness = harness
-        self._made: dict[Key, Trace] = {}
+        self.made = _MadeAhead(shared, self._run, wanted, _AT_ONCE)
 
     def make(self, jobs: Sequence[Job]) -> TestedProbe:
         """What one probe shows of one framework on one task, made if it was not yet."""
-        keys = [self._harness.records.key(job) for job in jobs]
-        if not self._made.keys() >= set(keys):
-            self._made |= zip(keys, self._shared.background.run(self._run(jobs)), strict=True)
-        [behaviour] = behaviours(self._made[key] for key in keys)
-        return TestedProbe(behaviour, tuple(trace_path(TRACES, key) for key in keys))
+        traces = self.made.get(jobs)
+        [behaviour] = behaviours(traces)
+        return TestedProbe(behaviour, tuple(trace_path(TRACES, trace.key) for trace in traces))
 
     def make_all(self, framework: Framework) -> None:
         """Make all probes of the framework that were not made yet."""
@@ -235,7 +299,6 @@ class TestedProbes:
         self._shared.background.run(provision(framework, self._shared.say))
 
     async def _run(self, jobs: Sequence[Job]) -> list[Trace]:
-        await provision(jobs[0].framework, self._shared.say)
         traces = await asyncio.gather(*(self._harness.run(job) for job in jobs))
         for trace in traces:
             write_trace(TRACES, trace)
@@ -247,20 +310,19 @@ class TestedReplays:
 
     __test__ = False
 
-    def __init__(self, shared: "_Shared", harness: Harness) -> None:
-        self._shared = shared
+    def __init__(self, shared: "_Shared", harness: Harness, jobs: Iterable[Job]) -> None:
         self._harness = harness
+        self.made = _MadeAhead(shared, self._run, ([job] for job in jobs), _AT_ONCE)
 
     def make(self, job: Job) -> TestedReplay:
         """The recorded run of `job` once more, beside what was recorded."""
-        return self._shared.background.run(self._run(job))
+        return self.made.get([job])
 
-    async def _run(self, job: Job) -> TestedReplay:
+    async def _run(self, jobs: Sequence[Job]) -> TestedReplay:
+        [job] = jobs
         assert job.recording is not None
-        await provision(job.framework, self._shared.say)
         trace = await self._harness.run(job)
-        path = write_trace(TRACES, trace)
-        return TestedReplay(tuple(replays.unlike(job.recording, trace)), path)
+        return TestedReplay(tuple(replays.unlike(job.recording, trace)), write_trace(TRACES, trace))
 
 
 @dataclass(frozen=True)
@@ -291,7 +353,7 @@ def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
     say = request.config.get_terminal_writer().line
     try:
         spec = specs.resolve(option.model, option.base_url, option.key_variable)
-    except (specs.ModelError, EndpointError) as mistake:
+    except Mistake as mistake:
         raise pytest.UsageError(str(mistake)) from None
     if spec.name == REPLAY:
         raise pytest.UsageError("--model replay: recordings are replayed in any case; leave it out")
@@ -313,22 +375,27 @@ def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
 
 
 @pytest.fixture(scope="session")
-def tested_runs(shared_workers: _Shared) -> TestedRuns:
+def tested_runs(shared_workers: _Shared, request: pytest.FixtureRequest) -> Iterator[TestedRuns]:
     """Makes runs; the model and the workers stay up for the whole session."""
-    harness = shared_workers.harness(shared_workers.settings)
-    return TestedRuns(shared_workers.background, harness, shared_workers.say)
+    runs = TestedRuns(shared_workers, shared_workers.harness(shared_workers.settings), _wanted(request, "graded"))
+    yield runs
+    runs.made.close()
 
 
 @pytest.fixture(scope="session")
-def tested_probes(shared_workers: _Shared) -> TestedProbes:
+def tested_probes(shared_workers: _Shared, request: pytest.FixtureRequest) -> Iterator[TestedProbes]:
     """Makes probes."""
-    return TestedProbes(shared_workers, shared_workers.harness(probing.settings()))
+    runs = TestedProbes(shared_workers, shared_workers.harness(probing.settings()), _wanted(request, "probed"))
+    yield runs
+    runs.made.close()
 
 
 @pytest.fixture(scope="session")
-def tested_replays(shared_workers: _Shared) -> TestedReplays:
+def tested_replays(shared_workers: _Shared, request: pytest.FixtureRequest) -> Iterator[TestedReplays]:
     """Makes replays."""
-    return TestedReplays(shared_workers, shared_workers.harness(replays.settings()))
+    runs = TestedReplays(shared_workers, shared_workers.harness(replays.settings()), _wanted(request, "replayed"))
+    yield runs
+    runs.made.close()
 
 
 @pytest.fixture

@@ -1,14 +1,22 @@
 """Text for people, and Markdown."""
 
 import html
+import os
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 def shortened(text: str, limit: int) -> str:
     """The text on one line, cut after `limit` characters."""
     line = " ".join(text.split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def shown_path(path: Path) -> str:
+    """The path as a person would type it here: relative to the working directory where it lies below that."""
+    path = path.resolve()
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def escape(text: str, limit: int = 300) -> str:
@@ -21,6 +29,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: in
     numbers = len(header) - names - text_columns if len(header) > 2 else 0
     rule = [*["---"] * names, *["---:"] * numbers, *["---"] * (len(header) - names - numbers)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
+
+
+def raised(text: str | None) -> str:
+    """Superscript, or nothing."""
+    return f"<sup>{text}</sup>" if text else ""
 
 
 def bullets(lines: Iterable[str]) -> str:

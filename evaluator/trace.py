@@ -4,7 +4,6 @@ Times named `…_s` are seconds since the start of the run, on one monotonic clo
 gateway share. Field names follow the OpenTelemetry GenAI conventions where one exists.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evaluator import files
 
 _DEEPEST = 100
 
@@ -124,11 +125,15 @@ class TracedToolCall(_Record):
 
 
 class RunOutcome(_Record):
-    """How the run ended. `error` is a line in words unless the run `answered`."""
+    """How the run ended. `error` is a line in words unless the run `answered`.
+
+    `refused_calls` are model calls beyond the cap: the gateway refused them, and they are not among the model calls.
+    """
 
     ended: Ended
     answer: str
     error: str | None = None
+    refused_calls: int = Field(default=0, exclude_if=lambda number: not number)
     final_state: dict[str, Any] = {}
 
 
@@ -190,15 +195,12 @@ def trace_path(root: Path, key: Key) -> Path:
 def write_trace(root: Path, trace: Trace) -> Path:
     """Write the trace whole or not at all."""
     path = trace_path(root, trace.key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     data = trace.model_dump(by_alias=True)
     try:
         content = _as_json(data)
     except TypeError:
         content = _as_json(_recordable(data))
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    files.write_whole(path, content)
     return path
 
 

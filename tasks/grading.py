@@ -7,38 +7,75 @@ but need not be recorded anew.
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 from pydantic_core import to_jsonable_python
 
 from tasks.base import Case, Data, Fact, Step, ToolCall
 
+FailureKind = Literal[
+    "ended with an error",
+    "ended by the time-out",
+    "ended by the limit on model calls",
+    "the answer is empty",
+    "the answer lacks a fact",
+    "the answer states something forbidden",
+    "gives up although the documents answer",
+    "answers although the documents do not",
+    "a citation is missing",
+    "a citation is wrong",
+    "the final state differs",
+    "a tool call is missing",
+    "a tool call has a wrong argument",
+    "a tool call came too early",
+    "a tool call was not needed",
+    "a tool call did harm",
+    "a tool call failed or should have",
+    "other",
+]
+"""Why a run fails, in a few words that can be counted. The first three are said of runs that did not end with an
+answer; `other` is for a check that only one task has."""
+
+KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
+
 
 class Check(Data):
-    """One thing that grading looks at, and what to say if it does not hold."""
+    """One thing that grading looks at, and what to say if it does not hold: its kind, and the reason in full."""
 
     held: bool
+    kind: FailureKind
     reason: str
 
 
 class Grade(Data):
-    """`passed` only if every check held; `score` is the share of checks that held, in [0, 1]."""
+    """`passed` only if every check held; `score` is the share of checks that held, in [0, 1].
+
+    `reasons` and `kinds` are those of the checks that did not hold, in their order.
+    """
 
     passed: bool
     score: float = Field(ge=0, le=1)
     reasons: list[str] = Field(default=[])
+    kinds: list[FailureKind] = Field(default=[])
 
     @classmethod
     def of(cls, checks: Sequence[Check]) -> "Grade":
         """The grade of at least one check."""
-        failed = [check.reason for check in checks if not check.held]
-        return cls(passed=not failed, score=1 - len(failed) / len(checks), reasons=failed)
+        failed = [check for check in checks if not check.held]
+        return cls(
+            passed=not failed,
+            score=1 - len(failed) / len(checks),
+            reasons=[check.reason for check in failed],
+            kinds=[check.kind for check in failed],
+        )
 
 
 # --- facts -----------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)  # an answer is looked at for each fact, a fact in each answer
 def normalise(text: str) -> str:
     """One spelling for comparison: NFKC, lower case, one hyphen, single spaces, no thousands separators."""
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("\u2010", "-").replace("**", "")
@@ -67,12 +104,14 @@ def states_fact(text: str, fact: Fact) -> bool:
 
 def fact_checks(case: Case, answer: str) -> list[Check]:
     """A check for the answer not being empty, each required fact and each forbidden one."""
-    checks = [Check(held=bool(answer.strip()), reason="the answer is empty")]
+    checks = [Check(held=bool(answer.strip()), kind="the answer is empty", reason="the answer is empty")]
     for fact in (*case.facts, *case.must_say):
         reason = f"the answer lacks the fact {fact[0]!r}" + (" in any wording" if len(fact) > 1 else "")
-        checks.append(Check(held=states_fact(answer, fact), reason=reason))
+        checks.append(Check(held=states_fact(answer, fact), kind="the answer lacks a fact", reason=reason))
     for phrase in case.forbidden:
-        checks.append(Check(held=not states(answer, phrase), reason=f"the answer states the forbidden {phrase!r}"))
+        reason = f"the answer states the forbidden {phrase!r}"
+        held = not states(answer, phrase)
+        checks.append(Check(held=held, kind="the answer states something forbidden", reason=reason))
     return checks
 
 
@@ -135,20 +174,23 @@ def call_checks(
     for (turn, step), gold in zip(steps, expected, strict=True):
         found = next((i for i in unused if matches(gold, calls[i], step.free)), None)
         if found is None:
-            checks.append(Check(held=False, reason=_missing(gold, [calls[i] for i in unused], step.free)))
+            checks.append(_missing(gold, [calls[i] for i in unused], step.free))
             continue
         unused.remove(found)
-        checks.append(Check(held=True, reason=""))
+        checks.append(Check(held=True, kind="a tool call is missing", reason=""))
         if turn != this_turn:
             earlier_turns_end, this_turn = this_turn_end, turn
         if ordered and found < earlier_turns_end:
-            checks.append(Check(held=False, reason=f"{_shown(gold)} was called too early"))
+            reason = f"{_shown(gold)} was called too early"
+            checks.append(Check(held=False, kind="a tool call came too early", reason=reason))
         this_turn_end = max(this_turn_end, found)
     for call in (calls[i] for i in unused):
         if call.name in reads or call.error is not None:
-            checks.append(Check(held=other_reads, reason=f"{_shown(call)} was called, but no such call was needed"))
+            reason = f"{_shown(call)} was called, but no such call was needed"
+            checks.append(Check(held=other_reads, kind="a tool call was not needed", reason=reason))
         else:
-            checks.append(Check(held=False, reason=f"{_shown(call)} is a side effect that was not asked for"))
+            reason = f"{_shown(call)} is a side effect that was not asked for"
+            checks.append(Check(held=False, kind="a tool call did harm", reason=reason))
     return checks
 
 
@@ -157,15 +199,18 @@ def _shown(call: ToolCall) -> str:
     return f"{call.agent + '.' if call.agent else ''}{call.name}({arguments})"
 
 
-def _missing(gold: ToolCall, others: Sequence[ToolCall], free: Sequence[str]) -> str:
+def _missing(gold: ToolCall, others: Sequence[ToolCall], free: Sequence[str]) -> Check:
+    """The failed check of a call that was not made as expected: what became of it instead."""
     same_tool = [call for call in others if (call.name, call.agent) == (gold.name, gold.agent)]
     if not same_tool:
-        return f"the call {_shown(gold)} is missing"
+        return Check(held=False, kind="a tool call is missing", reason=f"the call {_shown(gold)} is missing")
     nearest = min(same_tool, key=lambda call: len(differing_arguments(gold, call, free)))
     differences = differing_arguments(gold, nearest, free)
     if differences:
-        return f"{gold.name} was called with a wrong argument: {'; '.join(differences)}"
-    return f"{_shown(gold)} {'failed: ' + nearest.error if nearest.error else 'should have been refused'}"
+        reason = f"{gold.name} was called with a wrong argument: {'; '.join(differences)}"
+        return Check(held=False, kind="a tool call has a wrong argument", reason=reason)
+    reason = f"{_shown(gold)} {'failed: ' + nearest.error if nearest.error else 'should have been refused'}"
+    return Check(held=False, kind="a tool call failed or should have", reason=reason)
 
 
 # --- the final state -------------------------------------------------------------------------
@@ -182,7 +227,8 @@ def state_check(expected: dict[str, Any], got: dict[str, Any]) -> Check:
         for name in sorted({*wanted, *found})
         if wanted.get(name) != found.get(name)
     ]
-    return Check(held=not differences, reason=f"the final state differs: {'; '.join(differences)}")
+    reason = f"the final state differs: {'; '.join(differences)}"
+    return Check(held=not differences, kind="the final state differs", reason=reason)
 
 
 def _entries(state: dict[str, Any]) -> dict[str, Any]:

@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 
-from evaluator.catalog.frameworks import Framework, all_frameworks, implementation_path
+from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, implementation_path, implements
 from evaluator.catalog.tasks import all_tasks
 from evaluator.harness.environments import find_uv, uv_environment
 from evaluator.probes.behaviours import EXPECTED_FAILURE, expected_failure
-from evaluator.probes.table import PROBES
 from evaluator.pytest_plugin import TestedProbe, TestedProbes, marks_of
 
 FRAMEWORKS, TASKS = all_frameworks(), all_tasks()
@@ -36,6 +35,7 @@ each_task = pytest.mark.parametrize(
         pytest.param(framework, task, marks=marks_of(framework, task), id=f"{name}/{task}")
         for name, framework in FRAMEWORKS.items()
         for task in TASKS
+        if implements(framework, task)
     ],
 )
 
@@ -44,9 +44,16 @@ each_task = pytest.mark.parametrize(
 
 
 @each_framework
-def test_a_folder_is_a_project_and_one_module_for_each_task(framework: Framework) -> None:
+def test_a_folder_is_a_project_and_one_module_for_each_task_that_it_implements(framework: Framework) -> None:
     files = {path.name for path in framework.folder.iterdir() if path.is_file()}
-    assert files == {"pyproject.toml", "uv.lock", *(f"{task}.py" for task in TASKS)}
+    modules = {f"{task}.py" for task in TASKS if implements(framework, task)}
+    assert modules and files == {"pyproject.toml", "uv.lock", *modules}
+    assert not modules & {f"{task}.py" for task in framework.not_implemented}
+    assert {*framework.not_implemented} <= {*TASKS}
+
+
+def test_the_baseline_implements_every_task() -> None:
+    assert all(implements(FRAMEWORKS[BASELINE], task) for task in TASKS)
 
 
 @each_framework
@@ -56,13 +63,14 @@ def test_the_metadata_are_sound(framework: Framework) -> None:
     assert project["project"]["requires-python"] == ">=3.11,<3.14"
     without_floor = [line for line in project["project"]["dependencies"] if not re.search(r">=|==", line)]
     assert not without_floor, "without a version floor uv may resolve years back"
-    assert {*framework.by_hand} <= {*TASKS}
-    assert {deviation.task for deviation in framework.deviations} <= {None, *TASKS}
+    implemented = {task for task in TASKS if implements(framework, task)}
+    assert {*framework.by_hand} <= implemented
+    assert {deviation.task for deviation in framework.deviations} <= {None, *implemented}
 
 
 @each_framework
 def test_an_expected_failure_is_of_a_check_that_there_is(framework: Framework) -> None:
-    checks = {(probe.name, case.task) for probe in PROBES for case in probe.cases}
+    checks = {(case.kind, name) for name, task in TASKS.items() for case in task.probes}
     checks |= {(OUTSIDE, task) for task in TASKS}  # seen in any of them
     for deviation in framework.deviations:
         named = [name for name in deviation.differences if name.startswith(EXPECTED_FAILURE)]

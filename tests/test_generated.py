@@ -1,6 +1,7 @@
 """Generated files are those that the committed traces give."""
 
 import json
+import runpy
 from pathlib import Path
 
 import jsonschema
@@ -11,27 +12,47 @@ from evaluator.providers import page as endpoints_page
 from evaluator.scorecard import schema
 
 
-@pytest.mark.parametrize("name", [scorecard.JSON_NAME, scorecard.MARKDOWN_NAME, "README.md"])
-def test_a_generated_file_is_up_to_date(name: str, tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_bytes((ROOT / "README.md").read_bytes())
-    scorecard.score(ROOT / "traces", tmp_path)
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the committed traces give."""
+    folder = tmp_path_factory.mktemp("scored")
+    (folder / "README.md").write_bytes((ROOT / "README.md").read_bytes())
+    scorecard.score(ROOT / "traces", folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", [*schema.DOCUMENTS, scorecard.MARKDOWN_NAME, "README.md"])
+def test_a_generated_file_is_up_to_date(name: str, scored: Path) -> None:
     message = f"{name} is out of date: run `uv run bakeoff score`"
-    assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes(), message
+    assert (scored / name).read_bytes() == (ROOT / name).read_bytes(), message
 
 
 def test_the_page_of_endpoints_is_up_to_date() -> None:
-    message = f"MODELS.md is out of date: run `{endpoints_page.COMMAND}`"
+    message = f"docs/models.md is out of date: run `{endpoints_page.COMMAND}`"
     assert endpoints_page.PAGE.read_text(encoding="utf-8") == endpoints_page.page(), message
 
 
-def test_the_schema_of_the_scorecard_is_up_to_date() -> None:
-    message = f"{schema.FILE.name} is out of date: run `{schema.COMMAND}`"
-    assert schema.FILE.read_bytes() == schema.content(), message
+@pytest.mark.parametrize("name", schema.DOCUMENTS)
+def test_a_schema_is_up_to_date(name: str) -> None:
+    message = f"{schema.file(name).name} is out of date: run `{schema.COMMAND}`"
+    assert schema.file(name).read_bytes() == schema.content(name), message
 
 
-def test_the_scorecard_has_its_schema() -> None:
-    published = json.loads(schema.FILE.read_bytes())
+@pytest.mark.parametrize("name", schema.DOCUMENTS)
+def test_a_document_has_its_schema(name: str) -> None:
+    published = json.loads(schema.file(name).read_bytes())
     jsonschema.Draft202012Validator.check_schema(published)
-    content = json.loads((ROOT / scorecard.JSON_NAME).read_bytes())
+    content = json.loads((ROOT / name).read_bytes())
     errors = jsonschema.Draft202012Validator(published).iter_errors(content)
     assert [f"{error.json_path}: {error.message[:200]}" for error in errors] == []
+
+
+def test_the_picture_of_the_architecture_is_up_to_date() -> None:
+    drawing = runpy.run_path(str(ROOT / "docs" / "architecture.py"))
+    message = f"{drawing['PICTURE'].name} is out of date: run `{drawing['COMMAND']}`"
+    assert drawing["PICTURE"].read_text(encoding="utf-8") == drawing["drawn"](), message
+
+
+def test_the_scorecard_fits_on_a_few_pages() -> None:
+    lines = (ROOT / scorecard.MARKDOWN_NAME).read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 250

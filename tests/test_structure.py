@@ -1,37 +1,49 @@
 """What holds for the whole repository. What holds for each framework: `test_conformance.py`."""
 
 import ast
+import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
+import tasks as tasks_package
 from evaluator import ROOT
 from evaluator.catalog.frameworks import BASELINE, framework_folders
+from evaluator.catalog.tasks import all_tasks
+
+
+def constants(path: Path) -> set[str]:
+    """The texts that stand in a module's code."""
+    return {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 def test_nothing_outside_its_folder_names_a_framework() -> None:
     names = {folder.name for folder in framework_folders()} - {BASELINE}
     sources = [*ROOT.glob("evaluator/**/*.py"), *ROOT.glob("tasks/*.py"), *ROOT.glob("tasks/*/*.py")]
     for path in [*sources, *ROOT.glob("tests/test_*.py")]:
-        strings = {
-            node.value
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
-        assert not names & strings, path
+        assert not names & constants(path), path
 
 
-def test_tasks_and_probes_need_only_the_standard_library_and_pydantic() -> None:
-    foreign = "set(m.split('.')[0] for m in sys.modules) & {'numpy', 'orjson', 'aiohttp', 'psutil', 'rich', 'yarl'}"
-    modules = "tasks.rag_qa.spec, tasks.tool_calling.spec, tasks.handoff.spec"
-    modules += ", evaluator.probes.briefs, evaluator.worker.watched, evaluator.worker.main"
-    code = f"import sys, {modules}; print({foreign} or 'none')"
+def test_nothing_outside_its_folder_names_a_task() -> None:
+    names = {*all_tasks()} - {"handoff"}  # which is also a kind of tool
+    for path in [*ROOT.glob("evaluator/**/*.py"), *ROOT.glob("tasks/*.py"), *ROOT.glob("tests/test_*.py")]:
+        assert not names & constants(path), path
+
+
+def test_tasks_need_only_the_standard_library_and_pydantic_and_nothing_of_ours() -> None:
+    foreign = {"numpy", "orjson", "aiohttp", "psutil", "rich", "yarl"}
+    tasks = [module.name for module in pkgutil.walk_packages(tasks_package.__path__, "tasks.")]
+    assert "tasks.base" in tasks and len(tasks) > 10
+    loaded = modules_loaded_with(*tasks)
+    assert not loaded & foreign and "evaluator" not in loaded
+    assert not modules_loaded_with("evaluator.worker.watched", "evaluator.worker.main") & foreign
+
+
+def modules_loaded_with(*names: str) -> set[str]:
+    code = f"import sys, {', '.join(names)}; print(*{{name.split('.')[0] for name in sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert run.stdout.strip() == "none"
-
-
-def test_tasks_import_nothing_of_ours() -> None:
-    code = (
-        "import sys, tasks.rag_qa.spec, tasks.tool_calling.spec, tasks.handoff.spec; print('evaluator' in sys.modules)"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert run.stdout.strip() == "False"
+    return set(run.stdout.split())

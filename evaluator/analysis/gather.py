@@ -19,9 +19,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from evaluator.analysis import parity
 from evaluator.analysis.graded_run import GradedRun, grade_run
-from evaluator.analysis.parity import compare as parity
-from evaluator.analysis.parity.compare import Comparison, Observation
+from evaluator.analysis.parity import Comparison, Observation
 from evaluator.analysis.repricing import Priced, price_run
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.catalog.tasks import Task, all_tasks

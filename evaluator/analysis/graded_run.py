@@ -7,11 +7,11 @@ from datetime import datetime
 from evaluator.catalog.tasks import Task
 from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
 from evaluator.stats.intervals import covered_length
-from evaluator.trace import Ended, Key, ModelCall, RunOutcome, Trace
+from evaluator.trace import Ended, Key, ModelCall, Trace
 from tasks.base import Outcome, ToolCall
-from tasks.grading import Grade
+from tasks.grading import FailureKind, Grade
 
-_FAILED_TO_ANSWER: dict[Ended, str] = {
+_FAILED_TO_ANSWER: dict[Ended, FailureKind] = {
     "error": "ended with an error",
     "timeout": "ended by the time-out",
     "call_limit": "ended by the limit on model calls",
@@ -33,18 +33,20 @@ class WallTimeSplit:
 class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
 
-    A token count is None where an answered call came without it. `usage_counted` tells that the
-    gateway counted some of the tokens itself, because the upstream did not. The `reported` tokens
-    are the framework's own count, if it gave one. `cost_usd` is None where no price is known.
-    `chat_tokens` are those of each chat call, to be priced on other models. `first_token_s` has the
-    wait for the first byte of each streamed answer. `injected_tokens` sum over the `compared_calls`;
-    they take the baseline's run of the same case, and so are filled in where that is at hand.
+    `kinds` are those of the `reasons`, in their order. A token count is None where an answered call came
+    without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
+    upstream did not. The `reported` tokens are the framework's own count, if it gave one. `cost_usd` is
+    None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
+    `first_token_s` has the wait for the first byte of each streamed answer. `injected_tokens` sum over the
+    `compared_calls`; they take the baseline's run of the same case, and so are filled in where that is at
+    hand.
     """
 
     key: Key
     passed: bool
     score: float
     reasons: tuple[str, ...]
+    kinds: tuple[FailureKind, ...]
     ended: Ended
     wall_s: float
     split: WallTimeSplit
@@ -91,6 +93,7 @@ def measure_run(trace: Trace, grade: Grade) -> GradedRun:
         passed=grade.passed,
         score=grade.score,
         reasons=tuple(grade.reasons),
+        kinds=tuple(grade.kinds),
         ended=trace.outcome.ended,
         wall_s=split.wall_s,
         split=split,
@@ -125,12 +128,9 @@ def _grade(trace: Trace, task: Task) -> Grade:
     grade = task.grade(task.read_case(trace.case), outcome)
     if trace.outcome.ended == "answered":
         return grade
-    return Grade(passed=False, score=0, reasons=[_why_no_answer(trace.outcome), *grade.reasons])
-
-
-def _why_no_answer(outcome: RunOutcome) -> str:
-    words = _FAILED_TO_ANSWER[outcome.ended]
-    return f"{words}: {outcome.error}" if outcome.error else words
+    kind = _FAILED_TO_ANSWER[trace.outcome.ended]
+    reason = f"{kind}: {trace.outcome.error}" if trace.outcome.error else kind
+    return Grade(passed=False, score=0, reasons=[reason, *grade.reasons], kinds=[kind, *grade.kinds])
 
 
 def _tokens(calls: Iterable[ModelCall], count: Callable[[ModelCall], int | None]) -> int | None:

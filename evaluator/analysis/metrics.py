@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from evaluator.analysis.failure_kinds import kind_of
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.catalog.code_size import CodeSize
 from evaluator.stats.intervals import pass_hat_k, pass_rate_interval, percentile
@@ -342,7 +341,7 @@ def pass_hat(cell: CellRuns) -> tuple[float, ...]:
 
 def failure_kinds(cell: CellRuns) -> dict[str, int]:
     """In how many failed runs each kind of reason occurs, the most frequent first; a run may have several."""
-    kinds = Counter(kind for run in cell.runs if not run.passed for kind in set(map(kind_of, run.reasons)))
+    kinds = Counter(kind for run in cell.runs if not run.passed for kind in set(run.kinds))
     return dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 

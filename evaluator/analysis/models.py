@@ -148,7 +148,7 @@ def in_words(comparison: ModelComparison) -> str:
         f"Between the runs of {models} models × {frameworks} frameworks × {n} cases, the model explains {model} of the "
         f"variance in score (95 % interval in brackets), the framework {framework}, and a framework's suiting one "
         f"model more than another {both}. How hard a case is for all explains {case}; {left} is left: cases that are "
-        f"hard for one and easy for another, and chance. {_verdict(comparison)} {_left_out(comparison)}This holds for "
+        f"hard for one and easy for another, and chance. {verdict(comparison)} {_left_out(comparison)}This holds for "
         f"these {models} models and {frameworks} frameworks: models further apart would explain more, closer ones less."
     )
 
@@ -163,7 +163,7 @@ def _left_out(comparison: ModelComparison) -> str:
     )
 
 
-def _verdict(comparison: ModelComparison) -> str:
+def verdict(comparison: ModelComparison) -> str:
     """Which of the two matters more, only where the interval of the difference leaves out zero."""
     by_score, by_pass = (
         _more(shares.model_less_framework) if shares else None

@@ -1,7 +1,9 @@
 """Finds the frameworks by their folders, without importing them."""
 
+import contextlib
+import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -10,13 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import ROOT
+from evaluator.errors import Mistake
 
 IMPLEMENTATIONS = ROOT / "implementations"
 BASELINE = "baseline"
-
-
-class MetadataError(ValueError):
-    """A framework's `pyproject.toml` or `uv.lock` cannot be used. The message names file and field."""
 
 
 class Deviation(BaseModel):
@@ -38,7 +37,7 @@ class Framework:
 
     `by_hand` names the tasks for which the framework has no facility of its own. `version` is the
     locked version of the framework's `package`. `env` holds environment variables for its workers:
-    telemetry off, and the like.
+    telemetry off, and the like. `not_implemented` says of tasks for which there is no module why not.
     """
 
     name: str
@@ -50,6 +49,7 @@ class Framework:
     package: str
     version: str
     env: dict[str, str] = field(hash=False)
+    not_implemented: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 class _Metadata(BaseModel):
@@ -63,6 +63,7 @@ class _Metadata(BaseModel):
     by_hand: tuple[str, ...] = ()
     deviations: tuple[Deviation, ...] = ()
     env: dict[str, str] = {}
+    not_implemented: dict[str, str] = {}
 
 
 def framework_folders(implementations: Path = IMPLEMENTATIONS) -> list[Path]:
@@ -77,7 +78,7 @@ def baseline_first(name: str) -> tuple[bool, str]:
 
 
 def all_frameworks(implementations: Path = IMPLEMENTATIONS) -> dict[str, Framework]:
-    """Every framework by name, the baseline first. Raises `MetadataError`."""
+    """Every framework by name, the baseline first. Raises `Mistake`."""
     return {folder.name: read_framework(folder) for folder in framework_folders(implementations)}
 
 
@@ -87,13 +88,13 @@ def usable_frameworks(implementations: Path = IMPLEMENTATIONS) -> tuple[dict[str
     for folder in framework_folders(implementations):
         try:
             usable[folder.name] = read_framework(folder)
-        except MetadataError as error:
+        except Mistake as error:
             broken[folder.name] = str(error)
     return usable, broken
 
 
 def read_framework(folder: Path) -> Framework:
-    """The framework of one folder, without importing it. Raises `MetadataError`."""
+    """The framework of one folder, without importing it. Raises `Mistake`."""
     pyproject, lock = folder / "pyproject.toml", folder / "uv.lock"
     table = _read_toml(pyproject).get("tool", {}).get("bakeoff", {})
     try:
@@ -101,11 +102,10 @@ def read_framework(folder: Path) -> Framework:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(["tool.bakeoff", *(str(part) for part in first["loc"])])
-        raise MetadataError(f"{_shown(pyproject)}: {field}: {first['msg']}") from None
-    versions = {package["name"]: package.get("version") for package in _read_toml(lock).get("package", [])}
-    version = versions.get(metadata.package)
+        raise Mistake(f"{_shown(pyproject)}: {field}: {first['msg']}") from None
+    version = _locked_version(lock, metadata.package)
     if version is None:
-        raise MetadataError(f"{_shown(lock)}: package: {metadata.package!r} (tool.bakeoff.package) is not locked")
+        raise Mistake(f"{_shown(lock)}: package: {metadata.package!r} (tool.bakeoff.package) is not locked")
     return Framework(
         name=folder.name,
         title=metadata.title,
@@ -116,6 +116,7 @@ def read_framework(folder: Path) -> Framework:
         package=metadata.package,
         version=version,
         env=metadata.env,
+        not_implemented=metadata.not_implemented,
     )
 
 
@@ -125,13 +126,34 @@ def numbered_deviations(frameworks: Iterable[Framework]) -> dict[str, tuple[tupl
     return {framework.name: tuple((next(numbers), one) for one in framework.deviations) for framework in frameworks}
 
 
+def _locked_version(lock: Path, package: str) -> str | None:
+    """The version of a package in a lock, the last where there are several; None where it is not locked.
+
+    It is looked for in the form that uv writes: to parse all locks takes longer than all else that `bakeoff list` does.
+    """
+    with _read(lock) as text:
+        found = re.findall(rf'^\[\[package\]\]\nname = "{re.escape(package)}"\nversion = "([^"\n]+)"$', text, re.M)
+        if found:
+            return str(found[-1])
+        versions = {entry["name"]: entry.get("version") for entry in tomllib.loads(text).get("package", [])}
+        return versions.get(package)
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
+    with _read(path) as text:
+        return tomllib.loads(text)
+
+
+@contextlib.contextmanager
+def _read(path: Path) -> Iterator[str]:
+    """The text of a TOML file. Raises `Mistake` where it cannot be read, or what is done with it finds that it is no
+    TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        yield path.read_text(encoding="utf-8")
     except OSError as error:
-        raise MetadataError(f"{_shown(path)}: cannot be read: {error.strerror}") from None
+        raise Mistake(f"{_shown(path)}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # tomllib.TOMLDecodeError, which names the line, or UnicodeDecodeError
-        raise MetadataError(f"{_shown(path)}: is not valid TOML: {error}") from None
+        raise Mistake(f"{_shown(path)}: is not valid TOML: {error}") from None
 
 
 def _shown(path: Path) -> str:
@@ -142,3 +164,22 @@ def _shown(path: Path) -> str:
 def implementation_path(folder: Path, task: str) -> Path:
     """Where the framework of `folder` implements `task`; the file may not exist."""
     return folder / f"{task}.py"
+
+
+def implements(framework: Framework, task: str) -> bool:
+    """Whether the framework's folder has a module for `task`."""
+    return implementation_path(framework.folder, task).is_file()
+
+
+def lacking(framework: Framework, tasks: Iterable[str]) -> dict[str, str | None]:
+    """Those of the tasks that the framework does not implement, and the reason where its metadata give one."""
+    return {task: framework.not_implemented.get(task) for task in tasks if not implements(framework, task)}
+
+
+def lacking_in_words(frameworks: Iterable[Framework], tasks: Iterable[str]) -> list[str]:
+    """A line for each of the tasks that not all of the frameworks implement: who does not, and why."""
+    who: dict[str, list[str]] = {task: [] for task in tasks}
+    for framework in frameworks:
+        for task, why in lacking(framework, who).items():
+            who[task].append(f"{framework.name} ({why})" if why else framework.name)
+    return [f"{task} is not implemented by {', '.join(names)}" for task, names in who.items() if names]

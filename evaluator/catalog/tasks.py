@@ -2,25 +2,30 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import orjson
 
 from evaluator import ROOT
-from tasks.base import Case, Outcome, Prepared, Script
+from evaluator.errors import Mistake
+from tasks.base import Case, CasesError, Outcome, Prepared, Script, load_cases
 from tasks.grading import Grade
+from tasks.probing import ProbeCase
+from tasks.wire import OnTheWire
 
 TASKS = ROOT / "tasks"
 
 
 @dataclass(frozen=True)
 class Task:
-    """One folder of `tasks/`: what its `spec.py` and `grade.py` define.
+    """One folder of `tasks/`: what its `spec.py`, `grade.py`, `wire.py` and `probes.py` define.
 
-    `load_documents` is there where implementations index documents; each has its text in `passage`.
+    `load_documents` is there where implementations index documents; each has its text in `passage`. A
+    task may have no probes. A run depends on the files `also`, too.
     """
 
     name: str
@@ -30,7 +35,11 @@ class Task:
     prepare: Callable[..., Prepared]
     script: Callable[[Any], Script]
     grade: Callable[[Any, Outcome], Grade]
+    on_the_wire: Callable[[Any], OnTheWire]
     load_documents: Callable[[], list[Any]] | None = None
+    probes: tuple[ProbeCase, ...] = field(default=(), compare=False, repr=False)
+    prepare_probe: Callable[..., Prepared] | None = None
+    also: tuple[Path, ...] = ()
 
     def read_case(self, case: Mapping[str, Any]) -> Any:
         """The case of this task that a trace holds. Raises `pydantic.ValidationError` for one that is none.
@@ -39,10 +48,37 @@ class Task:
         """
         return _read_case(self.case_type, orjson.dumps(case))
 
+    def probed(self) -> "Task":
+        """The task with its probes for cases: the implementation stays the same, the brief is another.
+
+        The cases are judged by their traces, not graded, and played by `evaluator.suites.probing`. The task must have
+        probes.
+        """
+        assert self.prepare_probe is not None
+        return replace(
+            self,
+            case_type=ProbeCase,
+            load=lambda: list(self.probes),
+            prepare=self.prepare_probe,
+            also=(self.folder.parent / "probing.py", self.folder / "probes.py"),
+        )
+
+    def load_file(self, path: Path) -> list[Any]:
+        """The user's own cases for this task. Raises `Mistake`."""
+        return _without_mistakes(lambda: load_cases(path, self.case_type))
+
     @property
     def cases(self) -> Path:
         """The file with the cases of this task."""
         return self.folder / "cases.jsonl"
+
+
+def _without_mistakes(load: Callable[[], list[Any]]) -> list[Any]:
+    """The cases that were loaded. What is wrong with a file of cases is a mistake of who wrote it."""
+    try:
+        return load()
+    except CasesError as mistake:
+        raise Mistake(str(mistake)) from None
 
 
 @lru_cache(maxsize=256)
@@ -51,20 +87,37 @@ def _read_case(case_type: type[Case], content: bytes) -> Case:
 
 
 def all_tasks(folder: Path = TASKS) -> dict[str, Task]:
-    """Every task by name, sorted: the folders of the package `tasks` that have a `spec.py`."""
+    """Every task by name, sorted: the folders of the package `tasks` that have a `spec.py`. Raises `Mistake`."""
     names = sorted(path.parent.name for path in folder.glob("*/spec.py"))
     return {name: _task(folder / name) for name in names}
 
 
 def _task(folder: Path) -> Task:
-    spec = importlib.import_module(f"tasks.{folder.name}.spec")
+    spec = _module(folder, "spec")
+    probes = _module(folder, "probes") if (folder / "probes.py").is_file() else None
     return Task(
         name=folder.name,
         folder=folder,
-        case_type=spec.CASE_TYPE,
-        load=spec.load,
-        prepare=spec.prepare,
-        script=spec.script,
-        grade=importlib.import_module(f"tasks.{folder.name}.grade").grade,
+        case_type=_defined(spec, "CASE_TYPE"),
+        load=partial(_without_mistakes, _defined(spec, "load")),
+        prepare=_defined(spec, "prepare"),
+        script=_defined(spec, "script"),
+        grade=_defined(_module(folder, "grade"), "grade"),
+        on_the_wire=_defined(_module(folder, "wire"), "on_the_wire"),
         load_documents=getattr(spec, "load_documents", None),
+        probes=_defined(probes, "PROBES") if probes else (),
+        prepare_probe=_defined(probes, "prepare") if probes else None,
     )
+
+
+def _module(folder: Path, name: str) -> ModuleType:
+    if not (folder / f"{name}.py").is_file():
+        raise Mistake(f"tasks/{folder.name}/{name}.py: there is no such file; see docs/adding-a-task.md")
+    return importlib.import_module(f"tasks.{folder.name}.{name}")
+
+
+def _defined(module: ModuleType, name: str) -> Any:
+    if not hasattr(module, name):
+        where = "/".join(module.__name__.split("."))
+        raise Mistake(f"{where}.py: defines no {name}; see docs/adding-a-task.md")
+    return getattr(module, name)

@@ -18,9 +18,11 @@ from packaging.specifiers import SpecifierSet
 from evaluator import ROOT
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework
 from evaluator.doctor.telling import Begun, Finding, Result, Verdict
+from evaluator.errors import Failure, Mistake
 from evaluator.harness import environments
 from evaluator.models import local, weights
 from evaluator.models.weights import MINILM, MINILM_TOKENIZER, WeightFile
+from evaluator.providers.names import LOCAL
 
 UNPACKED_TIMES = 4
 """How much bigger an environment is than the wheels named in its lock.
@@ -75,7 +77,7 @@ def checks(frameworks: Sequence[Framework]) -> list[Check]:
         *(_weights_check(name) for name in local.EMBEDDED),
         Check(
             *("embeddings", "weights for embeddings", lambda: _in_thread(weights_finding, [MINILM, MINILM_TOKENIZER])),
-            means="The first run of rag_qa fetches them.",
+            means="The first run of a task with documents fetches them.",
             needed=False,
         ),
         *(_environment_check(framework) for framework in frameworks),
@@ -101,7 +103,7 @@ async def _uv() -> Finding:
     try:
         uv = environments.find_uv()
         code, said = await _output(uv, "--version")
-    except environments.ProvisionError as error:
+    except Mistake as error:
         return Finding(Verdict.FAILS, str(error))
     except OSError as error:  # a TimeoutError, too, which has no strerror
         return Finding(Verdict.FAILS, f"{uv} cannot be used: {error.strerror or 'it does not answer'}")
@@ -136,7 +138,7 @@ def _requires_python(folder: Path) -> str:
 def _disk(frameworks: Sequence[Framework]) -> Finding:
     missing = [framework for framework in frameworks if not environments.is_current(framework)]
     packages = sum(unpacked_bytes(framework.folder / "uv.lock") for framework in missing)
-    files = [local.EMBEDDED[local.NAME].weights, MINILM, MINILM_TOKENIZER]
+    files = [local.EMBEDDED[LOCAL].weights, MINILM, MINILM_TOKENIZER]
     models = sum(file.size_bytes for file in files if not file.path.exists())
     folders = {IMPLEMENTATIONS: packages, weights.cache_dir(): models}
     return disk_finding([(_disk_of(folder), need) for folder, need in folders.items()])
@@ -186,7 +188,7 @@ def _weights_check(name: str) -> Check:
 def _local_weights(name: str) -> Finding:
     try:
         own = local.own_weights(name)
-    except local.LocalModelError as error:
+    except Failure as error:
         return Finding(Verdict.FAILS, str(error), todo="Correct BAKEOFF_LOCAL_GGUF, or unset it for the default.")
     if own is not None:
         return Finding(Verdict.OK, f"{own.name}, your own, named by BAKEOFF_LOCAL_GGUF")
@@ -240,7 +242,7 @@ async def _lock(folder: Path) -> Finding:
         code, said = await _output(uv, "lock", "--check", "--offline", "--project", str(folder))
     except TimeoutError:
         return Finding(Verdict.NOT_MADE, f"uv did not answer within {_UV_TIMEOUT_S:.0f} s", todo="Try again.")
-    except (environments.ProvisionError, OSError):
+    except (Mistake, OSError):
         return Finding(Verdict.NOT_MADE, "there is no uv to ask", todo="See uv, above.")
     return lock_finding(code, said)
 

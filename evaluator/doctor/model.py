@@ -675,7 +675,7 @@ def _no_call(exchange: Exchange) -> Finding:
     if "get_weather" in text or '"city"' in text:
         return _fails(
             f"the call comes as text: {text!r}",
-            "Start the server with the tool parser or chat template of this model: see MODELS.md.",
+            "Start the server with the tool parser or chat template of this model: see docs/models.md.",
         )
     if _cut_off(exchange):
         return _limited(f"no call within {_CALL} tokens")
@@ -769,7 +769,7 @@ def judge_form(form: Form, seen: Seen) -> Finding:
 
 
 def _advice(quirk: str) -> str:
-    return f'Add "{quirk}" to the quirks of this endpoint in your models.toml: see MODELS.md.'
+    return f'Add "{quirk}" to the quirks of this endpoint in your models.toml: see docs/models.md.'
 
 
 def judge_embeddings(seen: Seen) -> Finding:
@@ -861,7 +861,7 @@ _NO_RUN = "No run can be made."
 _RIGHT_NAME = "Give the model's name as the server has it."
 _MORE_TIME = "Give the checks more time, with --time-limit."
 _THOSE_RUNS = "The runs of the frameworks that send it fail."
-_NO_TOOLS = "Every run of tool_calling and handoff fails, and of rag_qa where a framework searches with a tool."
+_NO_TOOLS = "Every run fails in which an agent has tools, or a framework searches with one."
 
 CHECKS = (
     Check(
@@ -928,7 +928,7 @@ CHECKS = (
     ),
     Check(
         *("tools", "tools", judge_tools, _NO_TOOLS),
-        todo="Take a model that is made for tool calls, and start the server with its tool parser: see MODELS.md.",
+        todo="Take a model that is made for tool calls, and start the server with its tool parser: see docs/models.md.",
         ask=partial(_asked_for, _ONE, [_PARIS]),
     ),
     Check(
@@ -992,7 +992,7 @@ CHECKS = (
     ),
     Check(
         *("context", "context size", judge_context, "Long prompts are refused, or cut without a word."),
-        todo="Start the server with a bigger context: see MODELS.md.",
+        todo="Start the server with a bigger context: see docs/models.md.",
         ask=_context_pages,
         of_server=True,
     ),

@@ -43,9 +43,11 @@ from inspect_ai.scorer import Score
 from inspect_ai.tool import ToolCall, ToolCallError, ToolInfo
 from pydantic import ValidationError
 
+from evaluator import files
 from evaluator.analysis.gather import run_name
 from evaluator.analysis.graded_run import GradedRun
-from evaluator.export.runs import ExportError, Report
+from evaluator.errors import Mistake
+from evaluator.export.runs import Report
 from evaluator.export.wire import Exchange, Message, UnreadableError, as_json, read
 from evaluator.trace import ModelCall, Trace, TracedToolCall
 
@@ -53,7 +55,7 @@ _Cell = tuple[str, str, str]
 
 
 def write(runs: Iterable[tuple[Trace, GradedRun]], out: Path, report: Report) -> None:
-    """Write the logs into the folder `out`. Raises `ExportError` where there is nothing to write, or it cannot be."""
+    """Write the logs into the folder `out`. Raises `Mistake` where there is nothing to write, or it cannot be."""
     cells: dict[_Cell, list[tuple[Trace, GradedRun]]] = defaultdict(list)
     for trace, run in runs:
         try:
@@ -63,20 +65,18 @@ def write(runs: Iterable[tuple[Trace, GradedRun]], out: Path, report: Report) ->
             continue
         cells[trace.key.model, trace.key.framework, trace.key.task].append((trace, run))
     if not cells:
-        raise ExportError(f"nothing to write: {report.in_words()}")
+        raise Mistake(f"nothing to write: {report.in_words()}")
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for cell, found in cells.items():
             log = _log(cell, found)
             # Inspect finds logs by names of this form: the time, the task, an id.
             name = f"{log.eval.created}_{'-'.join(cell)}_{log.eval.eval_id}".replace(":", "-").replace("/", "-")
             path = out / f"{name}.json"
-            temporary = path.with_name(f".{path.name}")
-            write_eval_log(log, str(temporary), format="json")
-            temporary.replace(path)
+            with files.replacing(path) as temporary:
+                write_eval_log(log, str(temporary), format="json")
             report.written += 1
     except OSError as error:
-        raise ExportError(f"{out}: cannot be written: {error.strerror}") from None
+        raise Mistake(f"{out}: cannot be written: {error.strerror}") from None
 
 
 def _log(cell: _Cell, runs: list[tuple[Trace, GradedRun]]) -> EvalLog:

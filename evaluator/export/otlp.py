@@ -32,7 +32,7 @@ _OURS = "bakeoff"
 
 
 def write(runs: Iterable[tuple[Trace, GradedRun]], out: Path, report: Report) -> None:
-    """Write one line for each run. Raises `ExportError` where there is nothing to write, or it cannot be written."""
+    """Write one line for each run. Raises `Mistake` where there is nothing to write, or it cannot be written."""
     write_lines(_requests(runs, report), out, report)
 
 

@@ -1,7 +1,6 @@
 """What all formats share: the runs to be exported, graded now, and files that are written whole or not at all."""
 
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,16 +10,14 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from evaluator import files
 from evaluator.analysis.gather import RECORDED_ALREADY, graded, run_name
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.catalog.frameworks import framework_folders
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.providers.names import PROBES_NAME
 from evaluator.trace import DamagedTrace, Key, Trace, read_traces
-
-
-class ExportError(ValueError):
-    """Nothing can be exported. The message says why."""
 
 
 @dataclass
@@ -69,34 +66,31 @@ def graded_runs(
 
 
 def trace_folders(traces: Path, models: Sequence[str]) -> list[Path]:
-    """Where the traces of `models` are; without models, `traces` itself. Raises `ExportError` where there are none."""
+    """Where the traces of `models` are; without models, `traces` itself. Raises `Mistake` where there are none."""
     folders = [traces / model for model in models] or [traces]
     for folder in folders:
         if not folder.is_dir():
-            raise ExportError(f"{folder}: there is no such folder of traces")
+            raise Mistake(f"{folder}: there is no such folder of traces")
     return folders
 
 
 def write_lines(records: Iterable[Any], out: Path, report: Report) -> None:
-    """Write one line of JSON for each record. Raises `ExportError` where there is none, or it cannot be written."""
+    """Write one line of JSON for each record. Raises `Mistake` where there is none, or it cannot be written."""
     with written_whole(out) as file:
         for record in records:
             file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
             report.written += 1
         if not report.written:
-            raise ExportError(f"nothing to write: {report.in_words()}")
+            raise Mistake(f"nothing to write: {report.in_words()}")
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears at `path` only when it is complete. Raises `ExportError` where it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """A file that appears at `path` only when it is complete. Raises `Mistake` where it cannot be written."""
+    if path.is_dir():
+        raise Mistake(f"{path}: cannot be written: Is a directory")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with files.written_whole(path) as file:
             yield file
-        temporary.replace(path)
     except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise Mistake(f"{path}: cannot be written: {error.strerror}") from None

@@ -20,7 +20,7 @@ LAYOUTS: dict[str, Callable[[Conversation], Iterator[dict[str, Any]]]] = {
 def write(layout: str, runs: Iterable[tuple[Trace, GradedRun]], failed: bool, out: Path, report: Report) -> None:
     """Write the conversations of the runs that passed, of the `failed` ones too if asked, one record a line.
 
-    Raises `ExportError` where there is nothing to write, or it cannot be written.
+    Raises `Mistake` where there is nothing to write, or it cannot be written.
     """
     write_lines(_records(layout, runs, failed, report), out, report)
 

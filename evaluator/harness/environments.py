@@ -1,30 +1,32 @@
 """The environment of each framework: made from its own lock, only when missing or changed; and what is in it."""
 
 import asyncio
+import contextlib
+import hashlib
+import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import Distribution
 from pathlib import Path
 
+from evaluator import files
 from evaluator.catalog.digests import lock_digest
 from evaluator.catalog.frameworks import Framework
+from evaluator.errors import Mistake
 
 _STAMP = "bakeoff-lock-digest"
-
-
-class ProvisionError(RuntimeError):
-    """An environment cannot be made. The message says which, why, and what to do."""
+_NOTE = "bakeoff-installed.json"
 
 
 def find_uv() -> str:
-    """The path of `uv`. Raises `ProvisionError` where there is none."""
+    """The path of `uv`. Raises `Mistake` where there is none."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
-        raise ProvisionError("uv was not found: `pip install uv`, then run the command again")
+        raise Mistake("uv was not found: `pip install uv`, then run the command again")
     return uv
 
 
@@ -67,24 +69,53 @@ class Installed:
 def installed(framework: Framework) -> Installed | None:
     """What is in the framework's environment, looked up once; None where it has no packages.
 
+    It is kept in the environment until a package comes, goes or changes.
+    """
+    environment = framework.folder / ".venv"
+    folders = sorted(environment.glob("lib/python*/site-packages/*.dist-info"))
+    if not folders:
+        return None
+    note, of = environment / _NOTE, _lists_digest(folders)
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if known["of"] == of:
+            return Installed(int(known["packages"]), float(known["installed_mb"]))
+    found = _looked_up(folders)
+    with contextlib.suppress(OSError):  # then it is looked up again the next time
+        files.write_whole(note, json.dumps({"of": of, **asdict(found)}))
+    return found
+
+
+def _lists_digest(folders: Iterable[Path]) -> str:
+    """Digest of what the answer depends on: when each package's list of files was written, and how it is read."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for folder in folders:
+        lists = folder / "RECORD"
+        status = (lists if lists.exists() else folder).stat()
+        digest.update(f"{folder.name} {status.st_size} {status.st_mtime_ns} {status.st_ino}\n".encode())
+    return digest.hexdigest()
+
+
+def _looked_up(folders: Iterable[Path]) -> Installed:
+    """What these packages hold.
+
     The files are those that the packages' own lists name, wherever in the environment they lie. Bytecode is left
     out, because how much of it there is depends on what was compiled; a file with several names counts once.
     """
-    found = (framework.folder / ".venv").glob("lib/python*/site-packages/*.dist-info")
-    packages = [Distribution.at(folder) for folder in found]
+    packages = [Distribution.at(folder) for folder in folders]
     sizes: dict[tuple[int, int], int] = {}
-    for file in (file for package in packages for file in package.files or ()):
-        path = Path(str(file.locate()))
-        if "__pycache__" not in file.parts and path.is_file():
+    for listed in (listed for package in packages for listed in package.files or ()):
+        path = Path(str(listed.locate()))
+        if "__pycache__" not in listed.parts and path.is_file():
             status = path.stat()
             sizes[status.st_dev, status.st_ino] = status.st_size
-    return Installed(len(packages), round(sum(sizes.values()) / 1e6, 3)) if packages else None
+    return Installed(len(packages), round(sum(sizes.values()) / 1e6, 3))
 
 
 async def provision(framework: Framework, report: Callable[[str], None]) -> None:
     """Make the framework's environment if it is missing or out of date, and look at what is in it.
 
-    `report` receives a line for each step. Raises `ProvisionError`.
+    `report` receives a line for each step. Raises `Mistake`.
     """
     if not is_current(framework):
         await _make(framework, report)
@@ -108,12 +139,12 @@ async def _make(framework: Framework, report: Callable[[str], None]) -> None:
             stderr=asyncio.subprocess.PIPE,
         )
     except OSError as error:
-        raise ProvisionError(f"uv cannot be started as {uv!r}: {error.strerror}") from None
+        raise Mistake(f"uv cannot be started as {uv!r}: {error.strerror}") from None
     _, errors = await process.communicate()
     if process.returncode:
         said = errors.decode(errors="replace").strip()
         hint = f" Run `uv lock --project {framework.folder}`" if "--locked" in said else ""
         reason = first_error(said) or (said.splitlines()[-1] if said else f"exit code {process.returncode}")
-        raise ProvisionError(f"{framework.folder}: uv sync failed: {reason}{hint}")
+        raise Mistake(f"{framework.folder}: uv sync failed: {reason}{hint}")
     stamp.write_text(_wanted(framework), encoding="utf-8")
     report(f"{framework.title}: ready")

@@ -90,8 +90,9 @@ class _Call:
 class GatewayRun:
     """A live run: its limits, and the calls recorded so far.
 
-    `refusal` is set once a limit was hit, `upstream_failure` while the last call could not be made
-    because the model's server was out of reach or broke off.
+    `refusal` is set once a limit was hit, `refused_calls` counts the chat calls beyond `max_model_calls`,
+    `upstream_failure` is set while the last call could not be made because the model's server was out of reach or
+    broke off.
     """
 
     token: str
@@ -100,6 +101,7 @@ class GatewayRun:
     session: Session
     calls: list[_Call] = field(default_factory=list)
     chat_calls: int = 0
+    refused_calls: int = 0
     refusal: Refusal | None = None
     upstream_failure: str | None = None
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -227,6 +229,7 @@ class Gateway:
     ) -> None:
         if run.chat_calls >= run.max_model_calls:
             run.refusal = "call_limit"
+            run.refused_calls += 1
             message = f"this run may make {run.max_model_calls} model calls and has made them"
             return await _send_error(send, 400, "call_limit", message)
         run.chat_calls += 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import ROOT
-from evaluator.catalog.frameworks import Framework
+from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import Task
 from evaluator.models.specs import ModelSpec
 from evaluator.models.upstreams.replay import recorded_script
@@ -45,18 +45,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes).
-
-    `spare_model_calls` are let through by the gateway beyond `max_model_calls`, to see whether an
-    implementation keeps to its limit by itself.
-    """
+    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes)."""
 
     model: ModelSpec
     timeout_s: float
     jobs: int
     temperature: float = 0.0
     max_model_calls: int = 10
-    spare_model_calls: int = 0
     memory_limit_mb: float = 4000.0
     logs: Path = field(default=WORK / "logs")
 
@@ -64,13 +59,14 @@ class Settings:
 def interleaved(
     frameworks: Iterable[Framework], tasks: Iterable[tuple[Task, Sequence[Case]]], trials: int
 ) -> list[Job]:
-    """All runs, case by case. The frameworks take turns in coming first, so that none is always the
-    one for which the model's prompt cache is cold."""
-    order = list(frameworks)
+    """All runs of the tasks that a framework implements, case by case. The frameworks take turns in coming
+    first, so that none is always the one for which the model's prompt cache is cold."""
+    everyone = list(frameworks)
     jobs: list[Job] = []
     for trial in range(1, trials + 1):
         for task, cases in tasks:
-            for number, case in enumerate(cases):
+            order = [framework for framework in everyone if implements(framework, task.name)]
+            for number, case in enumerate(cases if order else ()):
                 turn = number % len(order)
                 jobs += [Job(framework, task, case, trial) for framework in order[turn:] + order[:turn]]
     return jobs

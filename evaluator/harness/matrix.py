@@ -58,8 +58,7 @@ class Harness:
         """
         worker = await self._pool.worker(job.framework)
         setup = self.records.setup(job, worker.python)
-        calls_let_through = setup.max_model_calls + self._settings.spare_model_calls
-        live = self._gateway.open_run(job.script(), calls_let_through, setup.timeout_s)
+        live = self._gateway.open_run(job.script(), setup.max_model_calls, setup.timeout_s)
         calls: list[protocol.ToolCall] = []
         asked = time.monotonic()
         try:
@@ -87,7 +86,13 @@ class Harness:
             case=case_as_data(job.case),
             model_calls=live.session.annotated(model_calls),
             tool_calls=[_traced(call, start) for call in calls],
-            outcome=RunOutcome(ended=ended, answer=done.answer, error=error, final_state=done.final_state),
+            outcome=RunOutcome(
+                ended=ended,
+                answer=done.answer,
+                error=error,
+                refused_calls=live.refused_calls,
+                final_state=done.final_state,
+            ),
             reported_usage=_reported(done),
             resources=Resources(
                 wall_s=round(end - start, 6),

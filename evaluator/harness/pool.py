@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from evaluator.catalog.frameworks import Framework
+from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import all_tasks
 from evaluator.harness.jobs import Settings
 from evaluator.harness.process import Worker
@@ -43,7 +43,8 @@ class Pool:
         worker = self._workers.get(framework.name)
         if worker is None:
             log = self._settings.logs / f"{framework.name}.log"
-            worker = Worker(framework, self._task_names, log, self._settings.memory_limit_mb, self.watch)
+            task_names = [name for name in self._task_names if implements(framework, name)]
+            worker = Worker(framework, task_names, log, self._settings.memory_limit_mb, self.watch)
             self._workers[framework.name] = worker
         async with self._starting.setdefault(framework.name, asyncio.Lock()):
             if not worker.alive and not worker.start_error:
@@ -54,12 +55,12 @@ class Pool:
 def _embedder(task_names: Sequence[str], console: Console) -> Embedder | None:
     """The embedding model, if a task has documents.
 
-    It embeds them once before the first run and remembers them, so that no framework pays for coming first.
+    It knows their vectors before the first run, so that no framework pays for coming first.
     """
     loaders = [task.load_documents for name, task in all_tasks().items() if name in task_names]
     passages = [document.passage for load in loaders if load for document in load()]
     if not passages:
         return None
     embedder = Embedder(console)
-    embedder.embed(passages)
+    embedder.know(passages)
     return embedder

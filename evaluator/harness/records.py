@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from evaluator import ROOT
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
+from evaluator.errors import Failure, Mistake
 from evaluator.harness.jobs import Job, Settings, groups
 from evaluator.models import specs
 from evaluator.models.upstreams.replay import recording_digest
@@ -30,14 +31,6 @@ from evaluator.trace import (
     write_trace,
 )
 from tasks.base import Case
-
-
-class BusyError(RuntimeError):
-    """Another process is writing to the same traces."""
-
-
-class TracesError(ValueError):
-    """Traces cannot be written where the user wants them. The message says where and why."""
 
 
 @cache
@@ -168,16 +161,16 @@ def case_as_data(case: Case) -> dict[str, Any]:
 def exclusive(traces: Path) -> Iterator[None]:
     """Keep other runs off these traces meanwhile.
 
-    Raises `BusyError` where one is there already, `TracesError` where nothing can be written.
+    Raises `Failure` where one is there already, `Mistake` where nothing can be written.
     """
     lock = FileLock(traces / ".lock")
     try:
         traces.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise BusyError(f"{traces}: another `bakeoff run` is writing there; wait for it, or give --traces") from None
+        raise Failure(f"{traces}: another `bakeoff run` is writing there; wait for it, or give --traces") from None
     except OSError as error:
-        raise TracesError(f"--traces {traces}: cannot be written: {error.strerror}") from None
+        raise Mistake(f"--traces {traces}: cannot be written: {error.strerror}") from None
     try:
         yield
     finally:

@@ -24,10 +24,9 @@ import aiohttp
 import psutil
 from rich.console import Console
 
+from evaluator.errors import Failure
 from evaluator.models import weights
-
-NAME = "local"
-"""The default model, and the only one for which a user can give weights of their own."""
+from evaluator.providers.names import LOCAL, LOCAL_HALF_B
 
 TEMPLATE = Path(__file__).parent / "templates" / "qwen2.5-coder-tools.jinja"
 """Chat template of the Qwen2.5-Coder models: asks for tool calls in the form that they write by nature."""
@@ -41,16 +40,12 @@ class Embedded:
     template: Path
 
 
-EMBEDDED = {NAME: Embedded(weights.QWEN, TEMPLATE), "local-0.5b": Embedded(weights.QWEN_HALF_B, TEMPLATE)}
+EMBEDDED = {LOCAL: Embedded(weights.QWEN, TEMPLATE), LOCAL_HALF_B: Embedded(weights.QWEN_HALF_B, TEMPLATE)}
 """The embedded models by name."""
 
 _START_TIMEOUT_S = 300.0
 _STOP_TIMEOUT_S = 5.0
 _PR_SET_PDEATHSIG = 1
-
-
-class LocalModelError(Exception):
-    """The local model cannot be used. The message is one line for people."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +86,12 @@ class Settings:
     threads: int = field(default_factory=lambda: psutil.cpu_count(logical=False) or os.cpu_count() or 1)
 
 
-def local_model(name: str = NAME, console: Console | None = None) -> LocalModel:
+def local_model(name: str = LOCAL, console: Console | None = None) -> LocalModel:
     """An embedded model by name, its weights fetched first if need be.
 
     For `local`, `$BAKEOFF_LOCAL_GGUF` takes a file of the user's own in place of its weights. That is not
-    checked against a digest; its own digest is computed, to be recorded. Raises LocalModelError if that
-    file is no GGUF file, weights.WeightsError if the weights cannot be had.
+    checked against a digest; its own digest is computed, to be recorded. Raises Failure if that
+    file is no GGUF file, Mistake if the weights cannot be had.
     """
     own = own_weights(name)
     if own is None:
@@ -106,18 +101,18 @@ def local_model(name: str = NAME, console: Console | None = None) -> LocalModel:
 
 
 def own_weights(name: str) -> Path | None:
-    """The user's own file for an embedded model, if there is one. Raises LocalModelError if it is no GGUF file."""
+    """The user's own file for an embedded model, if there is one. Raises Failure if it is no GGUF file."""
     own = os.environ.get("BAKEOFF_LOCAL_GGUF")
-    if not own or name != NAME:
+    if not own or name != LOCAL:
         return None
     path = Path(own).expanduser()
     try:
         with path.open("rb") as opened:
             magic = opened.read(4)
     except OSError as error:
-        raise LocalModelError(f"BAKEOFF_LOCAL_GGUF: cannot read {path} ({error.strerror})") from error
+        raise Failure(f"BAKEOFF_LOCAL_GGUF: cannot read {path} ({error.strerror})") from error
     if magic != b"GGUF":
-        raise LocalModelError(f"BAKEOFF_LOCAL_GGUF: {path} is not a GGUF file")
+        raise Failure(f"BAKEOFF_LOCAL_GGUF: {path} is not a GGUF file")
     return path
 
 
@@ -161,7 +156,7 @@ class LocalServer:
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        """Start the server and wait until the model is loaded. Raises LocalModelError."""
+        """Start the server and wait until the model is loaded. Raises Failure."""
         started_at = time.monotonic()
         self._console.print(f"starting the local model ({self.model.path.name})", markup=False, highlight=False)
         with self.log.open("wb") as log:
@@ -173,12 +168,10 @@ class LocalServer:
             line = await asyncio.wait_for(self._process.stdout.readline(), _START_TIMEOUT_S)
             self.base_url = f"{line.decode().strip()}/v1"
             if not (line and await self.healthy()):
-                raise LocalModelError(f"the local model did not start: {self._last_logged()} (log: {self.log})")
+                raise Failure(f"the local model did not start: {self._last_logged()} (log: {self.log})")
         except TimeoutError as error:
             await self.stop()
-            raise LocalModelError(
-                f"the local model did not start within {_START_TIMEOUT_S:.0f} s (log: {self.log})"
-            ) from error
+            raise Failure(f"the local model did not start within {_START_TIMEOUT_S:.0f} s (log: {self.log})") from error
         except BaseException:
             await self.stop()
             raise

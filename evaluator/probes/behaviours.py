@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from evaluator.catalog.frameworks import Framework, baseline_first
-from evaluator.probes.briefs import ProbeCase
 from evaluator.probes.judges import Verdict
 from evaluator.probes.table import BY_NAME, PROBES, Probe
 from evaluator.providers.names import PROBES_NAME
 from evaluator.trace import Trace
+from tasks.probing import ProbeCase
 
 EXPECTED_FAILURE = "conformance: "
 """What a deviation's `differences` begin with where it explains a probe that fails; the probe's name follows."""

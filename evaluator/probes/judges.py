@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from evaluator.probes.briefs import AGENTS, ProbeCase
 from evaluator.probes.script import SILENCE
 from evaluator.trace import Trace
 from evaluator.wire.messages import completion_of
 from evaluator.wire.tokens import text_of
+from tasks.probing import DESCRIBED, MARKERS, ProbeCase
 
 GRACE_S = 2.0
-"""How long after its limit a run may end by itself."""
+"""How long after it came to a limit, of time or of model calls, a run may end by itself."""
+
+MOST_REFUSED_CALLS = 12
+"""How many calls beyond the cap a run may try: a team in which each agent tries three times, say, makes a few."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,10 @@ Judge = Callable[[Seen], Verdict]
 
 def fatal(seen: Seen) -> Verdict | None:
     """What will do in no probe."""
-    trace, cap = seen.trace, seen.trace.setup.max_model_calls
+    trace = seen.trace
     refused = next((call for call in trace.model_calls if call.status >= 400), None)
     if trace.resources.cpu_s is None:
         return Verdict("the worker is lost", False, trace.outcome.error or "")
-    if len(seen.chats) > cap:
-        return Verdict(f"makes {len(seen.chats)} model calls where {cap} are allowed", False)
     if trace.outcome.ended == "timeout" and seen.case.fault != SILENCE:
         return Verdict("hangs until its time limit", False)
     if refused is not None:
@@ -125,11 +126,19 @@ def _calls_without_result(seen: Seen) -> list[str]:
 # --- judges ----------------------------------------------------------------------------------
 
 
-def keeps_the_cap(seen: Seen) -> Verdict:
-    """Whether the cap on model calls holds, and how the run then ends."""
-    made, cap = len(seen.chats), seen.trace.setup.max_model_calls
+def stops_at_the_cap(seen: Seen) -> Verdict:
+    """Whether a run uses its calls and then ends: the gateway enforces the cap, a framework's own will do as well."""
+    outcome, made, cap = seen.trace.outcome, len(seen.chats), seen.trace.setup.max_model_calls
+    if outcome.refused_calls > MOST_REFUSED_CALLS:
+        return Verdict("asks again and again after the gateway has refused", False, f"{outcome.refused_calls} times")
+    if seen.trace.resources.wall_s - seen.chats[-1].end_s > GRACE_S:
+        return Verdict(f"ends more than {GRACE_S:.0f} s after its last model call", False)
+    whose = "the gateway's" if outcome.refused_calls else "its own"
     ending = seen.ending
-    return Verdict(f"{made} of {cap} calls, then {ending.words}", made >= cap - 1, ending.quote)
+    if outcome.ended == "call_limit":
+        how = "with words as its answer" if outcome.answer.strip() else "without an answer"
+        ending = Verdict(f"the run ends {how}", quote=outcome.answer)
+    return Verdict(f"{made} of {cap} calls, then {ending.words}, by {whose} cap", made >= cap - 1, ending.quote)
 
 
 def keeps_the_time_limit(seen: Seen) -> Verdict:
@@ -163,24 +172,12 @@ def tells_the_error(seen: Seen) -> Verdict:
     return Verdict(f"the model is not told why: {reaction.words}", False, reaction.quote)
 
 
-_TYPES = {
-    "day": "date",
-    "moment": "datetime",
-    "mood": "Mood",
-    "weight": "float",
-    "seat": "Seat",
-    "others": ["Seat", "Seat"],
-    "kind": "str",
-    "until": "NoneType",
-}
-
-
 def gives_typed_values(seen: Seen) -> Verdict:
     """Whether a tool gets values of the types that it is annotated with."""
     call = next((call for call in seen.trace.tool_calls if call.name == "describe"), None)
     if call is None or not isinstance(call.result, dict):
         return Verdict("the tool does not get its values", False, (call and call.error) or seen.reaction.quote)
-    wrong = [f"{name}: {_in_words(got)}" for name, got in call.result.items() if got != _TYPES[name]]
+    wrong = [f"{name}: {_in_words(got)}" for name, got in call.result.items() if got != DESCRIBED[name]]
     return Verdict("not as annotated", False, ", ".join(wrong)) if wrong else Verdict("as annotated")
 
 
@@ -278,7 +275,8 @@ def makes_both(seen: Seen) -> Verdict:
 def makes_call_and_handoff(seen: Seen) -> Verdict:
     """What becomes of a tool call and a handoff in one turn."""
     called = bool(seen.trace.tool_calls) and seen.trace.tool_calls[0].name == "find_note"
-    booked = any(call.agent == AGENTS[1] for call in seen.trace.tool_calls)
+    specialist = seen.case.turns[0][0].agent
+    booked = any(call.agent == specialist for call in seen.trace.tool_calls)
     if seen.asks_for_one_call:
         words = "asks for one call a turn"
     elif called and booked:
@@ -302,6 +300,3 @@ def keeps_runs_apart(seen: Seen) -> Verdict:
     at_once = f"Runs at once: {len(MARKERS)}."
     overlapped = at_once in completion_of(seen.chats[-1].response).text
     return Verdict("kept apart" if overlapped else "kept apart, by making them one after another")
-
-
-MARKERS = ("amberfield", "birchwater", "coralstone", "dellhaven")

@@ -12,33 +12,29 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from yarl import URL
 
+from evaluator.errors import Mistake
 from evaluator.providers import quirks
 from evaluator.providers.endpoint import Endpoint
+from evaluator.providers.names import BUILT_IN
 
 SHIPPED = Path(__file__).parent / "models.toml"
 FILE_VARIABLE = "BAKEOFF_MODELS"
-RESERVED = ("local", "scripted", "probes", "replay")
-"""Names of models that are no endpoints: those of `models.BUILT_IN`, which imports this module, as far as they could be
-names of endpoints."""
 
 _NAME = r"[a-z0-9][a-z0-9_-]*"
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class EndpointError(ValueError):
-    """`models.toml` or an endpoint cannot be used. The message says what, where, and what to do."""
-
-
 def is_server_url(text: str) -> bool:
     """Whether `text` is an http or https URL with a host."""
     try:
-        url = URL(text)
-        return url.scheme in ("http", "https") and bool(url.host)
+        url = urlsplit(text)
+        url.port  # noqa: B018 - raises `ValueError` where it is no port
+        return url.scheme in ("http", "https") and bool(url.hostname)
     except ValueError:
         return False
 
@@ -121,7 +117,7 @@ def shipped() -> dict[str, EndpointTable]:
 
 
 def endpoints() -> dict[str, EndpointTable]:
-    """Every endpoint by name: the shipped ones, and those of the user's own file. Raises `EndpointError`."""
+    """Every endpoint by name: the shipped ones, and those of the user's own file. Raises `Mistake`."""
     below = _tables(SHIPPED)
     found = _checked(SHIPPED, below, below)
     if (own := own_file()) is not None:
@@ -133,7 +129,7 @@ def endpoints() -> dict[str, EndpointTable]:
 def reach(table: EndpointTable, name: str, model: str, base_url: str | None, key_variable: str | None) -> Endpoint:
     """Where requests for `model` of the endpoint `name` go, and with which key.
 
-    `base_url` and `key_variable` take the place of the endpoint's own. Raises `EndpointError`.
+    `base_url` and `key_variable` take the place of the endpoint's own. Raises `Mistake`.
     """
     return Endpoint(
         model,
@@ -144,10 +140,10 @@ def reach(table: EndpointTable, name: str, model: str, base_url: str | None, key
 
 
 def key_in(variable: str) -> str | None:
-    """The key that an environment variable holds, if any. Raises `EndpointError`, without showing it."""
+    """The key that an environment variable holds, if any. Raises `Mistake`, without showing it."""
     key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise EndpointError(f"{variable}: holds characters that no key can have; set it again")
+        raise Mistake(f"{variable}: holds characters that no key can have; set it again")
     return key or None
 
 
@@ -156,7 +152,7 @@ def _key(name: str, table: EndpointTable, key_variable: str | None) -> str | Non
     key = key_in(variable) if variable else None
     if key is None and table.kind == "hosted":
         wanted = variable or "--key-variable NAME"
-        raise EndpointError(f"endpoint {name!r} needs a key: set the environment variable {wanted} to yours")
+        raise Mistake(f"endpoint {name!r} needs a key: set the environment variable {wanted} to yours")
     return key
 
 
@@ -164,13 +160,13 @@ def _filled(name: str, table: EndpointTable) -> str:
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match[1], "").strip()
         if not found:
-            raise EndpointError(f"endpoint {name!r} needs the environment variable {match[1]} for its address")
+            raise Mistake(f"endpoint {name!r} needs the environment variable {match[1]} for its address")
         return found
 
     filled = _VARIABLE.sub(value, table.base_url)
     if not is_server_url(filled):
         variables = ", ".join(table.variables)
-        raise EndpointError(f"endpoint {name!r}: what {variables} holds makes no address of {table.base_url}")
+        raise Mistake(f"endpoint {name!r}: what {variables} holds makes no address of {table.base_url}")
     return filled
 
 
@@ -183,7 +179,7 @@ def _tables(path: Path) -> dict[str, dict[str, Any]]:
         reason, _, place = str(error).rpartition(" (at ")
         line = re.search(r"line (\d+)", place)
         number = line[1] if line else len(text.splitlines())  # "at end of document"
-        raise EndpointError(f"{path}:{number}: is not valid TOML: {reason or error}") from None
+        raise Mistake(f"{path}:{number}: is not valid TOML: {reason or error}") from None
     for name in data:
         if name != "endpoint":
             raise _mistake(path, text, [name], "there is no such table; write [endpoint.NAME]")
@@ -193,7 +189,7 @@ def _tables(path: Path) -> dict[str, dict[str, Any]]:
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise _mistake(path, text, ["endpoint", name], "must be a table, [endpoint.NAME]")
-        if not re.fullmatch(_NAME, name) or name in RESERVED:
+        if not re.fullmatch(_NAME, name) or name in BUILT_IN:
             raise _mistake(path, text, ["endpoint", name], "cannot be the name of an endpoint")
     return tables
 
@@ -202,9 +198,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise EndpointError(f"{path}: cannot be read: {error.strerror}") from None
+        raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise EndpointError(f"{path}: is not UTF-8: {error.reason}") from None
+        raise Mistake(f"{path}: is not UTF-8: {error.reason}") from None
 
 
 def _checked(path: Path, written: Mapping[str, Any], tables: Mapping[str, dict[str, Any]]) -> dict[str, EndpointTable]:
@@ -221,9 +217,9 @@ def _checked(path: Path, written: Mapping[str, Any], tables: Mapping[str, dict[s
     return found
 
 
-def _mistake(path: Path, text: str, where: list[Any], reason: str) -> EndpointError:
+def _mistake(path: Path, text: str, where: list[Any], reason: str) -> Mistake:
     shown = ".".join(str(part) for part in where)
-    return EndpointError(f"{path}:{_line_of(text, where)}: {shown}: {reason}")
+    return Mistake(f"{path}:{_line_of(text, where)}: {shown}: {reason}")
 
 
 def _line_of(text: str, where: list[Any]) -> int:

@@ -1,4 +1,11 @@
-"""The names of the models that are built in and play what is expected or was recorded."""
+"""The names of the models that are built in: those that answer by themselves, and those that play what is expected
+or was recorded."""
+
+LOCAL = "local"
+"""The default model: see `evaluator/models/local.py`."""
+
+LOCAL_HALF_B = "local-0.5b"
+"""The same, of a third of the size."""
 
 SCRIPTED = "scripted"
 """The model that plays each case perfectly, and asks every framework for the same tool calls."""
@@ -11,6 +18,11 @@ REPLAY = "replay"
 
 PLAYED = (SCRIPTED, PROBES_NAME, REPLAY)
 """The models that do not answer by themselves."""
+
+BUILT_IN = (LOCAL, LOCAL_HALF_B, *PLAYED)
+
+DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+"""The environment variable that holds the key of a server that has no name here."""
 
 
 def is_real(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""`MODELS.md`: every shipped endpoint in words, made from `models.toml`.
+"""`docs/models.md`: every shipped endpoint in words, made from `models.toml`.
 
 `uv run python -m evaluator.providers.page` writes it.
 """
@@ -10,7 +10,7 @@ from evaluator.providers.endpoints import FILE_VARIABLE, SHIPPED, EndpointTable,
 from evaluator.providers.quirks import QUIRKS
 from evaluator.text import table
 
-PAGE = ROOT / "MODELS.md"
+PAGE = ROOT / "docs" / "models.md"
 COMMAND = "uv run python -m evaluator.providers.page"
 
 _INTRODUCTION = f"""\

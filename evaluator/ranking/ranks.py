@@ -20,6 +20,7 @@ from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import METRICS, CellRuns, Value
 from evaluator.analysis.models import largest_grid
 from evaluator.catalog.code_size import total_size
+from evaluator.errors import Mistake
 from evaluator.scorecard.content import Scorecard
 from evaluator.stats.intervals import SEED, drawn_cases
 
@@ -76,10 +77,6 @@ CRITERIA = {
 }
 
 
-class WeightsMistake(ValueError):
-    """The weights cannot be used. The message says why, and what there is."""
-
-
 @dataclass(frozen=True)
 class Place:
     """A framework in the ranking.
@@ -116,23 +113,23 @@ class Ranking:
 
 
 def read_weights(text: str) -> dict[str, float]:
-    """The weight of each criterion in `correctness=3,cost=1`; without a number it is 1. Raises `WeightsMistake`."""
+    """The weight of each criterion in `correctness=3,cost=1`; without a number it is 1. Raises `Mistake`."""
     weights: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, number = (piece.strip() for piece in part.partition("="))
         if name not in CRITERIA:
-            raise WeightsMistake(f"--weights {part}: there is no {name!r}; there are {', '.join(CRITERIA)}")
+            raise Mistake(f"--weights {part}: there is no {name!r}; there are {', '.join(CRITERIA)}")
         if name in weights:
-            raise WeightsMistake(f"--weights {part}: {name} has a weight already")
+            raise Mistake(f"--weights {part}: {name} has a weight already")
         try:
             weight = float(number) if equals else 1.0
         except ValueError:
-            raise WeightsMistake(f"--weights {part}: {number!r} is no number") from None
+            raise Mistake(f"--weights {part}: {number!r} is no number") from None
         if not 0 < weight < float("inf"):
-            raise WeightsMistake(f"--weights {part}: a weight must be above 0")
+            raise Mistake(f"--weights {part}: a weight must be above 0")
         weights[name] = weight
     if not weights:
-        raise WeightsMistake(f"--weights {text!r}: give at least one, as in correctness=3,cost=1")
+        raise Mistake(f"--weights {text!r}: give at least one, as in correctness=3,cost=1")
     return weights
 
 

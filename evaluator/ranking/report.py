@@ -18,7 +18,7 @@ from evaluator.ranking.ranks import (
     Ranking,
 )
 from evaluator.scorecard.content import Scorecard
-from evaluator.scorecard.show import count, per_1000_runs, seconds
+from evaluator.scorecard.words import count, per_1000_runs, seconds
 
 
 def as_data(rankings: Sequence[Ranking], weights: Mapping[str, float]) -> dict[str, Any]:

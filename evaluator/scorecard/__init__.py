@@ -3,12 +3,15 @@
 The same traces give the same bytes: nothing here asks the clock or the machine.
 """
 
-from evaluator.scorecard.as_json import to_json
+from evaluator.scorecard.as_json import documents
 from evaluator.scorecard.build import build
 from evaluator.scorecard.content import (
     COMMAND,
+    DOCUMENT_NAMES,
+    FAILURES_NAME,
     JSON_NAME,
     MARKDOWN_NAME,
+    PAIRS_NAME,
     Cell,
     Damaged,
     Failure,
@@ -18,14 +21,17 @@ from evaluator.scorecard.content import (
 from evaluator.scorecard.files import score
 from evaluator.scorecard.markdown import to_markdown
 from evaluator.scorecard.readme import readme_section, splice
-from evaluator.scorecard.show import count, discrepancy, pass_rate, seconds
 from evaluator.scorecard.terminal import print_scorecard
+from evaluator.scorecard.words import count, discrepancy, pass_rate, seconds
 from evaluator.text import escape
 
 __all__ = [
     "COMMAND",
+    "DOCUMENT_NAMES",
+    "FAILURES_NAME",
     "JSON_NAME",
     "MARKDOWN_NAME",
+    "PAIRS_NAME",
     "Cell",
     "Damaged",
     "Failure",
@@ -34,6 +40,7 @@ __all__ = [
     "build",
     "count",
     "discrepancy",
+    "documents",
     "escape",
     "pass_rate",
     "print_scorecard",
@@ -41,6 +48,5 @@ __all__ = [
     "score",
     "seconds",
     "splice",
-    "to_json",
     "to_markdown",
 ]

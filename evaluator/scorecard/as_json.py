@@ -1,57 +1,99 @@
-"""`scorecard.json`."""
+"""Fills the published documents from a scorecard, and dumps them."""
 
-from dataclasses import asdict, astuple, fields
+import hashlib
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.models import as_data as as_comparison_data
-from evaluator.analysis.pairs import COMPARED, Pair
-from evaluator.analysis.parity.report import as_data
+from evaluator.analysis.pairs import COMPARED
+from evaluator.analysis.parity.report import as_data as as_parity_data
 from evaluator.analysis.repricing import as_data as as_repricing_data
-from evaluator.scorecard.content import COMMAND, SCHEMA_VERSION, Cell, Scorecard
+from evaluator.scorecard.content import COMMAND, FAILURES_NAME, JSON_NAME, PAIRS_NAME, Cell, Scorecard
+from evaluator.scorecard.document import (
+    SCHEMA_VERSION,
+    Companion,
+    Companions,
+    Document,
+    FailedRun,
+    FailuresDocument,
+    PairRow,
+    PairsDocument,
+    ScorecardDocument,
+)
+
+_BEGIN: dict[str, Any] = {"generated_by": COMMAND, "schema": SCHEMA_VERSION}
 
 
-def to_json(scorecard: Scorecard) -> str:
-    """`scorecard.json`: every cell with every metric by name, and what explains them."""
-    content = {
-        "generated_by": COMMAND,
-        "schema": SCHEMA_VERSION,
-        "cells": [_flat(cell) for cell in scorecard.cells],
-        "totals": [_flat(cell) for cell in scorecard.totals],
-        "models": as_comparison_data(scorecard.comparison) if scorecard.comparison else None,
-        "other_models": as_repricing_data(scorecard.repricing) if scorecard.repricing else None,
-        "metrics": [{"name": m.name, "meaning": m.meaning, "unit": m.unit, "better": m.better} for m in METRICS],
-        "pairs": {
-            "columns": [field.name for field in fields(Pair)],
-            "rows": [orjson.Fragment(orjson.dumps(astuple(pair))) for pair in scorecard.pairs],  # each on one line
-        },
-        "compared": [{"name": c.name, "title": c.title, "relative": c.relative, "better": c.better} for c in COMPARED],
-        "parity": [as_data(one) for one in scorecard.parities],
-        "behaviours": [asdict(behaviour) for behaviour in scorecard.behaviours],
-        "failures": [{**failure.key.model_dump(), "reasons": failure.reasons} for failure in scorecard.failures],
-        "damaged": [asdict(damaged) for damaged in scorecard.damaged],
-        "setups": scorecard.setups,
-        "frameworks": [
-            {
-                "name": name,
-                "title": notes.title,
-                "homepage": notes.homepage,
-                "by_hand": notes.by_hand,
-                "deviations": [{"number": i, "task": task, "note": note} for i, task, note in notes.deviations],
-            }
-            for name, notes in scorecard.frameworks.items()
-        ],
-        "price_list": scorecard.price_list,
-        "notes": scorecard.notes,
+def documents(scorecard: Scorecard) -> dict[str, str]:
+    """All documents, by the name of their file. `scorecard.json` names the others, with their digests."""
+    pairs = PairsDocument(
+        **_BEGIN,
+        columns=list(PairRow._fields),
+        rows=[PairRow(**asdict(pair)) for pair in scorecard.pairs],
+    )
+    failures = FailuresDocument(
+        **_BEGIN,
+        failures=[FailedRun(**one.key.model_dump(), reasons=list(one.reasons)) for one in scorecard.failures],
+    )
+    beside = {PAIRS_NAME: _dumped(pairs, "rows"), FAILURES_NAME: _dumped(failures)}
+    companions = {name: Companion(file=name, sha256=_digest(content)) for name, content in beside.items()}
+    files = Companions(pairs=companions[PAIRS_NAME], failures=companions[FAILURES_NAME])
+    return {JSON_NAME: _dumped(_main(scorecard, files)), **beside}
+
+
+def _main(scorecard: Scorecard, files: Companions) -> ScorecardDocument:
+    return ScorecardDocument.model_validate(
+        {
+            **_BEGIN,
+            "cells": [{"task": cell.task, **_of_cell(cell)} for cell in scorecard.cells],
+            "totals": [_of_cell(cell) for cell in scorecard.totals],
+            "models": as_comparison_data(scorecard.comparison) if scorecard.comparison else None,
+            "other_models": as_repricing_data(scorecard.repricing) if scorecard.repricing else None,
+            "metrics": METRICS,
+            "compared": COMPARED,
+            "parity": [as_parity_data(one) for one in scorecard.parities],
+            "behaviours": scorecard.behaviours,
+            "damaged": scorecard.damaged,
+            "setups": scorecard.setups,
+            "frameworks": [
+                {
+                    "name": name,
+                    "title": notes.title,
+                    "homepage": notes.homepage,
+                    "by_hand": notes.by_hand,
+                    "deviations": [{"number": i, "task": task, "note": note} for i, task, note in notes.deviations],
+                    "not_implemented": dict(notes.not_implemented),
+                }
+                for name, notes in scorecard.frameworks.items()
+            ],
+            "price_list": scorecard.price_list,
+            "notes": scorecard.notes,
+            "files": files,
+        }
+    )
+
+
+def _of_cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "framework": cell.framework,
+        "model": cell.model,
+        "framework_versions": cell.framework_versions,
+        **cell.metrics,
+        "pass_hat": cell.pass_hat,
+        "failure_kinds": cell.failure_kinds,
     }
+
+
+def _dumped(document: Document, each_on_a_line: str | None = None) -> str:
+    """The file of a document: indented, but for each entry of the list `each_on_a_line`."""
+    content = document.model_dump(mode="json", by_alias=True)
+    if each_on_a_line is not None:
+        content[each_on_a_line] = [orjson.Fragment(orjson.dumps(entry)) for entry in content[each_on_a_line]]
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def _flat(cell: Cell) -> dict[str, Any]:
-    names: dict[str, Any] = {"framework": cell.framework, "task": cell.task, "model": cell.model}
-    if cell.task is None:
-        del names["task"]
-    more = {"pass_hat": cell.pass_hat, "failure_kinds": cell.failure_kinds}
-    return names | {"framework_versions": cell.framework_versions} | cell.metrics | more
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()

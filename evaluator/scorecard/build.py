@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evaluator.analysis import parity
 from evaluator.analysis.gather import RECORDED_ALREADY, LeftOut, Scored, gather, run_name
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_hat
 from evaluator.analysis.models import compare_models
 from evaluator.analysis.pairs import compare
-from evaluator.analysis.parity import compare as parity
-from evaluator.analysis.parity.compare import Observation, Parity
+from evaluator.analysis.parity import Observation, Parity
 from evaluator.analysis.repricing import Priced, reprice
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
@@ -23,6 +23,7 @@ from evaluator.catalog.frameworks import (
     baseline_first,
     framework_folders,
     implementation_path,
+    lacking,
     numbered_deviations,
     usable_frameworks,
 )
@@ -79,7 +80,7 @@ def build(
 
     With `models`, only the folders of these models are read. `seen_run` is told each run that is scored, and what it
     has on the wire beside its task's spec, where that can be said; then there is but one process. `prices` names the
-    models of the price list on which the runs are priced, too. Raises `PriceError` for one that is not there.
+    models of the price list on which the runs are priced, too. Raises `Mistake` for one that is not there.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
     already) is named in `damaged` and left out.
@@ -159,7 +160,9 @@ def build(
             }
             for model in sorted(setups)
         },
-        frameworks={name: _framework_notes(name, frameworks.get(name), numbered.get(name, ())) for name in with_runs},
+        frameworks={
+            name: _framework_notes(name, frameworks.get(name), numbered.get(name, ()), order) for name in with_runs
+        },
         price_list=price_list() if any(run.cost_usd is not None for run in all_runs) else None,
         notes=(
             *(note for name, note in broken.items() if name in with_runs),
@@ -215,12 +218,13 @@ def _model_baseline_first(pair: tuple[str, str]) -> tuple[str, tuple[bool, str]]
 
 
 def _framework_notes(
-    name: str, framework: Framework | None, deviations: Iterable[tuple[int, Deviation]]
+    name: str, framework: Framework | None, deviations: Iterable[tuple[int, Deviation]], tasks: Sequence[str]
 ) -> FrameworkNotes:
     if framework is None:
         return FrameworkNotes(name, None, (), ())
     noted = tuple((number, deviation.task, deviation.note) for number, deviation in deviations)
-    return FrameworkNotes(framework.title, framework.homepage, framework.by_hand, noted)
+    lacks = tuple(lacking(framework, tasks).items())
+    return FrameworkNotes(framework.title, framework.homepage, framework.by_hand, noted, lacks)
 
 
 def _code(seen: _Seen, framework: Framework | None, task: str) -> CodeSize | None:

@@ -7,7 +7,7 @@ from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import ModelComparison
 from evaluator.analysis.pairs import Pair
-from evaluator.analysis.parity.compare import Parity
+from evaluator.analysis.parity import Parity
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.code_size import CodeSize
 from evaluator.probes.behaviours import Behaviour
@@ -15,10 +15,10 @@ from evaluator.trace import Key
 
 COMMAND = "uv run bakeoff score"
 JSON_NAME = "scorecard.json"
+PAIRS_NAME = "scorecard.pairs.json"
+FAILURES_NAME = "scorecard.failures.json"
+DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME)
 MARKDOWN_NAME = "SCORECARD.md"
-
-SCHEMA_VERSION = 1
-"""Of `scorecard.json`. A number more whenever a name in it goes, or comes to mean something else."""
 
 SETUP_FIELDS = {
     "cpu": "CPU",
@@ -104,13 +104,15 @@ class Damaged:
 class FrameworkNotes:
     """What a reader must know about a framework's implementations.
 
-    Deviations are (number, task, note), without a task where they hold for all.
+    Deviations are (number, task, note), without a task where they hold for all. `not_implemented` has the
+    tasks that it does not implement, each with the reason if there is one.
     """
 
     title: str
     homepage: str | None
     by_hand: tuple[str, ...]
     deviations: tuple[tuple[int, str | None, str], ...]
+    not_implemented: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True)

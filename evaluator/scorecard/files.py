@@ -1,15 +1,15 @@
 """Writes a scorecard's files."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from evaluator import files
 from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import IMPLEMENTATIONS
 from evaluator.catalog.tasks import Task
-from evaluator.scorecard.as_json import to_json
+from evaluator.scorecard.as_json import documents
 from evaluator.scorecard.build import build
-from evaluator.scorecard.content import JSON_NAME, MARKDOWN_NAME, Scorecard
+from evaluator.scorecard.content import MARKDOWN_NAME, Scorecard
 from evaluator.scorecard.markdown import to_markdown
 from evaluator.scorecard.readme import README_BEGIN, readme_section, splice
 
@@ -22,24 +22,16 @@ def score(
     implementations: Path = IMPLEMENTATIONS,
     prices: Sequence[str] = DEFAULT_MODELS,
 ) -> Scorecard:
-    """Build the scorecard of all traces below `traces` and write its files into `out`.
+    """Build the scorecard of all traces below `traces` and write its files into `out`, all or none.
 
     The summary goes into `out/README.md` where that has the markers. Raises `ValueError` where it
-    has only one of them, `OSError` where a file cannot be written, `PriceError` for `prices` that are not known.
+    has only one of them, `OSError` where a file cannot be written, `Mistake` for `prices` that are not known.
     """
     scorecard = build(traces, tasks=tasks, implementations=implementations, prices=prices)
     readme = out / "README.md"
-    files = {out / JSON_NAME: to_json(scorecard), out / MARKDOWN_NAME: to_markdown(scorecard)}
+    contents = {out / name: content for name, content in documents(scorecard).items()}
+    contents[out / MARKDOWN_NAME] = to_markdown(scorecard)
     if readme.exists() and README_BEGIN in (text := readme.read_text(encoding="utf-8")):
-        files[readme] = splice(text, readme_section(scorecard))
-    out.mkdir(parents=True, exist_ok=True)
-    for path, content in files.items():
-        _write_whole(path, content)
+        contents[readme] = splice(text, readme_section(scorecard))
+    files.write_all_whole(contents)
     return scorecard
-
-
-def _write_whole(path: Path, content: str) -> None:
-    """Write the file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(content, encoding="utf-8", newline="\n")
-    temporary.replace(path)

@@ -1,51 +1,67 @@
-"""The summary in `README.md`."""
+"""The summary in `README.md`: a table that says what each framework costs."""
 
-from collections.abc import Mapping
-
-from evaluator.analysis.metrics import Value
-from evaluator.analysis.models import in_words
-from evaluator.analysis.parity.report import per_call
+from evaluator.analysis.models import verdict
+from evaluator.providers.names import SCRIPTED
+from evaluator.scorecard import tables, words
 from evaluator.scorecard.content import COMMAND, MARKDOWN_NAME, Scorecard
-from evaluator.scorecard.show import count, seconds
-from evaluator.scorecard.words import correctness
-from evaluator.text import escape, table
+from evaluator.scorecard.tables import Column, asked_most, quiet_model, whole_code
+from evaluator.scorecard.ties import letters_of, pairs_of
+from evaluator.text import escape, raised, table
 
 README_BEGIN = "<!-- scorecard:begin -->"
 README_END = "<!-- scorecard:end -->"
 
+_COSTS = (tables.OVERHEAD, tables.TOKENS, tables.INJECTED)
+_WEIGHTS = (tables.PACKAGES, tables.INSTALLED, tables.IMPORT)
+
 
 def readme_section(scorecard: Scorecard) -> str:
-    """A summary for the README: for each model, passed runs by task, and the costs over all tasks."""
-    parts = []
-    tasks = list(dict.fromkeys(cell.task or "" for cell in scorecard.cells))
-    cells = {(cell.model, cell.framework, cell.task): cell.metrics for cell in scorecard.cells}
-    for model in scorecard.models:
-        header = ["framework", *tasks, "overhead p50", "prompt tokens", "injected tokens / call", "source lines"]
-        rows = [
-            [
-                escape(scorecard.frameworks[total.framework].title),
-                *(_passed(cells.get((model, total.framework, task))) for task in tasks),
-                seconds(total.metrics["overhead_s_p50"]),
-                count(total.metrics["prompt_tokens_mean"]),
-                per_call(total.metrics["injected_tokens_per_call"]),
-                count(total.metrics["source_lines"]),
-            ]
-            for total in scorecard.totals
-            if total.model == model
+    """A row a framework: what passes with a real model, and what the framework costs with the scripted one."""
+    if not scorecard.models:
+        return "There are no traces to score."
+    quiet = quiet_model(scorecard)
+    asked = asked_most(scorecard) or quiet
+    metrics = {(cell.model, cell.framework): cell.metrics for cell in scorecard.totals}
+    code = whole_code(scorecard)
+    tied = {model: letters_of(pairs_of(scorecard, model, None)) for model in (asked, quiet)}
+
+    def shown(model: str, framework: str, column: Column) -> str:
+        if (model, framework) not in metrics:
+            return "–"
+        letters = raised(tied[model].get((column.compared, framework)))
+        return f"{column.show(metrics[model, framework])} {letters}".strip()
+
+    rows = [
+        [
+            escape(notes.title),
+            shown(asked, name, tables.PASSED),
+            *(shown(quiet, name, column) for column in _COSTS),
+            tables.LINES.show(code[name].metrics) if name in code else "–",
+            *(shown(quiet, name, column) for column in _WEIGHTS),
         ]
-        parts += [
-            f"**Model {escape(model)}**: passed / runs of each task; overhead and tokens of a run",
-            table(header, rows),
-            *([escape(words, limit=1000)] if (words := correctness(scorecard, model)) else []),
-        ]
+        for name, notes in scorecard.frameworks.items()
+    ]
+    header = [
+        *("framework", f"passed ({escape(asked)})"),
+        *(f"{column.title} ({escape(quiet)})" for column in _COSTS),
+        *(column.title for column in (tables.LINES, *_WEIGHTS)),
+    ]
+    found = [words.correctness(scorecard, asked)]
     if scorecard.comparison:
-        parts.append(f"**Framework or model?** {in_words(scorecard.comparison)}")
-    parts.append(f"Intervals, times, failures and deviations: [{MARKDOWN_NAME}]({MARKDOWN_NAME}).")
-    return "\n\n".join(parts)
+        found.append(f"Framework or model? {verdict(scorecard.comparison)}")
+    rest = f"Each task and model, deviations and machines: [{MARKDOWN_NAME}]({MARKDOWN_NAME})."
+    said = escape(" ".join(sentence for sentence in found if sentence), limit=2000)
+    return "\n\n".join([_about(asked, quiet), table(header, rows), f"{said} {rest}".strip()])
 
 
-def _passed(metrics: Mapping[str, Value] | None) -> str:
-    return f"{metrics['passed']}/{metrics['runs']}" if metrics else "–"
+def _about(asked: str, quiet: str) -> str:
+    role = ", which never errs and takes no time" if quiet == SCRIPTED else ""
+    besides = "" if asked == quiet else f", all that was measured besides with {escape(quiet)}"
+    return (
+        f"Passed runs are with the model {escape(asked)}{besides}{role}. "
+        "Overhead is what a run takes beyond model, tools and gateway; injected are a call's prompt tokens beyond "
+        "those of the first row at the same step. Two with a <sup>letter</sup> in common tie; without letters all do."
+    )
 
 
 def splice(readme: str, section: str) -> str:

@@ -12,28 +12,33 @@ from evaluator.analysis.models import ModelComparison, in_words
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.frameworks import BASELINE
-from evaluator.scorecard import words
-from evaluator.scorecard.content import MARKDOWN_NAME, Cell, Scorecard
-from evaluator.scorecard.show import (
-    COLUMNS,
-    MODEL_COLUMNS,
-    by_probe,
-    by_task,
-    per_1000_runs_on,
-    who,
+from evaluator.scorecard import tables, ties, words
+from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Cell, Scorecard
+from evaluator.scorecard.tables import by_probe, by_task, who
+from evaluator.scorecard.words import not_implemented, per_1000_runs_on
+
+_COLUMNS = (
+    *(tables.CASES, tables.PASSED, tables.RATE, tables.WALL, tables.MODEL_TIME, tables.OVERHEAD),
+    *(tables.CALLS, tables.PROMPT, tables.LINES),
 )
+_MODEL_COLUMNS = [column for column in tables.MODEL_COLUMNS if column is not tables.MODEL_TIME]
+"""What 100 columns have room for."""
 
 _FAILURE_LINES = 12
 _PRICE_COLUMNS = 4
 
 
-def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN_NAME) -> None:
-    """Print the tables and the failures, for 100 columns; `file` is where the reader finds the rest."""
+def print_scorecard(
+    console: Console, scorecard: Scorecard, failures: str = FAILURES_NAME, left_out: str = MARKDOWN_NAME
+) -> None:
+    """Print the tables and the failures, for 100 columns; `failures` and `left_out` are where all of them stand."""
     for model in scorecard.models:
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
             console.print(_rich_table(scorecard, f"{model} · {title}", cells))
+            if lacks := not_implemented(scorecard, model, cells[0].task):
+                console.print(Text(lacks))
             console.print()
-        if words.with_baseline(scorecard, model, None):
+        if ties.with_baseline(scorecard, model, None):
             console.print(_pairs_table(scorecard, model))
             console.print(Text(words.correctness(scorecard, model) or ""))
             console.print()
@@ -46,23 +51,22 @@ def print_scorecard(console: Console, scorecard: Scorecard, file: str = MARKDOWN
         console.print(_behaviour_table(scorecard))
         console.print()
     if scorecard.cells:
-        _print_failures(console, scorecard, file)
+        _print_failures(console, scorecard, failures)
     for note in scorecard.notes:
         console.print(Text(f"note: {note}"))
     if scorecard.damaged:
         console.print(Text(f"{len(scorecard.damaged)} traces left out:"))
-        _print_lines(console, [f"{damaged.path}: {damaged.reason}" for damaged in scorecard.damaged], file)
+        _print_lines(console, [f"{damaged.path}: {damaged.reason}" for damaged in scorecard.damaged], left_out)
 
 
 def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Table:
-    columns = [column for column in COLUMNS if column.in_terminal]
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("framework")  # the only column that gives way where the console is narrow
-    for column in columns:
+    for column in _COLUMNS:
         table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
     for cell in cells:
         name = scorecard.frameworks[cell.framework].title
-        table.add_row(Text(name), *(Text(column.show(cell.metrics)) for column in columns))
+        table.add_row(Text(name), *(Text(column.show(cell.metrics)) for column in _COLUMNS))
     return table
 
 
@@ -74,7 +78,7 @@ def _pairs_table(scorecard: Scorecard, model: str) -> Table:
     table.add_column("cases", justify="right")
     for compared in COMPARED:
         table.add_column(compared.title.replace(" ", "\n", 1), justify="right")
-    against = words.with_baseline(scorecard, model, None)
+    against = ties.with_baseline(scorecard, model, None)
     found = {(one.framework, one.metric): one for one in against}
     for name in dict.fromkeys(one.framework for one in against):
         cases = max(one.cases for one in against if one.framework == name)
@@ -88,16 +92,17 @@ def _pairs_table(scorecard: Scorecard, model: str) -> Table:
 
 
 def _comparison_table(scorecard: Scorecard, comparison: ModelComparison) -> Table:
-    columns = [column for column in MODEL_COLUMNS if column.in_terminal]
     title = f"Models, on the same {len(comparison.cases)} cases"
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("framework")
     table.add_column("model", no_wrap=True)
-    for column in columns:
+    for column in _MODEL_COLUMNS:
         table.add_column(Text("\n".join(column.title.rsplit(" ", 1))), justify="right", no_wrap=True)
     for row in comparison.rows:
         name = scorecard.frameworks[row.framework].title if row.framework else "all of them"
-        table.add_row(Text(name), _folded(row.model, 18), *(Text(column.show(row.metrics)) for column in columns))
+        table.add_row(
+            Text(name), _folded(row.model, 18), *(Text(column.show(row.metrics)) for column in _MODEL_COLUMNS)
+        )
     return table
 
 
@@ -137,9 +142,11 @@ def _behaviour_table(scorecard: Scorecard) -> Table:
     table = Table(title=Text("Behaviour", style="bold"), title_justify="left", box=None, padding=(0, 1, 1, 0))
     for title, ratio in (("probe", 3), ("what the framework does", 4), ("will do", 1), ("frameworks", 4)):
         table.add_column(title, ratio=ratio)
-    for first_of_probe, row in by_probe(scorecard, str):
-        cells = (first_of_probe, row.words, "yes" if row.acceptable else "NO", who(scorecard, row))
-        table.add_row(*(Text(cell) for cell in cells))
+    for rows in by_probe(scorecard):
+        for row in rows:
+            probe = f"{row.probe}: {row.meaning}" if row is rows[0] else ""
+            cells = (probe, row.words, "yes" if row.acceptable else "NO", who(scorecard, row))
+            table.add_row(*(Text(cell) for cell in cells))
     return table
 
 

@@ -1,22 +1,59 @@
-"""Frameworks compared in pairs, in words and in cells of tables, for Markdown, README and terminal alike."""
+"""Numbers and findings in words: the same in Markdown, README, terminal and site."""
 
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
 
-from evaluator.analysis.pairs import COMPARED, PASS_RATE, Compared, Pair, letters
-from evaluator.catalog.frameworks import BASELINE
-from evaluator.scorecard.content import Scorecard
-
-
-def with_baseline(scorecard: Scorecard, model: str, task: str | None) -> list[Pair]:
-    """Each framework beside the baseline, over all tasks or in one."""
-    return [one for one in pairs_of(scorecard, model, task) if one.against == BASELINE]
+from evaluator.analysis.metrics import Value
+from evaluator.analysis.pairs import COMPARED, PASS_RATE, Compared, Pair
+from evaluator.analysis.repricing import Cost
+from evaluator.scorecard.content import FrameworkNotes, Scorecard
+from evaluator.scorecard.ties import detectable, pairs_of
 
 
-def pairs_of(scorecard: Scorecard, model: str, task: str | None) -> list[Pair]:
-    """Every two frameworks, over all tasks or in one."""
-    return [one for one in scorecard.pairs if (one.model, one.task) == (model, task)]
+def seconds(value: Value) -> str:
+    """A duration given in seconds: in ms below one second."""
+    if value is None:
+        return "–"
+    if value < 0.9995:
+        return f"{value * 1000:.1f} ms" if value < 0.00995 else f"{value * 1000:.0f} ms"
+    return f"{value:.2f} s" if value < 9.995 else f"{value:.1f} s"
+
+
+def count(value: Value) -> str:
+    """A count or a mean of counts: one decimal below 100, if it has any."""
+    if value is None:
+        return "–"
+    return f"{value:,.1f}".removesuffix(".0") if value < 99.95 else f"{value:,.0f}"
+
+
+def per_1000_runs(cost_usd: Value) -> str:
+    """The cost of a thousand runs in US dollars, to three digits."""
+    return "–" if cost_usd is None else f"{float(f'{1000 * cost_usd:.3g}'):,}".removesuffix(".0")
+
+
+def per_1000_runs_on(cost: Cost) -> str:
+    """`1.23 (0.45)`: the cost of a thousand runs in US dollars without a cache, and if another, with one."""
+    with_cache = "" if cost.cached in (None, cost.uncached) else f" ({per_1000_runs(cost.cached)})"
+    return f"{per_1000_runs(cost.uncached)}{with_cache}"
+
+
+def pass_rate(metrics: Mapping[str, Value]) -> str:
+    """`88% [53–98]`: the rate and its 95 % interval, in per cent."""
+    rate, low, high = (100 * (metrics[name] or 0) for name in ("pass_rate", "pass_rate_low", "pass_rate_high"))
+    return f"{rate:.0f}% [{low:.0f}–{high:.0f}]"
+
+
+def discrepancy(value: Value) -> str:
+    """By how much a count is off, in per cent."""
+    if value is None:
+        return "–"
+    return f"{100 * value:+.1f} %".replace("-", "−") if value else "exact"
+
+
+def own_count(metrics: Mapping[str, Value]) -> str:
+    """How far a framework's own count of prompt and completion tokens is off: `exact`, `+3.4 %, exact`."""
+    said = [discrepancy(metrics[f"{kind}_tokens_discrepancy"]) for kind in ("prompt", "completion")]
+    return ", ".join(dict.fromkeys(said))
 
 
 def amount(compared: Compared, value: float, *, sign: bool = True, unit: bool = True) -> str:
@@ -38,60 +75,14 @@ def beside_baseline(pair: Pair) -> str:
     return amount(compared, pair.difference) + (f" [{', '.join(ends)}]" if ends else "")
 
 
-def tie_letters(pairs: Sequence[Pair], compared: Compared) -> dict[str, str]:
-    """Letters of frameworks: two that have one in common are a tie. `a` has the best; none where all are ties.
-
-    A framework that was not compared with the baseline has none either.
-    """
-    of_metric = [one for one in pairs if one.metric == compared.name]
-    differing = [(one.framework, one.against) for one in of_metric if one.verdict != "tie"]
-    if not differing:
-        return {}
-    more = {BASELINE: 0.0} | {one.framework: one.difference for one in of_metric if one.against == BASELINE}
-    ordered = sorted(more, key=lambda name: (more[name] if compared.better == "lower" else -more[name], name))
-    return letters(ordered, differing)
+def deviation_numbers(notes: FrameworkNotes) -> str:
+    """The numbers of a framework's deviations, which follow one another: `6–11`."""
+    numbers = [number for number, _, _ in notes.deviations]
+    return "–".join(dict.fromkeys((str(numbers[0]), str(numbers[-1])))) if numbers else ""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A framework beside the baseline on `cases`, or the baseline itself.
-
-    For each of `COMPARED`: the difference in words, and the letters of the ties.
-    """
-
-    framework: str
-    cases: int | None
-    cells: tuple[tuple[str, str], ...]
-
-
-def rows(pairs: Sequence[Pair]) -> list[Row]:
-    """The baseline, and each framework beside it."""
-    against = [one for one in pairs if one.against == BASELINE]
-    cases: dict[str, int] = {}
-    for one in against:
-        cases[one.framework] = max(one.cases, cases.get(one.framework, 0))
-    found = {(one.framework, one.metric): beside_baseline(one) for one in against}
-    tied = {compared: tie_letters(pairs, compared) for compared in COMPARED}
-    return [
-        Row(
-            name,
-            cases.get(name),
-            tuple((found.get((name, compared.name), "–"), tied[compared].get(name, "")) for compared in COMPARED),
-        )
-        for name in (BASELINE, *cases)
-    ]
-
-
-def limits(pairs: Sequence[Pair]) -> dict[str, list[str]]:
-    """For each of `COMPARED` from which difference on one is found, and the noise floor if there is one."""
-    floors = {one.metric: one.noise_floor for one in pairs if one.against == BASELINE}
-    known = {"found from": [_limit(compared, detectable(compared, pairs)) for compared in COMPARED]}
-    if any(floor is not None for floor in floors.values()):
-        known["noise floor"] = [_limit(compared, floors.get(compared.name)) for compared in COMPARED]
-    return known
-
-
-def _limit(compared: Compared, value: float | None) -> str:
+def limit(compared: Compared, value: float | None) -> str:
+    """From where on something holds: `36 %`."""
     return "–" if value is None else amount(compared, value, sign=False)
 
 
@@ -106,16 +97,36 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
     ]
     said = f"in pass rate {'; '.join(found)}; all others tie" if found else "no two frameworks differ in pass rate"
     seen = detectable(PASS_RATE, pairs)
-    limit = (
+    found_from = (
         "so few cases can show no difference"
         if seen is None
         else f"a difference is likely to be found from {amount(PASS_RATE, seen, sign=False)} on"
     )
-    return f"Over {max(one.cases for one in pairs)} cases {said}, as far as these can tell: {limit}."
+    return f"Over {max(one.cases for one in pairs)} cases {said}, as far as these can tell: {found_from}."
 
 
-def detectable(compared: Compared, pairs: Sequence[Pair]) -> float | None:
-    """The smallest difference found in 80 % of experiments, for the pair in the middle; None where none is."""
-    known = [one.detectable for one in pairs if one.metric == compared.name and one.detectable is not None]
-    seen = statistics.median(known) if known else None
-    return None if seen is None or (seen >= 1 and not compared.relative) else seen
+def failures(scorecard: Scorecard, model: str) -> str:
+    """How many runs failed, and for which kinds of reason: `22 of 24 runs failed, for these reasons …`."""
+    totals = [cell for cell in scorecard.totals if cell.model == model]
+    runs, passed = (sum(int(cell.metrics[name] or 0) for cell in totals) for name in ("runs", "passed"))
+    if passed == runs:
+        return f"{runs} of {runs} runs passed."
+    kinds: Counter[str] = Counter()
+    for cell in totals:
+        kinds.update(cell.failure_kinds)
+    said = ", ".join(f"{kind} ({number})" for kind, number in kinds.most_common())
+    return f"{runs - passed} of {runs} runs failed, for these reasons (a run can have several): {said}."
+
+
+def not_implemented(scorecard: Scorecard, model: str, task: str | None) -> str | None:
+    """Who does not implement the task, or with None any of the model's tasks, and why; None where all do."""
+    tasks = {cell.task for cell in scorecard.cells if cell.model == model and task in (None, cell.task)}
+    lacks = [
+        ("" if task else f"{lacked} by ") + notes.title + (f" ({why})" if why else "")
+        for notes in scorecard.frameworks.values()
+        for lacked, why in notes.not_implemented
+        if lacked in tasks
+    ]
+    if not lacks:
+        return None
+    return f"Not implemented{' by' if task else ':'} {'; '.join(lacks)}."

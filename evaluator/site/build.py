@@ -1,25 +1,22 @@
 """Writes the site's files into a folder: the same bytes for the same traces."""
 
 from collections import defaultdict
-from collections.abc import Callable, Container
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from evaluator import scorecard
+from evaluator.analysis import parity
 from evaluator.analysis.graded_run import GradedRun, measure_run
 from evaluator.analysis.pairs import COMPARED
-from evaluator.analysis.parity import compare as parity
-from evaluator.analysis.parity.compare import Comparison, Observation
+from evaluator.analysis.parity import Comparison, Observation
 from evaluator.catalog.frameworks import BASELINE, IMPLEMENTATIONS, Framework, usable_frameworks
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.probes.behaviours import judged
-from evaluator.probes.briefs import ProbeCase, prepare
 from evaluator.providers.names import PROBES_NAME
-from evaluator.scorecard import Scorecard, words
+from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import ABOUT_MODEL
-from evaluator.scorecard.show import MODEL_COLUMNS
 from evaluator.site import charts, code, method, overview, runs
 from evaluator.site.costs import PRICED_ON
 from evaluator.site.output import MADE_BY, START, replacing
@@ -36,7 +33,7 @@ Say = Callable[[str, int, int], None]
 def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, say: Say = lambda *_: None) -> Scorecard:
     """Build the site of all traces below `traces` in the folder `out`, in place of the site that is there.
 
-    Raises `OutError`.
+    Raises `Mistake`.
     """
     tasks = all_tasks()
     summaries: dict[Key, RunSummary] = {}
@@ -53,13 +50,14 @@ def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, s
     return card
 
 
-def _probed(traces: Path, tasks: Container[str], card: Scorecard) -> dict[Key, RunSummary]:
+def _probed(traces: Path, tasks: Mapping[str, Task], card: Scorecard) -> dict[Key, RunSummary]:
     """The probes. One passes if what the framework did will do, and its reason says what that was."""
     found: dict[Key, RunSummary] = {}
     for trace in read_traces(traces, [PROBES_NAME]):
         if not isinstance(trace, Trace) or trace.key in found or (judgement := judged(trace)) is None:
             continue
-        if trace.key.framework not in card.frameworks or trace.key.task not in tasks:
+        task = tasks.get(trace.key.task)
+        if trace.key.framework not in card.frameworks or task is None or not task.probes:
             continue
         probe, verdict = judgement
         said = f"{verdict.words}: {verdict.quote}" if verdict.quote else verdict.words
@@ -120,10 +118,10 @@ def _write_overview(pages: Pages, card: Scorecard, say: Say) -> None:
             "columns": overview.COLUMNS,
             "chart_file": overview.chart_file,
             "comparison": card.comparison,
-            "model_columns": MODEL_COLUMNS,
+            "model_columns": tables.MODEL_COLUMNS,
             "compared": COMPARED,
-            "pair_rows": words.rows,
-            "pair_limits": words.limits,
+            "pair_rows": tables.rows,
+            "pair_limits": tables.limits,
             "sources": SOURCES,
         },
     )
@@ -140,7 +138,7 @@ def _write_runs(pages: Pages, summaries: dict[Key, RunSummary], traces: Path, ta
             continue
         task = tasks[trace.key.task]
         if trace.key.model == PROBES_NAME:
-            task = replace(task, case_type=ProbeCase, prepare=prepare)
+            task = task.probed()
         view = runs.view(trace, task, summaries[trace.key], compared.get(trace.key))
         pages.add(run_page(trace.key), "run.html", {"view": view, "place": place})
         done += 1

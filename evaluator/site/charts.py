@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluator.analysis.metrics import Value
-from evaluator.analysis.parity.compare import PARTS, Parity, mean_per_call
+from evaluator.analysis.parity import PARTS, Parity, mean_per_call
 from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.scorecard import Cell, count, seconds

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from evaluator.catalog.frameworks import Framework, numbered_deviations
 from evaluator.catalog.tasks import Task
-from evaluator.compare import ImplementationError, Side, read_side, sections
+from evaluator.compare import Side, read_side, sections
+from evaluator.errors import Mistake
 from evaluator.scorecard import Cell, Scorecard
 from evaluator.site.render import highlighted
 
@@ -34,7 +35,7 @@ def implementations(
         for framework in frameworks.values():
             try:
                 side = read_side(framework, task, numbered[framework.name])
-            except ImplementationError as error:
+            except Mistake as error:
                 complaints.append(str(error))
                 continue
             cells = [cell for cell in card.cells if (cell.framework, cell.task) == (framework.name, task.name)]

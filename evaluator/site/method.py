@@ -5,10 +5,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evaluator.analysis import metrics
+from evaluator.analysis import metrics, parity
 from evaluator.analysis import pairs as comparisons
 from evaluator.analysis.graded_run import split_wall_time
-from evaluator.analysis.parity import compare as parity
 from evaluator.catalog import code_size
 from evaluator.providers import prices
 from evaluator.scorecard import Scorecard

@@ -9,7 +9,8 @@ from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.providers.names import SCRIPTED
 from evaluator.scorecard import Cell, Scorecard, count, seconds
-from evaluator.scorecard.words import amount, detectable, pairs_of
+from evaluator.scorecard.ties import detectable, pairs_of
+from evaluator.scorecard.words import amount, not_implemented
 from evaluator.site import costs
 from evaluator.site.charts import Chart
 from evaluator.site.costs import Costs
@@ -40,7 +41,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Selection:
-    """One model and task (None for all tasks): their cells, what these cost and say in words, and all their pairs."""
+    """One model and task (None for all tasks): their cells, what these cost and say in words, and all their pairs.
+
+    `not_implemented` says who does not implement the task, where that is so.
+    """
 
     model: str
     task: str | None
@@ -48,6 +52,7 @@ class Selection:
     costs: Costs | None
     statements: tuple["Statement", ...]
     pairs: tuple[Pair, ...]
+    not_implemented: str | None
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,17 @@ def selections(card: Scorecard) -> list[Selection]:
             cells = tuple(cell for cell in (*card.totals, *of_model) if (cell.model, cell.task) == (model, task))
             pairs = pairs_of(card, model, task)
             said = tuple(statements(cells, pairs, card.titles))
-            found.append(Selection(model, task, cells, costs.of_cells(cells, card.repricing), said, tuple(pairs)))
+            found.append(
+                Selection(
+                    model=model,
+                    task=task,
+                    cells=cells,
+                    costs=costs.of_cells(cells, card.repricing),
+                    statements=said,
+                    pairs=tuple(pairs),
+                    not_implemented=not_implemented(card, model, task),
+                )
+            )
     return found
 
 

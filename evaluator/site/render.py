@@ -18,7 +18,7 @@ from pygments.lexers import PythonLexer
 from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.parity.report import parts_in_words, per_call
 from evaluator.scorecard import count, seconds
-from evaluator.scorecard.show import per_1000_runs
+from evaluator.scorecard.words import per_1000_runs
 from evaluator.trace import Key
 
 _LONGEST_NAME = 100

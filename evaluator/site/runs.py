@@ -11,7 +11,7 @@ from typing import Any, Literal
 import orjson
 
 from evaluator.analysis.graded_run import GradedRun
-from evaluator.analysis.parity.compare import Comparison, Difference, Observation, TaskSpec, task_spec
+from evaluator.analysis.parity import Comparison, Difference, Observation, TaskSpec, task_spec
 from evaluator.catalog.frameworks import baseline_first
 from evaluator.catalog.tasks import Task
 from evaluator.providers.names import PROBES_NAME, is_real

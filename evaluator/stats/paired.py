@@ -31,8 +31,6 @@ _WORTH_MORE = 0.02
 _COLUMNS_AT_ONCE = 128
 """Resampled together; each takes 80 kB for its sums."""
 
-Integers = NDArray[np.int64]
-
 
 def in_units(differences: Sequence[float] | NDArray[np.float64]) -> list[int]:
     """Differences as whole numbers of `UNIT`."""

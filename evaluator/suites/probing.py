@@ -5,17 +5,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from evaluator.catalog.frameworks import Framework
+from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.harness.jobs import Job, Settings
 from evaluator.models.specs import resolve
-from evaluator.probes.briefs import ProbeCase, prepare
-from evaluator.probes.judges import MARKERS
 from evaluator.probes.script import ProbeScript
-from evaluator.probes.table import MAX_MODEL_CALLS, PROBES, SPARE_MODEL_CALLS, TEMPERATURE
+from evaluator.probes.table import MAX_MODEL_CALLS, PROBES, TEMPERATURE
 from evaluator.providers.names import PROBES_NAME
 from tasks.base import Outcome
 from tasks.grading import Grade
+from tasks.probing import MARKERS, ProbeCase
 
 
 def settings(**changes: Any) -> Settings:
@@ -27,35 +26,28 @@ def settings(**changes: Any) -> Settings:
         "jobs": 1,
         "temperature": TEMPERATURE,
         "max_model_calls": MAX_MODEL_CALLS,
-        "spare_model_calls": SPARE_MODEL_CALLS,
     }
     return Settings(**{**limits, **changes})
 
 
 def jobs(frameworks: Iterable[Framework], task_names: Iterable[str] | None = None) -> list[Job]:
-    """The runs that probe these frameworks: one trial each, in all tasks unless some are named."""
-    wanted = set(task_names) if task_names is not None else None
+    """The runs that probe these frameworks: one trial each, in all tasks that they implement unless some are named."""
     tasks = all_tasks()
+    wanted = set(tasks if task_names is None else task_names)
+    order = list(frameworks)
     return [
-        Job(framework, _probed(tasks[case.task], framework), case, 1, probe.timeout_s, case.together)
+        Job(framework, _played(task, framework), case, 1, probe.timeout_s, case.together)
         for probe in PROBES
-        for case in probe.cases
-        if case.task in tasks and (wanted is None or case.task in wanted)
-        for framework in frameworks
+        for name, task in tasks.items()
+        for case in task.probes
+        if name in wanted and case.kind == probe.name
+        for framework in order
+        if implements(framework, name)
     ]
 
 
-def _probed(task: Task, framework: Framework) -> Task:
-    """The task with the cases of its probes: the implementation stays the same, the brief is another."""
-    cases = [case for probe in PROBES for case in probe.cases if case.task == task.name]
-    return replace(
-        task,
-        case_type=ProbeCase,
-        load=lambda: cases,
-        prepare=prepare,
-        script=partial(_script, framework.name),
-        grade=_never_graded,
-    )
+def _played(task: Task, framework: Framework) -> Task:
+    return replace(task.probed(), script=partial(_script, framework.name), grade=_never_graded)
 
 
 def _script(framework: str, case: ProbeCase) -> ProbeScript:

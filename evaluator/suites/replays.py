@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from evaluator import ROOT
 from evaluator.analysis.metrics import METRICS
-from evaluator.catalog.frameworks import Framework
+from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import Task
+from evaluator.errors import Mistake
 from evaluator.harness.jobs import Job, Settings
 from evaluator.models.specs import resolve
 from evaluator.providers.names import PROBES_NAME, REPLAY
@@ -39,10 +40,6 @@ REPRODUCED = tuple(m.name for m in METRICS if m.unit not in _NOT_REPRODUCED and 
 """The metrics that a replay must give exactly: all but times, footprint, the size of the code and the price."""
 
 
-class RecordingsError(ValueError):
-    """There is nothing to replay. The message says where, and what to do."""
-
-
 def settings(**changes: Any) -> Settings:
     """What holds for all replays; their limits are those of their recordings."""
     model = resolve(REPLAY, None, None)
@@ -52,19 +49,19 @@ def settings(**changes: Any) -> Settings:
 def recordings(folder: Path) -> tuple[list[Trace], list[DamagedTrace]]:
     """The recorded runs below `folder`, of one model, and the files that cannot be used.
 
-    Raises `RecordingsError` where there are none, or those of several models or of probes.
+    Raises `Mistake` where there are none, or those of several models or of probes.
     """
     if not folder.is_dir():
-        raise RecordingsError(f"{folder}: there is no such folder of recorded traces")
+        raise Mistake(f"{folder}: there is no such folder of recorded traces")
     found = list(read_traces(folder))
     traces = [item for item in found if isinstance(item, Trace)]
     models = sorted({trace.key.model for trace in traces})
     if not models:
-        raise RecordingsError(f"{folder}: no recorded run is in there")
+        raise Mistake(f"{folder}: no recorded run is in there")
     if len(models) > 1:
-        raise RecordingsError(f"{folder}: has runs of {', '.join(models)}; name the folder of one of them")
+        raise Mistake(f"{folder}: has runs of {', '.join(models)}; name the folder of one of them")
     if models == [PROBES_NAME]:
-        raise RecordingsError(f"{folder}: has probes, which need no recording: use `bakeoff run -m {PROBES_NAME}`")
+        raise Mistake(f"{folder}: has probes, which need no recording: use `bakeoff run -m {PROBES_NAME}`")
     return traces, [item for item in found if isinstance(item, DamagedTrace)]
 
 
@@ -88,6 +85,8 @@ def jobs(
         if key.framework not in by_name or key.task not in by_task or key.trial > (trials or key.trial):
             continue
         task = by_task[key.task]
+        if not implements(by_name[key.framework], task.name):
+            continue
         case = known[key.task].get(key.case)
         if case is None and cases is None:
             try:

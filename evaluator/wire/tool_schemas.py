@@ -22,6 +22,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from tasks.base import Tool
+from tasks.wire import SearchTool
 
 _DEEPEST = 20
 """Levels; a schema may refer to itself."""
@@ -44,22 +45,22 @@ class Change:
     example: str
 
 
-def search_tool(name: str, description: str) -> ToolSpec:
-    """The tool that searches documents: one text parameter, `query`."""
-    schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
-    return ToolSpec(name, description, orjson.dumps(schema))
-
-
 _specs: dict[Any, ToolSpec] = {}
 
 
-def spec_of(tool: Tool) -> ToolSpec:
-    """The spec of a Python function: its name, its docstring, and the schema that pydantic reads off its signature."""
+def spec_of(tool: Tool | SearchTool) -> ToolSpec:
+    """The spec of a Python function: its name, its docstring, and the schema that pydantic reads off its signature.
+
+    A search tool has one text parameter, `query`.
+    """
+    if isinstance(tool, SearchTool):
+        schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+        return ToolSpec(tool.name, tool.description, orjson.dumps(schema))
     function: Any = getattr(tool, "__func__", tool)  # tools are bound to a run, what they look like is not
     if function not in _specs:
         typed: Any = tool
-        schema = orjson.dumps(TypeAdapter(typed).json_schema())
-        _specs[function] = ToolSpec(tool.__name__, inspect.getdoc(tool) or "", schema)
+        read_off = orjson.dumps(TypeAdapter(typed).json_schema())
+        _specs[function] = ToolSpec(tool.__name__, inspect.getdoc(tool) or "", read_off)
     return _specs[function]
 
 

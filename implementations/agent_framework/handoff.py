@@ -1,9 +1,6 @@
 """Handoff in Microsoft Agent Framework: the handoff workflow of its orchestrations."""
 
-from collections.abc import Awaitable, Callable
-
-from agent_framework import Agent, ChatContext, chat_middleware
-from agent_framework.exceptions import MiddlewareException
+from agent_framework import Agent
 from agent_framework.openai import OpenAIChatCompletionClient
 from agent_framework.orchestrations import HandoffBuilder
 
@@ -12,23 +9,15 @@ from tasks.handoff.spec import HandoffBrief
 
 
 async def run(brief: HandoffBrief, model: Model) -> str:
-    calls = 0
-
-    @chat_middleware
-    async def limit_calls(context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
-        # The client's own `max_iterations` begins anew with each agent.
-        nonlocal calls
-        if calls == model.max_model_calls:
-            raise MiddlewareException(f"no answer after {calls} model calls")
-        calls += 1
-        await call_next()
-
     client = OpenAIChatCompletionClient(
         model.name,
         base_url=model.base_url,
         api_key=model.api_key,
-        middleware=[limit_calls],
     )
+    # Begins anew with each agent, so it does not cap the run; but no agent shall give up before the cap.
+    client.function_invocation_configuration["max_iterations"] = model.max_model_calls
+    # The default takes the tools away after three turns in a row with an error.
+    client.function_invocation_configuration["max_consecutive_errors_per_request"] = model.max_model_calls
     # The default hides what went wrong from the model.
     client.function_invocation_configuration["include_detailed_errors"] = True
     agents = {

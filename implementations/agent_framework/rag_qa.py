@@ -21,6 +21,8 @@ async def run(brief: RagQaBrief, model: Model) -> str:
     )
     # After the last round of tools comes one more call, which must be the answer.
     client.function_invocation_configuration["max_iterations"] = model.max_model_calls - 1
+    # The default takes the tools away after three turns in a row with an error.
+    client.function_invocation_configuration["max_consecutive_errors_per_request"] = model.max_model_calls
     # The default hides what went wrong from the model.
     client.function_invocation_configuration["include_detailed_errors"] = True
     agent = Agent(

@@ -1,15 +1,9 @@
-"""Handoff in Agno: a team whose leader delegates to its members.
+"""Handoff in Agno: a team whose leader delegates to its members."""
 
-It is long because the cap on model calls and the schemas of tools with dates are written out.
-"""
-
-from dataclasses import dataclass
 from inspect import getdoc
 
 from agno.agent import Agent
-from agno.exceptions import RunCancelledException
 from agno.models.openai import OpenAILike
-from agno.models.response import ModelResponse
 from agno.run.base import RunStatus
 from agno.team import Team, TeamMode
 from agno.tools.function import Function
@@ -21,12 +15,11 @@ from tasks.handoff.spec import HandoffBrief
 
 
 async def run(brief: HandoffBrief, model: Model) -> str:
-    llm = CappedModel(
+    llm = OpenAILike(
         id=model.name,
         base_url=model.base_url,
         api_key=model.api_key,
         temperature=model.temperature,
-        calls_left=model.max_model_calls,
     )
     specs = {spec.name: spec for spec in brief.agents}
     leader = specs.pop(brief.entry)
@@ -59,19 +52,6 @@ async def run(brief: HandoffBrief, model: Model) -> str:
     if result.status != RunStatus.completed:  # errors come back as if they were the answer
         raise RuntimeError(result.content)
     return result.content
-
-
-@dataclass
-class CappedModel(OpenAILike):
-    """Cancels the run at the cap: of its own, Agno only caps tool calls, and that does not end a run."""
-
-    calls_left: int = 0
-
-    async def ainvoke(self, *args, **kwargs) -> ModelResponse:
-        if self.calls_left == 0:
-            raise RunCancelledException("no model calls are left")
-        self.calls_left -= 1
-        return await super().ainvoke(*args, **kwargs)
 
 
 class WithoutTitles(GenerateJsonSchema):

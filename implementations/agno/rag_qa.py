@@ -1,16 +1,11 @@
-"""Question answering over documents in Agno: a knowledge base behind a tool."""
-
-from dataclasses import dataclass
+"""Question answering over documents in Agno: an agent with a knowledge base."""
 
 from agno.agent import Agent
-from agno.exceptions import RunCancelledException
 from agno.knowledge import Knowledge
 from agno.knowledge.embedder.openai_like import OpenAILikeEmbedder
 from agno.knowledge.reader.text_reader import TextReader
 from agno.models.openai import OpenAILike
-from agno.models.response import ModelResponse
 from agno.run.base import RunStatus
-from agno.tools import tool
 from agno.vectordb.qdrant import Qdrant
 
 from tasks.base import Model
@@ -18,13 +13,6 @@ from tasks.rag_qa.spec import RagQaBrief
 
 
 async def run(brief: RagQaBrief, model: Model) -> str:
-    llm = CappedModel(
-        id=model.name,
-        base_url=model.base_url,
-        api_key=model.api_key,
-        temperature=model.temperature,
-        calls_left=model.max_model_calls,
-    )
     embedder = OpenAILikeEmbedder(
         id=model.embedding_name,
         base_url=model.base_url,
@@ -38,20 +26,23 @@ async def run(brief: RagQaBrief, model: Model) -> str:
     await vector_db.async_create()
     knowledge = Knowledge(vector_db=vector_db, max_results=brief.k)
     await knowledge.ainsert_many(
-        text_contents=[document.passage for document in brief.documents],
-        reader=TextReader(chunk=False),
+        [
+            {"name": document.id, "text_content": document.passage, "reader": TextReader(chunk=False)}
+            for document in brief.documents
+        ],
         upsert=False,
     )
-
-    # The search tool that Agno gives an agent with knowledge cannot be named or described.
-    @tool(name=brief.search_tool_name, description=brief.search_tool_description)
-    async def search(query: str) -> str:
-        return "\n\n".join(document.content for document in await knowledge.asearch(query))
-
     agent = Agent(
-        model=llm,
-        instructions=brief.instructions,
-        tools=[search],
+        model=OpenAILike(
+            id=model.name,
+            base_url=model.base_url,
+            api_key=model.api_key,
+            temperature=model.temperature,
+        ),
+        # The tool that searches knowledge cannot be named.
+        instructions=brief.instructions.replace(brief.search_tool_name, "search_knowledge_base"),
+        knowledge=knowledge,
+        search_knowledge=True,
         telemetry=False,
     )
     result = await agent.arun(brief.question)
@@ -62,16 +53,3 @@ async def run(brief: RagQaBrief, model: Model) -> str:
     if result.status != RunStatus.completed:  # errors come back as if they were the answer
         raise RuntimeError(result.content)
     return result.content
-
-
-@dataclass
-class CappedModel(OpenAILike):
-    """Cancels the run at the cap: of its own, Agno only caps tool calls, and that does not end a run."""
-
-    calls_left: int = 0
-
-    async def ainvoke(self, *args, **kwargs) -> ModelResponse:
-        if self.calls_left == 0:
-            raise RunCancelledException("no model calls are left")
-        self.calls_left -= 1
-        return await super().ainvoke(*args, **kwargs)

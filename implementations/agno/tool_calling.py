@@ -1,12 +1,9 @@
 """Tool calling in Agno: one agent with functions as tools."""
 
-from dataclasses import dataclass
 from inspect import getdoc
 
 from agno.agent import Agent
-from agno.exceptions import RunCancelledException
 from agno.models.openai import OpenAILike
-from agno.models.response import ModelResponse
 from agno.run.base import RunStatus
 from agno.tools.function import Function
 from pydantic import TypeAdapter
@@ -17,12 +14,11 @@ from tasks.tool_calling.spec import ToolCallingBrief
 
 
 async def run(brief: ToolCallingBrief, model: Model) -> str:
-    llm = CappedModel(
+    llm = OpenAILike(
         id=model.name,
         base_url=model.base_url,
         api_key=model.api_key,
         temperature=model.temperature,
-        calls_left=model.max_model_calls,
     )
     agent = Agent(
         model=llm,
@@ -38,19 +34,6 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
     if result.status != RunStatus.completed:  # errors come back as if they were the answer
         raise RuntimeError(result.content)
     return result.content
-
-
-@dataclass
-class CappedModel(OpenAILike):
-    """Cancels the run at the cap: of its own, Agno only caps tool calls, and that does not end a run."""
-
-    calls_left: int = 0
-
-    async def ainvoke(self, *args, **kwargs) -> ModelResponse:
-        if self.calls_left == 0:
-            raise RunCancelledException("no model calls are left")
-        self.calls_left -= 1
-        return await super().ainvoke(*args, **kwargs)
 
 
 class WithoutTitles(GenerateJsonSchema):

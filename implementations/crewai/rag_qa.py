@@ -48,8 +48,7 @@ async def run(brief: RagQaBrief, model: Model) -> str:
         backstory=brief.instructions,
         llm=llm,
         tools=[search],
-        max_iter=model.max_model_calls - 1,  # the limit itself costs one more call, for a final answer
-        respect_context_window=False,  # summarizing costs calls that max_iter does not count
+        max_iter=model.max_model_calls,
         use_better_compaction=False,  # else a long tool result goes into a file, to be read piece by piece
     )
     result = await agent.kickoff_async(brief.question)

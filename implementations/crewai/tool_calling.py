@@ -23,8 +23,7 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
         backstory=brief.instructions,
         llm=llm,
         tools=[tool(validate_call(function)) for function in brief.tools],  # else nested models arrive as dictionaries
-        max_iter=model.max_model_calls - 1,  # the limit itself costs one more call, for a final answer
-        respect_context_window=False,  # summarizing costs calls that max_iter does not count
+        max_iter=model.max_model_calls,
         use_better_compaction=False,  # else a long tool result goes into a file, to be read piece by piece
     )
     result = await agent.kickoff_async(brief.question)

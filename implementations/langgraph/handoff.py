@@ -1,13 +1,12 @@
 """Handoff in LangGraph: one node an agent, and tools that return a `Command` to another node."""
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentState, ToolErrorMiddleware, before_model
+from langchain.agents.middleware import ToolErrorMiddleware
 from langchain.tools import ToolRuntime, tool
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from tasks.base import Model
@@ -23,13 +22,6 @@ async def run(brief: HandoffBrief, model: Model) -> str:
         # A transfer discards the results of tools called in the same turn: let the model make one call a turn.
         model_kwargs={"parallel_tool_calls": False},
     )
-
-    @before_model
-    def limit_calls(state: AgentState, runtime: Runtime) -> None:
-        # ModelCallLimitMiddleware would count the calls of each agent by itself.
-        if sum(message.type == "ai" for message in state["messages"]) >= model.max_model_calls:
-            raise RuntimeError(f"no answer after {model.max_model_calls} model calls")
-
     transfers = {spec.name: transfer_to(spec) for spec in brief.agents}
     desk = StateGraph(MessagesState)
     for spec in brief.agents:
@@ -38,11 +30,8 @@ async def run(brief: HandoffBrief, model: Model) -> str:
             [*spec.tools, *(transfers[name] for name in spec.handoffs)],
             system_prompt=spec.instructions,
             name=spec.name,
-            middleware=[
-                # Without it, a tool that raises ends the run and the model never hears of it.
-                ToolErrorMiddleware(lambda error, request: f"Error: {error}"),
-                limit_calls,
-            ],
+            # Without it, a tool that raises ends the run and the model never hears of it.
+            middleware=[ToolErrorMiddleware(lambda error, request: f"Error: {error}")],
         )
         desk.add_node(spec.name, agent, destinations=tuple(spec.handoffs))
     desk.add_edge(START, brief.entry)

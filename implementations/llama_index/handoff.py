@@ -39,7 +39,8 @@ async def run(brief: HandoffBrief, model: Model) -> str:
         for spec in brief.agents
     ]
     desk = AgentWorkflow(agents=agents, root_agent=brief.entry)
-    result = await desk.run(user_msg=brief.question, max_iterations=model.max_model_calls)
+    # At its limit the workflow raises before it looks at the response.
+    result = await desk.run(user_msg=brief.question, max_iterations=model.max_model_calls + 1)
     model.report_usage(
         input_tokens=counter.prompt_llm_token_count,
         output_tokens=counter.completion_llm_token_count,

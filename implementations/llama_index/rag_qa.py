@@ -51,7 +51,8 @@ async def run(brief: RagQaBrief, model: Model) -> str:
             )
         ],
     )
-    result = await agent.run(user_msg=brief.question, max_iterations=model.max_model_calls)
+    # At its limit the workflow raises before it looks at the response.
+    result = await agent.run(user_msg=brief.question, max_iterations=model.max_model_calls + 1)
     model.report_usage(
         input_tokens=counter.prompt_llm_token_count,
         output_tokens=counter.completion_llm_token_count,

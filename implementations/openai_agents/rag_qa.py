@@ -1,6 +1,5 @@
-"""Question answering over documents in the OpenAI Agents SDK, which has no local index: BM25 behind a function tool."""
+"""Question answering over documents in the OpenAI Agents SDK, which has no local index: embeddings behind a tool."""
 
-import bm25s
 from agents import Agent, FunctionTool, ModelSettings, OpenAIChatCompletionsModel, RunConfig, Runner, function_tool
 from openai import AsyncOpenAI
 
@@ -15,7 +14,7 @@ async def run(brief: RagQaBrief, model: Model) -> str:
         instructions=brief.instructions,
         model=OpenAIChatCompletionsModel(model=model.name, openai_client=client),
         model_settings=ModelSettings(temperature=model.temperature),
-        tools=[search_tool(brief)],
+        tools=[await search_tool(brief, client, model)],
     )
     result = await Runner.run(
         agent,
@@ -30,24 +29,24 @@ async def run(brief: RagQaBrief, model: Model) -> str:
     return result.final_output
 
 
-def search_tool(brief: RagQaBrief) -> FunctionTool:
+async def search_tool(brief: RagQaBrief, client: AsyncOpenAI, model: Model) -> FunctionTool:
     passages = [document.passage for document in brief.documents]
-    index = bm25s.BM25()
-    index.index(tokenize(passages), show_progress=False)
+    vectors = await embed(client, model, passages)
 
     @function_tool(
         name_override=brief.search_tool_name,
         description_override=brief.search_tool_description,
         failure_error_function=lambda _, error: f"Error: {error}",  # the default hides what went wrong
     )
-    def search(query: str) -> str:
-        found, _ = index.retrieve(tokenize([query]), corpus=passages, k=brief.k, show_progress=False)
-        return "\n\n".join(found[0])
+    async def search(query: str) -> str:
+        [wanted] = await embed(client, model, [query])
+        similarity = [sum(a * b for a, b in zip(vector, wanted, strict=True)) for vector in vectors]
+        best = sorted(range(len(passages)), key=lambda i: similarity[i], reverse=True)[: brief.k]
+        return "\n\n".join(passages[i] for i in best)
 
     return search
 
 
-def tokenize(texts: list[str]) -> bm25s.tokenization.Tokenized:
-    # Latin words whole, Chinese characters one by one.
-    pattern = r"(?u)[a-z0-9]+|[\u4e00-\u9fff]"
-    return bm25s.tokenize(texts, token_pattern=pattern, stopwords=None, show_progress=False)
+async def embed(client: AsyncOpenAI, model: Model, texts: list[str]) -> list[list[float]]:
+    response = await client.embeddings.create(model=model.embedding_name, input=texts)
+    return [item.embedding for item in response.data]

@@ -1,7 +1,7 @@
 """Handoff in Strands Agents: a swarm, whose agents hand over to one another."""
 
 from strands import Agent, tool
-from strands.hooks import AfterToolsEvent, BeforeModelCallEvent
+from strands.hooks import AfterToolsEvent
 from strands.models.openai import OpenAIModel
 from strands.multiagent import Status, Swarm
 
@@ -15,14 +15,6 @@ async def run(brief: HandoffBrief, model: Model) -> str:
         model_id=model.name,
         params={"temperature": model.temperature},
     )
-    calls_left = model.max_model_calls
-
-    def count_model_calls(event: BeforeModelCallEvent) -> None:
-        # A swarm limits handoffs and time, but not model calls.
-        nonlocal calls_left
-        if calls_left == 0:
-            raise RuntimeError(f"no answer after {model.max_model_calls} model calls")
-        calls_left -= 1
 
     def end_turn_at_handoff(event: AfterToolsEvent) -> None:
         # A swarm would call the agent that has handed over once more, for a text that nobody reads.
@@ -36,15 +28,16 @@ async def run(brief: HandoffBrief, model: Model) -> str:
             model=llm,
             system_prompt=spec.instructions,
             tools=[tool(function) for function in spec.tools],
-            hooks=[count_model_calls, end_turn_at_handoff],
+            hooks=[end_turn_at_handoff],
             callback_handler=None,  # the default prints every token
-            retry_strategy=None,  # the default waits 4 to 64 seconds before it tries again
         )
         for spec in brief.agents
     }
     swarm = Swarm(
         list(agents.values()),
         entry_point=agents[brief.entry],
+        max_handoffs=model.max_model_calls,  # each turn of an agent takes at least one
+        max_iterations=model.max_model_calls,
         execution_timeout=model.timeout_s,
         node_timeout=model.timeout_s,
     )

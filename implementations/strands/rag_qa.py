@@ -1,10 +1,9 @@
-"""Question answering over documents in Strands Agents: a memory store, searched by key words, behind a tool."""
+"""Question answering over documents in Strands Agents, which has no local index: embeddings behind a tool."""
 
-from strands import Agent
-from strands.memory import MemoryManager
+from openai import AsyncOpenAI
+from strands import Agent, tool
 from strands.models.openai import OpenAIModel
-from strands.storage import InMemoryStorage
-from strands.vended_memory_stores import FileMemoryStore
+from strands.types.tools import AgentTool
 
 from tasks.base import Model
 from tasks.rag_qa.spec import RagQaBrief
@@ -16,20 +15,11 @@ async def run(brief: RagQaBrief, model: Model) -> str:
         model_id=model.name,
         params={"temperature": model.temperature},
     )
-    guide = FileMemoryStore(name="guide", storage=InMemoryStorage(), max_search_results=brief.k)
-    for document in brief.documents:
-        await guide.add(document.passage)
-    memory = MemoryManager(
-        stores=[guide],
-        search_tool_config={"name": brief.search_tool_name, "description": brief.search_tool_description},
-        injection=False,  # else it searches before every model call and puts what it finds into the prompt
-    )
     agent = Agent(
         model=llm,
         system_prompt=brief.instructions,
-        memory_manager=memory,
+        tools=[await search_tool(brief, model)],
         callback_handler=None,  # the default prints every token
-        retry_strategy=None,  # the default waits 4 to 64 seconds before it tries again
     )
     result = await agent.invoke_async(brief.question, limits={"turns": model.max_model_calls})
     model.report_usage(
@@ -39,3 +29,23 @@ async def run(brief: RagQaBrief, model: Model) -> str:
     if result.stop_reason == "limit_turns":  # the loop stops without an answer and without an exception
         raise RuntimeError(f"no answer after {model.max_model_calls} model calls")
     return str(result).strip()
+
+
+async def search_tool(brief: RagQaBrief, model: Model) -> AgentTool:
+    client = AsyncOpenAI(base_url=model.base_url, api_key=model.api_key)
+    passages = [document.passage for document in brief.documents]
+    vectors = await embed(client, model, passages)
+
+    @tool(name=brief.search_tool_name, description=brief.search_tool_description)
+    async def search(query: str) -> str:
+        [wanted] = await embed(client, model, [query])
+        similarity = [sum(a * b for a, b in zip(vector, wanted, strict=True)) for vector in vectors]
+        best = sorted(range(len(passages)), key=lambda i: similarity[i], reverse=True)[: brief.k]
+        return "\n\n".join(passages[i] for i in best)
+
+    return search
+
+
+async def embed(client: AsyncOpenAI, model: Model, texts: list[str]) -> list[list[float]]:
+    response = await client.embeddings.create(model=model.embedding_name, input=texts)
+    return [item.embedding for item in response.data]

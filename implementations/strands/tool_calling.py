@@ -19,7 +19,6 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
         system_prompt=brief.instructions,
         tools=[tool(validate_call(function)) for function in brief.tools],  # else nested models arrive as dictionaries
         callback_handler=None,  # the default prints every token
-        retry_strategy=None,  # the default waits 4 to 64 seconds before it tries again
     )
     result = await agent.invoke_async(brief.question, limits={"turns": model.max_model_calls})
     model.report_usage(

@@ -32,14 +32,16 @@ def grade(case: RagQaCase, outcome: Outcome) -> Grade:
     if case.gold:
         # "Not mentioned" may be part of a right answer, so it counts only where a fact is missing too.
         gave_up = abstains(outcome.answer) and not all(states_fact(outcome.answer, fact) for fact in case.facts)
-        checks.append(Check(held=not gave_up, reason="abstains, although the documents answer the question"))
+        reason = "abstains, although the documents answer the question"
+        checks.append(Check(held=not gave_up, kind="gives up although the documents answer", reason=reason))
     else:
         reason = "does not abstain, although the documents do not answer the question"
-        checks.append(Check(held=abstains(outcome.answer), reason=reason))
+        held = abstains(outcome.answer)
+        checks.append(Check(held=held, kind="answers although the documents do not", reason=reason))
     # Citation recall, one check a gold document, and citation precision, one check a cited id.
-    checks += [Check(held=id in cited, reason=f"does not cite {id}") for id in case.gold]
+    checks += [Check(held=id in cited, kind="a citation is missing", reason=f"does not cite {id}") for id in case.gold]
     for id in cited:
         right = id in case.gold or id in case.acceptable
         reason = "which does not support the answer" if id in document_ids() else "which is not a document"
-        checks.append(Check(held=right, reason=f"cites {id}, {reason}"))
+        checks.append(Check(held=right, kind="a citation is wrong", reason=f"cites {id}, {reason}"))
     return Grade.of(checks)

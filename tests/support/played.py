@@ -20,8 +20,9 @@ from evaluator.trace import (
     TracedToolCall,
 )
 from evaluator.wire.tokens import count_prompt_tokens
-from evaluator.wire.tool_schemas import search_tool, spec_of
+from evaluator.wire.tool_schemas import spec_of
 from tasks.base import ToolError
+from tasks.wire import SearchTool
 
 TASKS = all_tasks()
 Request = dict[str, Any]
@@ -43,7 +44,7 @@ def played(task_name: str, case_id: str, *, framework: str = "x", model: str = "
         owned = {tool.__name__: tool for tool in getattr(active, "tools", [])}
         specs = [spec_of(tool) for tool in owned.values()]
         if task_name == "rag_qa":
-            specs = [search_tool(brief.search_tool_name, brief.search_tool_description)]
+            specs = [spec_of(SearchTool(brief.search_tool_name, brief.search_tool_description))]
         tools = [offered(spec.name, spec.description, json.loads(spec.schema)) for spec in specs]
         tools += [offered(f"transfer_to_{name}", "Hand over.", {}) for name in getattr(active, "handoffs", [])]
         for tool in tools:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.analysis.parity.compare import (
+from evaluator.analysis.parity import (
     Finding,
     Observation,
     Parity,
@@ -19,7 +19,7 @@ from evaluator.analysis.parity.compare import (
     stale,
     summarise,
 )
-from evaluator.catalog.frameworks import BASELINE, Deviation, Framework
+from evaluator.catalog.frameworks import BASELINE, Deviation, Framework, implements
 from evaluator.catalog.tasks import Task
 from evaluator.providers.names import SCRIPTED
 from evaluator.text import shortened
@@ -58,7 +58,7 @@ def collect(
     """Compare the traces of `model` below `traces` with the spec, and with the baseline's in the same folder.
 
     Whether a pattern is stale can be said only where the scripted model's runs of all cases that its deviation is
-    about are there.
+    about are there. What a framework does not implement is passed over.
     """
     unusable: list[str] = []
     missing: list[tuple[str, str]] = []
@@ -78,7 +78,7 @@ def collect(
 
     for task in tasks:
         beside = observed(BASELINE, task)
-        for framework in frameworks:
+        for framework in (one for one in frameworks if implements(one, task.name)):
             runs = beside if framework.name == BASELINE else observed(framework.name, task)
             if not beside or not runs:
                 missing.append((framework.name if beside else BASELINE, task.name))
@@ -88,11 +88,12 @@ def collect(
     unneeded: list[tuple[int, str]] = []
     for framework in frameworks if model == SCRIPTED else ():
         own = [parity for parity in parities if parity.framework == framework.name]
+        implemented = {name for name in every_task if implements(framework, name)}
         complete = {parity.task for parity in own if parity.cases >= cases[parity.task]}
         decidable = [
             (number, deviation)
             for number, deviation in deviations[framework.name]
-            if ({deviation.task} if deviation.task else set(every_task)) <= complete
+            if ({deviation.task} if deviation.task else implemented) <= complete
         ]
         unneeded += stale(own, decidable)
     order = {framework.name: number for number, framework in enumerate(frameworks)}

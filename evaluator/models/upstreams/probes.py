@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluator.models.upstreams import Reply, Session, scripted
-from evaluator.models.upstreams.scripted import ScriptedSession, ScriptedUpstream
-from evaluator.probes import briefs
+from evaluator.models.upstreams import Reply, Session
+from evaluator.models.upstreams.scripted import PLAYED_BY, ScriptedSession, ScriptedUpstream, search_arguments
 from evaluator.probes.script import SILENCE, ProbeScript
+from evaluator.wire.handoffs import is_handoff
 from tasks.base import Script
 
 MEETING_PATIENCE_S = 3.0
@@ -33,8 +33,8 @@ class Sent:
 
 
 def probes_digest() -> str:
-    """Digest of the way in which probes are played."""
-    files = (__file__, scripted.__file__, briefs.__file__)
+    """Digest of the way in which probes are played; what a task brings to them is in its own digest."""
+    files = (__file__, *PLAYED_BY)
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
 
 
@@ -74,8 +74,8 @@ class ProbeSession(ScriptedSession):
         """A call of whatever finds something by a text, if it is offered."""
         likely = sorted(sent.tools.items(), key=lambda tool: not re.search("find|search", tool[0].lower()))
         for name, function in likely:
-            arguments = scripted._search_arguments(function, text)
-            if arguments is not None and not scripted._HANDOFF.search(name):
+            arguments = search_arguments(function, text)
+            if arguments is not None and not is_handoff(name):
                 return self.call(name, arguments)
         return None
 

@@ -17,18 +17,21 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, Reply, Session
+from evaluator.wire import handoffs
 from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, text_of
 from tasks.base import Script, Step
 from tasks.grading import states, states_fact
 
+PLAYED_BY = (__file__, handoffs.__file__)
+"""What decides how a script is played."""
+
 MAX_HANDOFFS_FOR_ONE_STEP = 3
 _ID = re.compile(r"(?<![A-Za-z0-9-])[A-Z]+-\d+")
-_HANDOFF = re.compile(r"hand.?(off|over)|transfer|delegate|route|coworker", re.IGNORECASE)
 
 
 def scripted_digest() -> str:
     """Digest of the way in which scripts are played."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in PLAYED_BY)).hexdigest()[:16]
 
 
 class ScriptedUpstream:
@@ -124,7 +127,7 @@ class ScriptedSession(Session):
         if (missing or not self._searched) and self._searched < len(self._script.searches):
             query = self._script.searches[self._searched]
             for name, function in sorted(tools.items(), key=lambda tool: "search" not in tool[0].lower()):
-                arguments = _search_arguments(function, query)
+                arguments = search_arguments(function, query)
                 if arguments is not None:
                     self._searched += 1
                     return self._calls([(None, name, arguments)])
@@ -171,18 +174,18 @@ class ScriptedSession(Session):
             call = self._calls([(None, name, arguments)])
             return call if task in arguments.values() else {**call, "content": note}
 
-        handoffs = {name: f for name, f in tools.items() if _HANDOFF.search(name)}
-        for name, function in handoffs.items():
+        offered = {name: function for name, function in tools.items() if handoffs.is_handoff(name)}
+        for name, function in offered.items():
             properties = _properties(function)
             destination = next((p for p, schema in properties.items() if owner in (schema.get("enum") or [])), None)
-            if destination is None and owner in re.split(r"[^a-z]+", name.lower()):
+            if destination is None and handoffs.names_agent(name, owner):
                 return transfer(name, _filled(function, task))
             if destination is None:
                 named = re.compile(r"agent|member|coworker|recipient|^to(?![a-z])", re.IGNORECASE)
                 destination = next((p for p in properties if named.search(p)), None)
             if destination is not None:
                 return transfer(name, {**_filled(function, task), destination: owner})
-        for name, function in handoffs.items():
+        for name, function in offered.items():
             return transfer(name, _filled(function, task))
         return None
 
@@ -258,7 +261,7 @@ def _filled(function: dict[str, Any], text: str) -> dict[str, Any]:
     return {name: values.get(_type(properties.get(name, {})), text) for name in required}
 
 
-def _search_arguments(function: dict[str, Any], query: str) -> dict[str, Any] | None:
+def search_arguments(function: dict[str, Any], query: str) -> dict[str, Any] | None:
     """Arguments for a tool that looks like a search: the query goes into its first text parameter."""
     for name, schema in _properties(function).items():
         if _type(schema) == "string" and "enum" not in schema:

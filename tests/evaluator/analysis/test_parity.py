@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from played import TASKS, Change, Request, changed, offered, played, system
 
-from evaluator.analysis.parity import compare as parity
-from evaluator.analysis.parity.compare import Comparison, Observation
+from evaluator.analysis import parity
+from evaluator.analysis.parity import Comparison, Observation
 from evaluator.catalog.frameworks import Deviation
 from evaluator.trace import Trace
 from evaluator.wire.tokens import count_tokens
@@ -164,6 +164,19 @@ def test_a_conversation_that_is_told_in_place_of_sent() -> None:
             request["messages"].append({"role": "user", "content": f"So far: {results}"})
 
     assert of_change(tell) == {"moved tool result", "added message: user"}
+
+
+def test_instructions_that_name_a_tool_as_it_is_offered() -> None:
+    def rename(request: Request) -> None:
+        request["tools"][0]["function"]["name"] = "search_knowledge_base"
+
+    def rename_throughout(request: Request) -> None:
+        rename(request)
+        system(lambda text: text.replace("search_guide", "search_knowledge_base"))(request)
+
+    other_tool = {"missing tool: search_guide", "extra tool: search_knowledge_base"}
+    assert of_change(rename, "rag_qa", "gptq-bits") == other_tool
+    assert of_change(rename_throughout, "rag_qa", "gptq-bits") == {*other_tool, "changed instructions: tool name"}
 
 
 def test_a_call_with_neither_instructions_nor_tools_of_an_agent() -> None:

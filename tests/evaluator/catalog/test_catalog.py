@@ -1,14 +1,24 @@
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from folders import LOCK, PYPROJECT, make_framework
 
+import tasks as tasks_package
 from evaluator.catalog.digests import digest_of, implementation_digest, lock_digest, task_digest
-from evaluator.catalog.frameworks import MetadataError, all_frameworks, numbered_deviations, read_framework
-from evaluator.catalog.tasks import TASKS, all_tasks
+from evaluator.catalog.frameworks import (
+    all_frameworks,
+    implements,
+    lacking,
+    lacking_in_words,
+    numbered_deviations,
+    read_framework,
+)
+from evaluator.catalog.tasks import TASKS, Task, all_tasks
+from evaluator.errors import Mistake
 
 
 def test_the_tasks_of_this_project() -> None:
@@ -80,7 +90,7 @@ def test_implementations_are_never_imported(tmp_path: Path) -> None:
 )
 def test_mistakes_are_named(tmp_path: Path, pyproject: str, lock: str | None, message: str) -> None:
     make_framework(tmp_path, "x", pyproject, lock)
-    with pytest.raises(MetadataError, match=f"^implementations/x/{message}") as caught:
+    with pytest.raises(Mistake, match=f"^implementations/x/{message}") as caught:
         all_frameworks(tmp_path / "implementations")
     assert "\n" not in str(caught.value)
 
@@ -101,6 +111,21 @@ def test_digest_depends_on_names_and_contents_only(tmp_path: Path) -> None:
     assert len({digest, changed, renamed}) == 3
 
 
+def test_what_a_framework_does_not_implement_is_said_with_the_reason_if_there_is_one(tmp_path: Path) -> None:
+    folder = make_framework(tmp_path, "x", PYPROJECT + "[tool.bakeoff.not_implemented]\nrag_qa = 'it has no index'\n")
+    (folder / "tool_calling.py").touch()
+    framework = read_framework(folder)
+    assert implements(framework, "tool_calling") and not implements(framework, "rag_qa")
+    tasks = ["handoff", "rag_qa", "tool_calling"]
+    assert lacking(framework, tasks) == {"handoff": None, "rag_qa": "it has no index"}
+    other = read_framework(make_framework(tmp_path, "y"))
+    assert lacking_in_words([framework, other], tasks) == [
+        "handoff is not implemented by x, y",
+        "rag_qa is not implemented by x (it has no index), y",
+        "tool_calling is not implemented by y",
+    ]
+
+
 def test_implementation_digest_is_of_one_file(tmp_path: Path) -> None:
     folder = make_framework(tmp_path, "x")
     (folder / "tool_calling.py").write_text("1")
@@ -114,12 +139,17 @@ def test_implementation_digest_is_of_one_file(tmp_path: Path) -> None:
     assert before[1] != lock_digest(framework)
 
 
-def test_task_digest_leaves_out_cases_and_grader(tmp_path: Path) -> None:
+def copied(name: str, tmp_path: Path) -> Task:
+    """A task of this project whose files are a copy."""
     shutil.copytree(TASKS, tmp_path / "tasks", ignore=shutil.ignore_patterns("__pycache__"))
-    task = replace(all_tasks()["tool_calling"], folder=tmp_path / "tasks" / "tool_calling")
+    return replace(all_tasks()[name], folder=tmp_path / "tasks" / name)
+
+
+def test_task_digest_leaves_out_what_no_run_depends_on(tmp_path: Path) -> None:
+    task = copied("tool_calling", tmp_path)
     digest = task_digest(task)
     assert digest == task_digest(all_tasks()["tool_calling"])
-    for name in ("grade.py", "cases.jsonl", "README.md", ".swp", "__pycache__/spec.pyc"):
+    for name in ("grade.py", "wire.py", "probes.py", "cases.jsonl", "README.md", ".swp", "__pycache__/spec.pyc"):
         (task.folder / name).parent.mkdir(exist_ok=True)
         (task.folder / name).write_text("changed")
     assert task_digest(task) == digest
@@ -128,3 +158,51 @@ def test_task_digest_leaves_out_cases_and_grader(tmp_path: Path) -> None:
         path.write_text("changed")
         digests.add(task_digest(task))
     assert len(digests) == 4
+
+
+def test_the_digest_of_a_probed_task_is_also_of_its_probes_and_of_no_other_task(tmp_path: Path) -> None:
+    task = copied("tool_calling", tmp_path).probed()
+    digests = {task_digest(task), task_digest(all_tasks()["tool_calling"])}
+    for path in (task.folder / "probes.py", task.folder.parent / "probing.py"):
+        path.write_text("changed")
+        digests.add(task_digest(task))
+    assert len(digests) == 4
+    (task.folder.parent / "handoff" / "probes.py").write_text("changed")
+    assert task_digest(task) in digests
+
+
+@pytest.fixture
+def own_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a task `own`, without the files of one."""
+    monkeypatch.setattr(tasks_package, "__path__", [*tasks_package.__path__, str(tmp_path)])
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("tasks.own")]:
+        del sys.modules[name]
+
+
+SPEC = "CASE_TYPE = load = prepare = script = None"
+
+
+def test_what_a_task_lacks_is_named_in_one_line(own_task: Path) -> None:
+    def complaint() -> str:
+        with pytest.raises(Mistake) as raised:
+            all_tasks(own_task.parent)
+        sys.modules.pop("tasks.own.spec", None)
+        return str(raised.value)
+
+    (own_task / "spec.py").write_text("CASE_TYPE = load = prepare = None")
+    assert complaint() == "tasks/own/spec.py: defines no script; see docs/adding-a-task.md"
+    (own_task / "spec.py").write_text(SPEC)
+    assert complaint() == "tasks/own/grade.py: there is no such file; see docs/adding-a-task.md"
+    (own_task / "grade.py").write_text("def grade(case, outcome): ...")
+    assert complaint() == "tasks/own/wire.py: there is no such file; see docs/adding-a-task.md"
+
+
+def test_a_task_needs_no_probes(own_task: Path) -> None:
+    (own_task / "spec.py").write_text(SPEC)
+    (own_task / "grade.py").write_text("grade = None")
+    (own_task / "wire.py").write_text("on_the_wire = None")
+    assert all_tasks(own_task.parent)["own"].probes == ()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ from evaluator import ROOT, cli
 from evaluator.catalog import frameworks, tasks
 from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, read_framework
 from evaluator.catalog.tasks import all_tasks
+from evaluator.harness import plans
 from evaluator.harness.jobs import WORK
 from evaluator.models import specs
 from evaluator.models.upstreams import Upstream
@@ -93,7 +95,7 @@ TASK = ("-t", "tool_calling")
     [
         (("run", "-f", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
         (("run", "-f", "baseline,nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
-        (("run", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, rag_qa, tool_calling"),
+        (("run", "-t", "nope"), f"bakeoff: there is no task 'nope'; there are {', '.join(all_tasks())}"),
         (("run", "-m", "nope"), "bakeoff: --model 'nope' is unknown: use 'local', 'local-0.5b', 'scripted', "),
         (("run", "-m", "nope/x"), "bakeoff: --model 'nope/x' is unknown: use 'local', 'local-0.5b', 'scripted', "),
         (("run", "-m", "ollama"), "bakeoff: --model 'ollama': say which model of this endpoint, such as ollama/"),
@@ -154,7 +156,10 @@ TASK = ("-t", "tool_calling")
         (("report", "--traces", ".", "--out", "mine.jsonl"), "bakeoff: --out mine.jsonl: there is a file of this name"),
         (("report", "--traces", ".", "--out", "."), "bakeoff: --out .: this folder holds something else than a site"),
         (("compare", "baseline", "nope"), "bakeoff: there is no framework 'nope'; there are baseline, "),
-        (("compare", "baseline", "baseline", "-t", "nope"), "bakeoff: there is no task 'nope'; there are handoff, "),
+        (
+            ("compare", "baseline", "baseline", "-t", "nope"),
+            f"bakeoff: there is no task 'nope'; there are {', '.join(all_tasks())}",
+        ),
         (
             ("export", "--format", "nope"),
             "bakeoff: --format 'nope': there are openai, sharegpt, alpaca, csv, parquet, otlp, ",
@@ -196,13 +201,21 @@ def test_a_framework_without_the_task_is_named(
     folder = tmp_path / "implementations" / "half"
     folder.mkdir(parents=True)
     (folder / "pyproject.toml").write_text(
-        '[tool.bakeoff]\ntitle = "Half"\nhomepage = "https://example.org"\npackage = "x"'
+        '[tool.bakeoff]\ntitle = "Half"\nhomepage = "https://example.org"\npackage = "x"\n'
+        '[tool.bakeoff.not_implemented]\nrag_qa = "it cannot search"'
     )
     (folder / "uv.lock").write_text('[[package]]\nname = "x"\nversion = "1"\n')
     monkeypatch.setattr(frameworks, "all_frameworks", lambda: {"half": read_framework(folder)})
-    said = bakeoff("run", "-m", "scripted", "-t", "rag_qa")
-    assert (said.code, said.err.count("\n")) == (2, 1)
-    assert said.err.startswith("bakeoff: implementations/half/rag_qa.py: there is no such file; ")
+    lacks = "rag_qa is not implemented by half (it cannot search)"
+    for command, what in ((("run", "-m", "scripted"), "run"), (("compare", "half", "half"), "compare")):
+        said = bakeoff(*command, "-t", "rag_qa")
+        assert (said.code, said.err) == (2, f"bakeoff: nothing to {what}: {lacks}\n")
+    said = bakeoff("parity", "-t", "rag_qa", "--json")
+    assert (said.code, json.loads(said.out)["parity"]) == (0, [])
+    assert f"left out: {lacks}" in bakeoff("parity", "-t", "rag_qa").out
+    listed = json.loads(bakeoff("list", "--json").out)
+    assert listed["frameworks"][0]["not_implemented"]["rag_qa"] == "it cannot search"
+    assert lacks in " ".join(bakeoff("list").out.split())
 
 
 @pytest.mark.parametrize(
@@ -324,7 +337,7 @@ def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path, monkey
     assert "\x1b" not in said.out
     traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
     assert {trace.key.case: trace.outcome.answer for trace in traces} == {case["id"]: case["answer"] for case in CASES}
-    monkeypatch.delattr(cli, "harness")  # nothing is started where every run is recorded
+    monkeypatch.delattr(plans, "harness")  # nothing is started where every run is recorded
     again = bakeoff(*command)
     assert again.code == 0
     assert "2 of 2 runs are recorded already in traces; --rerun makes them again" in again.out
@@ -376,13 +389,15 @@ def compared_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     def write(deviations: str = "", change: Change = hurry) -> None:
         (tmp_path / "implementations").mkdir()
         for name, text in (("baseline", ""), ("x", deviations)):
-            make_framework(tmp_path, name, PYPROJECT.partition("[[tool")[0] + text)
+            folder = make_framework(tmp_path, name, PYPROJECT.partition("[[tool")[0] + text)
+            for task in all_tasks():
+                (folder / f"{task}.py").touch()
             run = played("tool_calling", "stock-and-quote", framework=name)
             write_trace(tmp_path / "traces", changed(run, change) if name == "x" else run)
         monkeypatch.setattr(frameworks, "all_frameworks", lambda: found)
-        found = frameworks(tmp_path / "implementations")
+        found = read_all(tmp_path / "implementations")
 
-    frameworks = all_frameworks
+    read_all = all_frameworks
     return write
 
 
@@ -434,10 +449,11 @@ def test_parity_says_which_traces_are_missing_and_shows_the_rest(
     bakeoff: Bakeoff, compared_run: Callable[..., None]
 ) -> None:
     compared_run(EXPLAINED)
+    others = ",".join(name for name in all_tasks() if name not in TASK)
     said = bakeoff("parity", "-f", "x", "--traces", "traces")
     assert said.code == 2
     assert "X · tool_calling" in said.out
-    assert said.err.startswith("bakeoff: traces/scripted: baseline has no traces of handoff,rag_qa; make them with ")
+    assert said.err.startswith(f"bakeoff: traces/scripted: baseline has no traces of {others}; make them with ")
 
 
 def test_parity_leaves_out_damaged_traces(bakeoff: Bakeoff, compared_run: Callable[..., None], tmp_path: Path) -> None:
@@ -490,12 +506,13 @@ def test_no_planted_key_is_written_anywhere(
         monkeypatch.setenv(name, PLANTED)
     framework = make_framework("planted", tool_calling=SHOWS)
     monkeypatch.setattr(frameworks, "all_frameworks", lambda: {"planted": framework})
-    monkeypatch.setattr(frameworks, "framework_folders", lambda *_: [framework.folder])
+    for module in ("evaluator.export.runs", "evaluator.scorecard.build"):
+        monkeypatch.setattr(importlib.import_module(module), "framework_folders", lambda *_: [framework.folder])
 
     async def provided(*_: object) -> None:
         """The environment is there."""
 
-    monkeypatch.setattr(cli, "provision", provided)
+    monkeypatch.setattr(plans, "provision", provided)
     file = written(tmp_path / "mine.jsonl", [json.dumps(CASES[1])])
     with serving(shows_the_key) as server:
         said = bakeoff(

@@ -14,8 +14,9 @@ from played import played
 
 from evaluator.analysis.graded_run import grade_run
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.export import otlp
-from evaluator.export.runs import ExportError, Report
+from evaluator.export.runs import Report
 from evaluator.trace import Trace
 
 TASKS = all_tasks()
@@ -84,5 +85,5 @@ def test_the_grade_is_an_event_and_what_failed_is_an_error(tmp_path: Path) -> No
 
 def test_a_start_that_is_no_time_is_left_out(tmp_path: Path) -> None:
     run = trace(started_at="yesterday")
-    with pytest.raises(ExportError, match="1 runs with a start that is no time"):
+    with pytest.raises(Mistake, match="1 runs with a start that is no time"):
         otlp.write([(run, grade_run(run, TASKS["tool_calling"]))], tmp_path / "out.jsonl", Report())

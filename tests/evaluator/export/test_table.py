@@ -10,9 +10,10 @@ from factories import CASE, key, model_call, trace
 from played import changed, played, system
 
 from evaluator import ROOT, cli
+from evaluator.errors import Mistake
 from evaluator.export import run_table
-from evaluator.export.run_table import COLUMNS
-from evaluator.export.runs import ExportError, Report
+from evaluator.export.columns import COLUMNS
+from evaluator.export.runs import Report
 from evaluator.trace import Key, write_trace
 
 ALL: list[str] = []
@@ -80,15 +81,15 @@ def test_the_baseline_is_compared_with_even_where_it_is_not_asked_for(traces: Pa
 def test_only_the_models_asked_for_and_nothing_where_there_is_nothing(traces: Path) -> None:
     assert write(traces, models=["ollama/q"]).written == 1
     (traces / "runs.csv").unlink()
-    with pytest.raises(ExportError, match=r"^nothing to write: 0 runs looked at"):
+    with pytest.raises(Mistake, match=r"^nothing to write: 0 runs looked at"):
         write(traces, framework="crewai")
-    with pytest.raises(ExportError, match="no such folder of traces"):
+    with pytest.raises(Mistake, match="no such folder of traces"):
         write(traces, models=["gone"])
     assert not (traces / "runs.csv").exists()
 
 
 def test_every_column_is_explained() -> None:
-    page = (ROOT / "evaluator" / "export" / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
     for column in COLUMNS:
         assert column.meaning and f"`{column.name}`" in page
 

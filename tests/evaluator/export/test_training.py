@@ -11,9 +11,10 @@ from played import played
 from evaluator import ROOT
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.export import alpaca, openai, sharegpt, training
 from evaluator.export.conversations import Conversation, LeftOutError, conversations
-from evaluator.export.runs import ExportError, Report, graded_runs, written_whole
+from evaluator.export.runs import Report, graded_runs, written_whole
 from evaluator.export.wire import Message
 from evaluator.trace import Trace, read_trace, write_trace
 from evaluator.wire.messages import completion_of
@@ -308,7 +309,7 @@ def test_only_passed_runs_unless_asked_and_counts_tell(tmp_path: Path) -> None:
 
 def test_where_nothing_passed_nothing_is_written(tmp_path: Path) -> None:
     recorded(tmp_path / "traces", "a", "Go away.")
-    with pytest.raises(ExportError, match="nothing to write: 1 runs looked at; left out: 1 runs that failed"):
+    with pytest.raises(Mistake, match="nothing to write: 1 runs looked at; left out: 1 runs that failed"):
         exported(tmp_path / "traces", tmp_path / "out.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["traces"]
 
@@ -321,7 +322,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("kept", "before")]
     (tmp_path / "folder").mkdir()
     with (
-        pytest.raises(ExportError, match="folder: cannot be written: Is a directory"),
+        pytest.raises(Mistake, match="folder: cannot be written: Is a directory"),
         written_whole(tmp_path / "folder"),
     ):
         pass

@@ -3,15 +3,17 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from fakes import LOCK, PYPROJECT
 
 from evaluator.catalog.frameworks import Framework, read_framework
+from evaluator.errors import Mistake
+from evaluator.harness import environments
 from evaluator.harness.environments import (
     Installed,
-    ProvisionError,
     installed,
     is_current,
     provision,
@@ -87,6 +89,41 @@ def test_what_is_installed_is_counted_without_bytecode_and_each_file_once(framew
     assert installed(framework) == Installed(packages=2, installed_mb=1.324)
 
 
+def test_what_is_installed_is_kept_until_a_package_changes(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[int] = []
+
+    def counted(folders: Sequence[Path]) -> Installed:
+        looked_up.append(len(folders))
+        return look_up(folders)
+
+    look_up = environments._looked_up
+    monkeypatch.setattr(environments, "_looked_up", counted)
+    again = installed.__wrapped__  # as another process asks
+    site = install(framework, "one", {"one/a.py": 1_000_000})
+    assert [again(framework), again(framework)] == [Installed(1, 1.0)] * 2
+    assert looked_up == [1]
+
+    note = framework.folder / ".venv" / "bakeoff-installed.json"
+    for damaged in (b"", b"{", b"[]", b'{"of": 1}', note.read_bytes().replace(b"1.0", b"null"), b"\xff"):
+        note.write_bytes(damaged)
+        assert again(framework) == Installed(1, 1.0)
+    assert looked_up == [1] * 7
+
+    install(framework, "two", {"two/b.py": 20_000})
+    assert [again(framework), again(framework)] == [Installed(2, 1.02)] * 2
+    (site / "one" / "a.py").write_bytes(b"x" * 3_000_000)
+    (site / "one-1.0.dist-info" / "RECORD").write_text("one/a.py,sha256=x,3000000\n")
+    assert [again(framework), again(framework)] == [Installed(2, 3.02)] * 2
+    assert looked_up[7:] == [2, 2]
+
+    note.unlink()
+    note.mkdir()  # what cannot be kept is looked up each time
+    assert [again(framework), again(framework)] == [Installed(2, 3.02)] * 2
+    assert looked_up[9:] == [2, 2]
+
+
 async def test_what_is_installed_is_looked_at_once_the_environment_is_made(framework: Framework, fake_uv: Path) -> None:
     fake_uv.with_name("uv").write_text(f"#!/bin/sh\ncp -r {framework.folder.parent}/made/. {framework.folder}/.venv/\n")
     made = framework.folder.parent / "made" / "lib" / "python3.11" / "site-packages" / "one-1.0.dist-info"
@@ -104,7 +141,7 @@ async def test_stopped_half_way_it_does_not_pass_for_current(framework: Framewor
     await provision(framework, lambda line: None)
     (framework.folder / "uv.lock").write_text(LOCK + "# other\n")
     fake_uv.with_name("uv").write_text("#!/bin/sh\necho 'warning: slow' >&2\necho 'error: no space' >&2\nexit 2\n")
-    with pytest.raises(ProvisionError, match=r"fake: uv sync failed: no space$"):
+    with pytest.raises(Mistake, match=r"fake: uv sync failed: no space$"):
         await provision(framework, lambda line: None)
     (framework.folder / "uv.lock").write_text(LOCK)  # what the stamp was for
     assert not is_current(framework)
@@ -115,10 +152,10 @@ async def test_without_uv_one_line_says_so(
 ) -> None:
     monkeypatch.delenv("UV", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ProvisionError, match=r"^uv was not found: `pip install uv`, then run the command again$"):
+    with pytest.raises(Mistake, match=r"^uv was not found: `pip install uv`, then run the command again$"):
         await provision(framework, lambda line: None)
     monkeypatch.setenv("UV", str(tmp_path / "gone"))
-    with pytest.raises(ProvisionError, match=r"^uv cannot be started as '.*gone': No such file or directory$"):
+    with pytest.raises(Mistake, match=r"^uv cannot be started as '.*gone': No such file or directory$"):
         await provision(framework, lambda line: None)
 
 
@@ -137,7 +174,7 @@ async def test_a_lock_that_is_out_of_date_gives_one_line_with_the_remedy(
     await provision(framework, lambda line: None)
     assert is_current(framework)
     (folder / "pyproject.toml").write_text(project.replace(">=3.11", ">=3.11,<4") + metadata)
-    with pytest.raises(ProvisionError) as caught:
+    with pytest.raises(Mistake) as caught:
         await provision(framework, lambda line: None)
     message = str(caught.value)
     assert "\n" not in message and "hint" not in message

@@ -265,9 +265,10 @@ async def test_the_call_beyond_the_limit_is_refused_and_not_recorded(opened: Any
     run = open_run(gateway, max_model_calls=2)
     for _ in range(2):
         assert (await post(client, gateway.base_url(run), HELLO))[0] == 200
-    assert run.refusal is None
-    status, answer = await post(client, gateway.base_url(run), HELLO)
-    assert (status, code(answer), run.refusal) == (400, "call_limit", "call_limit")
+    assert (run.refusal, run.refused_calls) == (None, 0)
+    for number in (1, 2):
+        status, answer = await post(client, gateway.base_url(run), HELLO)
+        assert (status, code(answer), run.refusal, run.refused_calls) == (400, "call_limit", "call_limit", number)
     assert (await post(client, gateway.base_url(run), {"model": "e", "input": "x"}, "/embeddings"))[0] == 200
     assert [call.operation for call in closed(gateway, run)] == ["chat", "chat", "embeddings"]
 

@@ -20,10 +20,11 @@ from model_server import Answer, completion, serving
 
 from evaluator import ROOT
 from evaluator.catalog.tasks import Task, all_tasks
+from evaluator.errors import Failure, Mistake
 from evaluator.harness import matrix
 from evaluator.harness.jobs import Job, interleaved
 from evaluator.harness.matrix import ModelGoneError, run_all
-from evaluator.harness.records import BusyError, TracesError, exclusive
+from evaluator.harness.records import exclusive
 from evaluator.trace import Trace, read_trace, read_traces, trace_path, write_trace
 
 MakeJob = Callable[..., Job]
@@ -245,7 +246,7 @@ async def run(brief, model):
         trace = await harness.run(job(framework))
     assert (trace.outcome.ended, trace.outcome.answer) == ("call_limit", "3 answers")
     assert trace.outcome.error == "no answer after 3 model calls"
-    assert len(trace.model_calls) == 3
+    assert (len(trace.model_calls), trace.outcome.refused_calls) == (3, 7)
 
 
 ANSWERS = {
@@ -426,12 +427,22 @@ async def test_a_key_refused_in_the_middle_is_recorded(
 def test_the_matrix_is_complete_and_the_frameworks_take_turns(
     make_framework: MakeFramework, job: MakeJob, tool_calling: Task
 ) -> None:
-    frameworks = [make_framework(name) for name in ("a", "b", "c")]
+    frameworks = [make_framework(name, tool_calling="") for name in ("a", "b", "c")]
     cases = [job(frameworks[0], id=f"case-{number}").case for number in range(4)]
     jobs = interleaved(frameworks, [(tool_calling, cases)], trials=2)
     assert len({(each.framework.name, each.case.id, each.trial) for each in jobs}) == len(jobs) == 24
     assert [each.framework.name for each in jobs[:9]] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
     assert [each.case.id for each in jobs[:4]] == ["case-0"] * 3 + ["case-1"]
+
+
+def test_a_task_that_a_framework_does_not_implement_is_not_run_with_it(
+    make_framework: MakeFramework, job: MakeJob, tool_calling: Task
+) -> None:
+    frameworks = [make_framework("a", tool_calling=""), make_framework("b"), make_framework("c", tool_calling="")]
+    cases = [job(frameworks[0], id=f"case-{number}").case for number in range(2)]
+    jobs = interleaved(frameworks, [(tool_calling, cases)], trials=1)
+    assert [each.framework.name for each in jobs] == ["a", "c", "c", "a"]
+    assert interleaved(frameworks[1:2], [(tool_calling, cases)], trials=1) == []
 
 
 async def test_runs_at_once_are_of_different_frameworks(
@@ -574,7 +585,7 @@ def test_only_one_process_may_write_to_the_same_traces(tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", hold], cwd=tmp_path, stdout=subprocess.PIPE)
     try:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
-        with pytest.raises(BusyError, match="another `bakeoff run` is writing there"), exclusive(tmp_path):
+        with pytest.raises(Failure, match="another `bakeoff run` is writing there"), exclusive(tmp_path):
             pass
     finally:
         other.kill()
@@ -585,7 +596,7 @@ def test_only_one_process_may_write_to_the_same_traces(tmp_path: Path) -> None:
 
 def test_traces_that_cannot_be_written_are_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(TracesError, match="file: cannot be written: "), exclusive(tmp_path / "file"):
+    with pytest.raises(Mistake, match="file: cannot be written: "), exclusive(tmp_path / "file"):
         pass
 
 

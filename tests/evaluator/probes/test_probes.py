@@ -12,14 +12,16 @@ from fakes import MakeFramework, OpenHarness
 
 from evaluator.catalog.frameworks import Deviation, Framework
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.harness import matrix
 from evaluator.harness.jobs import Job
 from evaluator.harness.matrix import run_all
 from evaluator.models import specs
 from evaluator.models.upstreams import probes
-from evaluator.models.upstreams.probes import FAULTS, ProbeUpstream
+from evaluator.models.upstreams.probes import ProbeUpstream
+from evaluator.probes import judges
 from evaluator.probes.behaviours import Behaviour, behaviours, expected_failure, shared, unexpected
-from evaluator.probes.script import SILENCE, ProbeScript
+from evaluator.probes.script import ProbeScript
 from evaluator.probes.table import PROBES
 from evaluator.suites import probing
 from evaluator.trace import Trace, read_trace, read_traces, write_trace
@@ -79,7 +81,7 @@ def jobs_of(framework: Framework, *names: str) -> list[Job]:
 
 def limits() -> dict[str, Any]:
     settings = probing.settings()
-    names = ("timeout_s", "temperature", "max_model_calls", "spare_model_calls")
+    names = ("timeout_s", "temperature", "max_model_calls")
     return {name: getattr(settings, name) for name in names}
 
 
@@ -92,30 +94,20 @@ async def probed(open_harness: OpenHarness, framework: Framework, *names: str, *
 # --- the table -------------------------------------------------------------------------------
 
 
-def test_each_probe_has_a_name_cases_of_its_own_and_a_fault_that_there_is() -> None:
+def test_each_probe_has_a_name_of_its_own_and_is_made_in_some_task() -> None:
     assert len({probe.name for probe in PROBES}) == len(PROBES)
-    tasks = all_tasks()
+    made = {case.kind for task in all_tasks().values() for case in task.probes}
     for probe in PROBES:
-        assert probe.cases and probe.meaning.endswith(".")
-        for case in probe.cases:
-            assert case.kind == probe.name and case.task in tasks
-            assert case.fault in {None, SILENCE, *FAULTS}
+        assert probe.meaning.endswith(".") and probe.name in made
 
 
 def test_the_runs_of_a_framework_have_keys_of_their_own_in_every_task(make_framework: MakeFramework) -> None:
-    jobs = probing.jobs([make_framework()])
+    tasks = {name: LOOP for name, task in all_tasks().items() if task.probes}
+    jobs = probing.jobs([make_framework(**tasks)])
     assert len({(job.task.name, job.case.id) for job in jobs}) == len(jobs)
-    assert {job.task.name for job in jobs} == {*all_tasks()}
-    assert {job.task.name for job in probing.jobs([make_framework("other")], ["handoff"])} == {"handoff"}
-
-
-def test_texts_that_are_told_apart_are_not_parts_of_one_another() -> None:
-    for probe in PROBES:
-        for case in probe.cases:
-            if probe.name in ("unicode", "long_input"):
-                texts = [case.question, case.found, case.text or "-", case.answer]
-                texts += [step.arguments["title"] for turn in case.turns for step in turn if step.tool == "find_note"]
-                assert not [(a, b) for a in texts for b in texts if a is not b and a in b]
+    assert {job.task.name for job in jobs} == tasks.keys()
+    assert {job.task.name for job in probing.jobs([make_framework("other", **tasks)], ["handoff"])} == {"handoff"}
+    assert {job.task.name for job in probing.jobs([make_framework("third", rag_qa=LOOP)])} == {"rag_qa"}
 
 
 def test_a_deviation_explains_a_failure_in_its_own_task(make_framework: MakeFramework) -> None:
@@ -162,7 +154,7 @@ def test_what_frameworks_do_alike_is_said_once() -> None:
 
 def test_the_probing_model_is_built_in() -> None:
     assert probing.settings().model == specs.resolve("probes", None, None)
-    with pytest.raises(specs.ModelError, match="built in"):
+    with pytest.raises(Mistake, match="built in"):
         specs.resolve("probes", "http://127.0.0.1:9/v1", None)
 
 
@@ -175,7 +167,7 @@ async def test_a_plain_loop_passes_and_its_behaviours_are_in_words(
     seen = {each.probe: each for each in await probed(open_harness, make_framework(tool_calling=LOOP))}
     assert {name for name, each in seen.items() if not each.acceptable} == set()
     assert {name: each.words for name, each in seen.items()} == {
-        "endless_calls": "6 of 6 calls, then the run ends with an error at the cap",
+        "endless_calls": "6 of 6 calls, then the run ends without an answer, by its own cap",
         "slow_model": "ends at its time limit",
         "temperature": "sent with each request",
         "tool_error": "the model is told why",
@@ -194,8 +186,16 @@ async def test_a_plain_loop_passes_and_its_behaviours_are_in_words(
 
 
 DEFECTS: list[tuple[str, str, list[tuple[str, str]], str]] = [
-    ("ignores the cap", "endless_calls", [("range(model.max_model_calls)", "range(99)")], "makes 10 model calls where"),
-    ("one call too many", "endless_calls", [("max_model_calls)", "max_model_calls + 1)")], "makes 7 model calls where"),
+    (
+        "tries again what was refused",
+        "endless_calls",
+        [
+            ("message = await", "try: message = await"),
+            ("(post, model, body)", "(post, model, body)\n        except OSError: continue"),
+            ("range(model.max_model_calls)", "range(19)"),
+        ],
+        "asks again and again after the gateway has refused",
+    ),
     ("stops far too early", "endless_calls", [("range(model.max_model_calls)", "range(2)")], "2 of 6 calls, then"),
     ("a temperature of its own", "temperature", [("model.temperature", "0.0")], "sends 0.0 in place of 0.7"),
     ("no temperature", "temperature", [('"temperature": model.temperature, ', "")], "sends None in place of 0.7"),
@@ -314,7 +314,26 @@ REASONABLE: list[tuple[str, list[tuple[str, str]], str]] = [
     (
         "endless_calls",
         [('raise RuntimeError("no answer")', 'return "I give up."')],
-        "6 of 6 calls, then the run ends with words as its answer",
+        "6 of 6 calls, then the run ends with words as its answer, by its own cap",
+    ),
+    (
+        "endless_calls",
+        [("range(model.max_model_calls)", "range(model.max_model_calls - 1)")],
+        "5 of 6 calls, then the run ends with RuntimeError, by its own cap",
+    ),
+    (
+        "endless_calls",
+        [("range(model.max_model_calls)", "range(99)")],
+        "6 of 6 calls, then the run ends without an answer, by the gateway's cap",
+    ),
+    (
+        "endless_calls",
+        [
+            ("message = await", "try: message = await"),
+            ("(post, model, body)", "(post, model, body)\n        except OSError: return 'I was refused.'"),
+            ("range(model.max_model_calls)", "range(99)"),
+        ],
+        "6 of 6 calls, then the run ends with words as its answer, by the gateway's cap",
     ),
     ("long_input", [('content": result', 'content": result[:100]')], "result cut or changed after 100 characters"),
     ("two_calls", [('"tools": [schema', '"parallel_tool_calls": False, "tools": [schema')], "asks for one call a turn"),
@@ -338,6 +357,14 @@ async def test_what_is_reasonable_too_passes_and_is_named(
     monkeypatch.setattr(probes, "MEETING_PATIENCE_S", 0.3)
     [behaviour] = await probed(open_harness, make_framework(tool_calling=defective(*replacements)), probe)
     assert (behaviour.words, behaviour.acceptable) == (words, True)
+
+
+async def test_a_run_that_waits_after_the_cap_is_named(
+    make_framework: MakeFramework, open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judges, "GRACE_S", 0.0)
+    [behaviour] = await probed(open_harness, make_framework(tool_calling=LOOP), "endless_calls")
+    assert behaviour.words == "ends more than 0 s after its last model call" and not behaviour.acceptable
 
 
 async def test_behaviours_are_read_off_the_recorded_traces_alone(

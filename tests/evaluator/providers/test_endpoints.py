@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from evaluator.errors import Mistake
 from evaluator.models import specs
-from evaluator.models.specs import ModelError
 from evaluator.providers import endpoints
 from evaluator.providers.endpoint import Endpoint
-from evaluator.providers.endpoints import EndpointError
+from evaluator.providers.names import BUILT_IN
 
 KEY = "planted-key-5d1c"
 
@@ -143,25 +143,25 @@ def test_quirks_of_matching_models_come_after_those_of_the_endpoint_once_each(ow
 )
 def test_a_mistake_in_the_file_is_named_with_file_and_line(own: Any, text: str, said: str) -> None:
     path = own(text)
-    with pytest.raises(EndpointError) as error:
+    with pytest.raises(Mistake) as error:
         endpoints.endpoints()
     assert str(error.value).startswith(f"{path}{said}")
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", specs.BUILT_IN)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_no_endpoint_has_the_name_of_a_built_in_model(own: Any, name: str) -> None:
     own(f'[endpoint."{name}"]\ntitle = "Mine"\nkind = "self-hosted"\nbase_url = "http://10.0.0.1:8000/v1"\n')
-    with pytest.raises(EndpointError, match=r":1: .*cannot be the name of an endpoint"):
+    with pytest.raises(Mistake, match=r":1: .*cannot be the name of an endpoint"):
         endpoints.endpoints()
 
 
 def test_a_file_that_cannot_be_read_is_named(own: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(endpoints.FILE_VARIABLE, str(tmp_path / "none.toml"))
-    with pytest.raises(EndpointError, match=r"none\.toml: cannot be read: No such file"):
+    with pytest.raises(Mistake, match=r"none\.toml: cannot be read: No such file"):
         endpoints.endpoints()
     own("").write_bytes(b"\xff\xfe")
-    with pytest.raises(EndpointError, match=r"own\.toml: is not UTF-8: "):
+    with pytest.raises(Mistake, match=r"own\.toml: is not UTF-8: "):
         endpoints.endpoints()
 
 
@@ -174,13 +174,13 @@ def test_the_address_is_filled_from_the_environment(own: Any, monkeypatch: pytes
     )
     monkeypatch.setenv("MY_HOST", "one")
     monkeypatch.delenv("MY_PORT", raising=False)
-    with pytest.raises(EndpointError, match=r"^endpoint 'mine' needs the environment variable MY_PORT for its address"):
+    with pytest.raises(Mistake, match=r"^endpoint 'mine' needs the environment variable MY_PORT for its address"):
         specs.resolve("mine/x", None, None)
     monkeypatch.setenv("MY_PORT", "8000")
     spec = specs.resolve("mine/x", None, None)
     assert spec.endpoint is not None and spec.endpoint.base_url == "https://one.example.org:8000/v1"
     monkeypatch.setenv("MY_PORT", "eighty")
-    with pytest.raises(EndpointError, match=r"what MY_HOST, MY_PORT holds makes no address of "):
+    with pytest.raises(Mistake, match=r"what MY_HOST, MY_PORT holds makes no address of "):
         specs.resolve("mine/x", None, None)
 
 
@@ -214,15 +214,15 @@ def test_another_variable_can_hold_the_key(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("value", ["", "  "])
 def test_a_hosted_endpoint_without_a_key_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROQ_API_KEY", value)
-    with pytest.raises(EndpointError, match=r"^endpoint 'groq' needs a key: set the environment variable GROQ_API_KEY"):
+    with pytest.raises(Mistake, match=r"^endpoint 'groq' needs a key: set the environment variable GROQ_API_KEY"):
         specs.resolve("groq/x", None, None)
-    with pytest.raises(ModelError, match=r"^--key-variable GROQ_API_KEY: this environment variable is not set"):
+    with pytest.raises(Mistake, match=r"^--key-variable GROQ_API_KEY: this environment variable is not set"):
         specs.resolve("groq/x", None, "GROQ_API_KEY")
 
 
 def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROQ_API_KEY", f"{KEY}\nsecond")
-    with pytest.raises(EndpointError, match=r"^GROQ_API_KEY: holds characters that no key can have") as error:
+    with pytest.raises(Mistake, match=r"^GROQ_API_KEY: holds characters that no key can have") as error:
         specs.resolve("groq/x", None, None)
     assert KEY not in str(error.value)
 

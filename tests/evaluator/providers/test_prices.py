@@ -1,17 +1,21 @@
 """What model calls cost, by the price list that is installed."""
 
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from factories import key, model_call, setup, trace
+from genai_prices import Usage
+from genai_prices.data_snapshot import get_snapshot
 
 from evaluator.analysis.graded_run import grade_run
 from evaluator.analysis.metrics import CellRuns, measure
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.providers.prices import (
-    PriceError,
+    PricedModel,
     Rates,
     Tokens,
     cost_usd,
@@ -32,6 +36,27 @@ def test_prompt_cached_and_completion_tokens_have_their_own_prices() -> None:
     cost = cost_usd("openai", "gpt-5-mini", Tokens(prompt=MILLION, completion=MILLION, cached=MILLION // 2), THEN)
     assert cost == pytest.approx(0.125 + 0.0125 + 2.00)
     assert price_list().startswith("genai-prices 0.")
+
+
+def test_costs_are_to_the_last_bit_those_of_the_price_list() -> None:
+    """For every model that the list has a price for, also just below and above each length at which prices change."""
+    checked = 0
+    for provider in get_snapshot().providers:
+        for entry in provider.models:
+            if (found := rates(PricedModel("", provider.id, entry.id), THEN)) is None:
+                continue
+            listed = entry.get_prices(THEN)
+            border = found.higher_above or 1000
+            for prompt, cached in product((0, 1, 17, border, border + 1, 3 * border), (None, 0, 1, 13, 10**9)):
+                usage = Usage(input_tokens=prompt, cache_read_tokens=cached, output_tokens=prompt % 7)
+                try:
+                    wanted = float(listed.calc_price(usage)["total_price"])
+                except ValueError:
+                    wanted = None
+                tokens = Tokens(prompt, prompt % 7, cached)
+                assert cost_usd(provider.id, entry.id, tokens, THEN) == wanted, (entry.id, tokens)
+                checked += 1
+    assert checked > 1000
 
 
 def test_the_price_is_that_of_the_time() -> None:
@@ -154,7 +179,7 @@ def test_a_model_is_found_by_endpoint_or_by_provider(name: str, provider: str, e
     ],
 )
 def test_a_model_without_a_price_is_named_with_the_nearest(name: str, nearest: str | None) -> None:
-    with pytest.raises(PriceError) as error:
+    with pytest.raises(Mistake) as error:
         find(name)
     said = str(error.value)
     assert said.startswith(f"--prices {name!r}: {price_list()} has no price for it; ") and "\n" not in said

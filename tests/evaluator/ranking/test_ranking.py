@@ -13,12 +13,12 @@ from evaluator import cli, scorecard
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.catalog.code_size import code_size
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.ranking import ranks
 from evaluator.ranking.ranks import (
     CRITERIA,
     Place,
     Ranking,
-    WeightsMistake,
     rankings,
     read_weights,
 )
@@ -68,7 +68,7 @@ def test_weights_are_read() -> None:
     ],
 )
 def test_wrong_weights_are_one_line(text: str, message: str) -> None:
-    with pytest.raises(WeightsMistake, match=message) as caught:
+    with pytest.raises(Mistake, match=message) as caught:
         read_weights(text)
     assert "\n" not in str(caught.value)
 

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import random
@@ -19,7 +20,6 @@ from evaluator.analysis.metrics import METRICS
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
 from evaluator.catalog.frameworks import read_framework
 from evaluator.catalog.tasks import all_tasks
-from evaluator.probes.table import PROBES
 from evaluator.providers.prices import price_list
 from evaluator.scorecard import schema
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
@@ -68,12 +68,16 @@ def write_all(project: Path, traces: list[Trace]) -> None:
         write_trace(project / "traces", one)
 
 
-def written(project: Path) -> tuple[bytes, bytes]:
-    return (project / "scorecard.json").read_bytes(), (project / "SCORECARD.md").read_bytes()
+def written(project: Path) -> list[bytes]:
+    return [(project / name).read_bytes() for name in (*schema.DOCUMENTS, "SCORECARD.md")]
+
+
+def document(project: Path, name: str = "scorecard.json") -> Any:
+    return json.loads((project / name).read_text())
 
 
 def cells_of(project: Path, part: str = "cells") -> dict[tuple[str, str], dict[str, Any]]:
-    content = json.loads((project / "scorecard.json").read_text())
+    content = document(project)
     return {(cell["model"], cell["framework"]): cell for cell in content[part]}
 
 
@@ -131,7 +135,7 @@ def test_several_real_models_are_compared(project: Path) -> None:
             answer = "Hello." if case == "a" else "Goodbye."
             write_trace(project / "traces", trace(key(case, framework=framework, model="small"), answer=answer))
     built = score(project)
-    content = json.loads((project / "scorecard.json").read_text())["models"]
+    content = document(project)["models"]
     assert content["models"] == ["large", "small"]
     assert [row["passed"] for row in content["rows"]] == [8, 1, 8, 1, 16, 2]
     said = content["in_words"]
@@ -139,10 +143,9 @@ def test_several_real_models_are_compared(project: Path) -> None:
     section = (
         (project / "SCORECARD.md").read_text().partition("## Framework or model?")[2].partition("## Model large")[0]
     )
-    assert said in section and "the same 8 cases (8 of tool\\_calling)" in section
-    assert "| all of them | small | 2/16 |" in section
+    assert said in section and "The models are large, small; the cases 8 of tool\\_calling." in section
     assert "| model | " in section and "variance in passing" in section
-    assert said in scorecard.readme_section(built)
+    assert "Here the model matters more than the framework" in scorecard.readme_section(built)
     console = Console(file=io.StringIO(), width=100)
     scorecard.print_scorecard(console, built)
     assert isinstance(console.file, io.StringIO)
@@ -153,20 +156,20 @@ def test_several_real_models_are_compared(project: Path) -> None:
 def test_one_real_model_is_not_compared(project: Path) -> None:
     write_all(project, make_traces(project))
     assert score(project).comparison is None
-    assert json.loads((project / "scorecard.json").read_text())["models"] is None
+    assert document(project)["models"] is None
     assert "Framework or model" not in (project / "SCORECARD.md").read_text()
 
 
 def test_costs_come_with_their_price_list(project: Path) -> None:
     write_trace(project / "traces", trace(key("a", model="openai/gpt-5-mini")))
     score(project)
-    content = json.loads((project / "scorecard.json").read_text())
+    content = document(project)
     assert content["price_list"].startswith("genai-prices ")
     assert content["cells"][0]["cost_usd_mean"] == pytest.approx(100 * 0.25e-6 + 10 * 2e-6)
     write_trace(project / "traces", trace(key("a", model="openai/no-such-model"), model_calls=[]))
     shutil.rmtree(project / "traces" / "openai" / "gpt-5-mini")
     score(project)
-    content = json.loads((project / "scorecard.json").read_text())
+    content = document(project)
     assert content["price_list"] is None and content["cells"][0]["cost_usd_mean"] is None
 
 
@@ -177,17 +180,13 @@ def test_what_the_runs_would_have_cost_on_other_models(project: Path) -> None:
     built = scorecard.score(
         project / "traces", project, implementations=project / "implementations", prices=("openai/gpt-5-mini",)
     )
-    content = json.loads((project / "scorecard.json").read_text())["other_models"]
+    content = document(project)["other_models"]
     # 10 000 * $0.25 + 1000 * $2 for a million, and $0.025 for each that was cached
     assert content["rows"][0]["costs"] == {
         "openai/gpt-5-mini": {"usd_mean_uncached": 0.0045, "usd_mean_cached": 0.0036}
     }
-    said = (project / "SCORECARD.md").read_text().partition("on other models")[2].partition("## Parity")[0]
-    assert content["price_list"] == price_list() and price_list() in said and "by its tokenizer" in said
-    assert "| openai/gpt-5-mini | 0.25 | 0.025 | 2 | – |" in said
-    assert "### Runs with mine" in said
-    assert "| 1/1 | 10,000 | 1,000 | 4.5 (3.6) |" in said and "| 1/1 | 0 | 0 | 0 |" in said
-    assert "<details>" in said and "| tool\\_calling | " in said
+    assert content["price_list"] == price_list()
+    assert "on other models" not in (project / "SCORECARD.md").read_text()
     console = Console(file=io.StringIO(), width=100)
     scorecard.print_scorecard(console, built)
     assert isinstance(console.file, io.StringIO)
@@ -199,15 +198,14 @@ def test_what_the_runs_would_have_cost_on_other_models(project: Path) -> None:
 def test_without_prices_named_nothing_is_said_of_other_models(project: Path) -> None:
     write_trace(project / "traces", trace(key("a")))
     scorecard.score(project / "traces", project, implementations=project / "implementations", prices=())
-    assert json.loads((project / "scorecard.json").read_text())["other_models"] is None
-    assert "on other models" not in (project / "SCORECARD.md").read_text()
+    assert document(project)["other_models"] is None
 
 
 def test_failures_have_reasons(project: Path) -> None:
     write_all(project, make_traces(project))
     score(project)
-    content = json.loads((project / "scorecard.json").read_text())
-    reasons = {(failure["case"], failure["trial"]): failure["reasons"] for failure in content["failures"]}
+    failures = document(project, "scorecard.failures.json")["failures"]
+    reasons = {(failure["case"], failure["trial"]): failure["reasons"] for failure in failures}
     assert set(reasons) == {("d", 1), ("e", 1), ("f", 1)}
     assert reasons["e", 1][0] == "ended with an error: ValueError: <b>|no|</b>"
     assert reasons["f", 1][0] == "ended by the time-out"
@@ -254,21 +252,57 @@ def test_a_run_that_is_there_twice_counts_once(project: Path) -> None:
     assert after.cells == before.cells
 
 
-def test_the_schema_holds_for_any_scorecard(project: Path) -> None:
-    def problems(content: object) -> list[str]:
-        return [error.json_path for error in jsonschema.Draft202012Validator(schema.schema()).iter_errors(content)]
+def test_the_schemas_hold_for_any_scorecard(project: Path) -> None:
+    def problems(name: str, content: object) -> list[str]:
+        errors = jsonschema.Draft202012Validator(schema.schema(name)).iter_errors(content)
+        return sorted(error.json_path for error in errors)
+
+    def all_problems() -> list[str]:
+        return [problem for name in schema.DOCUMENTS for problem in problems(name, document(project, name))]
 
     score(project)
-    assert problems(json.loads((project / "scorecard.json").read_text())) == []
+    assert all_problems() == []
     write_all(project, make_traces(project))
     (project / "traces" / "scripted" / "x" / "tool_calling" / "z.1.json").write_text("{")
     (project / "implementations" / "x" / "tool_calling.py").write_text("changed = True\n")
     score(project)
-    content = json.loads((project / "scorecard.json").read_text())
-    assert content["damaged"] and content["notes"] and content["pairs"]["rows"]
-    assert problems(content) == []
-    content["cells"][0]["more"] = content["pairs"]["rows"][0][0] = 1
-    assert problems(content) == ["$.cells[0]", "$.pairs.rows[0][0]"]
+    content, pairs = document(project), document(project, "scorecard.pairs.json")
+    assert content["damaged"] and content["notes"] and pairs["rows"]
+    assert all_problems() == []
+    content["cells"][0]["more"] = content["cells"][0]["failure_kinds"]["no kind"] = pairs["rows"][0][0] = 1
+    pairs["rows"][1].append(1)
+    content["setups"]["scripted"]["no field"] = []
+    del content["notes"], pairs["columns"][0]
+    expected = ["$", "$.cells[0]", "$.cells[0].failure_kinds", "$.setups.scripted"]
+    assert problems("scorecard.json", content) == expected
+    assert problems("scorecard.pairs.json", pairs) == ["$.columns", "$.rows[0][0]", "$.rows[1]"]
+
+
+def test_the_scorecard_names_the_files_beside_it(project: Path) -> None:
+    write_all(project, make_traces(project))
+    score(project)
+    files = document(project)["files"]
+    assert [one["file"] for one in files.values()] == ["scorecard.pairs.json", "scorecard.failures.json"]
+    for one in files.values():
+        assert hashlib.sha256((project / one["file"]).read_bytes()).hexdigest() == one["sha256"]
+
+
+def test_the_files_are_written_together_or_not_at_all(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    score(project)
+    before = written(project)
+    write_all(project, make_traces(project))
+    write_text = Path.write_text
+
+    def full(path: Path, *args: Any, **options: Any) -> int:
+        if path.name.startswith(".SCORECARD.md"):
+            raise OSError(28, "No space left on device")
+        return write_text(path, *args, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        score(project)
+    assert written(project) == before
+    assert not list(project.glob(".*"))
 
 
 def test_any_number_of_processes_gives_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,11 +311,34 @@ def test_any_number_of_processes_gives_the_same_bytes(project: Path, monkeypatch
     (project / "traces" / "scripted" / "x" / "tool_calling" / "z.1.json").write_text("{")
     monkeypatch.setattr(gather, "_WORTH_PROCESSES", 0)
 
-    def content(processes: int) -> str:
+    def content(processes: int) -> dict[str, str]:
         built = scorecard.build(project / "traces", implementations=project / "implementations", processes=processes)
-        return scorecard.to_json(built)
+        return scorecard.documents(built)
 
     assert content(3) == content(1)
+
+
+def test_a_task_that_a_framework_lacks_is_not_implemented(project: Path) -> None:
+    write_trace(project / "traces", trace(key("a")))
+    write_trace(project / "traces", trace(key("a", framework="x")))
+    assert score(project).frameworks["x"].not_implemented == (("handoff", None), ("rag_qa", None))
+    before = (project / "SCORECARD.md").read_text()
+    assert "Not implemented" not in before, "nobody ran the tasks that it lacks"
+    folder = project / "implementations" / "x"
+    (folder / "tool_calling.py").unlink()
+    with (folder / "pyproject.toml").open("a") as file:
+        file.write("[tool.bakeoff.not_implemented]\ntool_calling = 'its tools are <none>'\n")
+    built = score(project)
+    content = json.loads((project / "scorecard.json").read_text())
+    assert content["frameworks"][1]["not_implemented"]["tool_calling"] == "its tools are <none>"
+    errors = jsonschema.Draft202012Validator(schema.schema("scorecard.json")).iter_errors(content)
+    assert [error.message for error in errors] == []
+    page = (project / "SCORECARD.md").read_text()
+    assert "Not implemented: tool\\_calling by X (its tools are &lt;none&gt;)." in page
+    console = Console(file=io.StringIO(), width=100)
+    scorecard.print_scorecard(console, built)
+    assert isinstance(console.file, io.StringIO)
+    assert "Not implemented: tool_calling by X (its tools are <none>)." in " ".join(console.file.getvalue().split())
 
 
 def test_a_case_that_the_grader_cannot_play(project: Path) -> None:
@@ -338,16 +395,17 @@ def test_markdown(project: Path) -> None:
     score(project)
     text = (project / "SCORECARD.md").read_text()
     assert text.startswith("<!-- generated by `uv run bakeoff score`")
-    assert "| X 1.0 <sup>2</sup> | 6 | 6/9 | 67% [" in text
-    assert "3 of 9 runs" not in text  # the baseline's runs are counted, too
-    assert "3 of 15 runs failed: 1 with a wrong answer or wrong actions, 1 with an error, 1 by the time-out" in text
-    assert "x tool\\_calling e.1: ended with an error: ValueError: &lt;b&gt;\\|no\\|&lt;/b&gt;" in text
+    assert "| X <sup>2</sup> | 6/9 | 67% [" in text
+    assert "3 of 15 runs failed, for these reasons (a run can have several): " in text
+    assert "ended by the time-out (1)" in text
+    assert "ValueError" not in text  # single failures are on the site and in scorecard.failures.json
     assert "1. X, tool\\_calling: The specialist" in text
     assert "## Model ollama/qwen3" in text and "1 of 1 runs passed." in text
-    assert "| CPU | A CPU |" in text and "| dates | 2025-01-02 |" in text
+    assert "| CPU | A CPU | A CPU |" in text and "| dates | 2025-01-02 | 2025-01-02 |" in text
+    assert "| X | – | – | 100% (k = 2) |" not in text and "100% (k = 2) |" in text
     assert str(project) not in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
-    assert len(tables) > 10
+    assert len(tables) == 5
     for lines in tables:
         assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, lines
 
@@ -356,12 +414,12 @@ def test_the_event_loop_is_shown_where_a_trace_says_it(project: Path) -> None:
     one, other = trace(key("a"), **digests(project, "baseline")), trace(key("b"), **digests(project, "baseline"))
     write_all(project, [one])
     score(project)
-    content, markdown = written(project)
-    assert b"event_loop" not in content and b"event loop" not in markdown
+    files = written(project)
+    assert b"event_loop" not in files[0] and b"event loop" not in files[-1]
     write_all(project, [other.model_copy(update={"setup": other.setup.model_copy(update={"event_loop": "uvloop"})})])
     score(project)
     assert json.loads(written(project)[0])["setups"]["scripted"]["event_loop"] == [None, "uvloop"]
-    assert b"| event loop | unknown, uvloop |" in written(project)[1]
+    assert b"| event loop | unknown, uvloop |" in written(project)[-1]
 
 
 def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
@@ -402,7 +460,7 @@ def test_injected_tokens_and_explained_differences(project: Path) -> None:
         1,
         0,
     )
-    [baseline, x] = json.loads((project / "scorecard.json").read_text())["parity"]
+    [baseline, x] = document(project)["parity"]
     assert (baseline["framework"], baseline["differences"]) == ("baseline", [])
     [difference] = x["differences"]
     assert (difference["name"], difference["runs"], difference["deviations"]) == ("added system text", 2, [2])
@@ -410,19 +468,17 @@ def test_injected_tokens_and_explained_differences(project: Path) -> None:
     assert built.notes == ()
     text = (project / "SCORECARD.md").read_text()
     tokens = f"+{injected:.1f}".removesuffix(".0")
-    assert f"| X | {tokens} | 1 | 0 |" in text
-    own = f"+{difference['tokens_per_call']:.1f}".removesuffix(".0")
-    row = f"| added system text | 2/2 ({own}) | 2 | Be nice &amp; &lt;b&gt;brief&lt;/b&gt;. |"
-    assert row in text
+    part = f"+{difference['tokens_per_call']:.1f}".removesuffix(".0")
+    assert f"| X | tool\\_calling | {tokens} | system text {part} | added system text (2) |" in text
     assert "2. X, all tasks: It adds that." in text
-    assert text.count("<sup>2</sup>") == 2  # a deviation without a task: in the cell and in the total
+    assert "| X <sup>2</sup> |" in text
 
 
 def test_an_unexplained_difference_stands_out(project: Path) -> None:
     write_compared(project, "differences = ['changed *']")
     score(project)
     assert cells_of(project)["scripted", "x"]["differences_unexplained"] == 1
-    assert "| **unexplained** | Be nice" in (project / "SCORECARD.md").read_text()
+    assert "| **unexplained: added system text** |" in (project / "SCORECARD.md").read_text()
 
 
 def test_the_footprint_is_that_of_the_scripted_runs_and_says_what_was_not_seen(project: Path) -> None:
@@ -434,13 +490,15 @@ def test_the_footprint_is_that_of_the_scripted_runs_and_says_what_was_not_seen(p
             trace(key("a", framework="x", model="ollama/qwen3"), resources=weights, **digests(project, "x")),
         ],
     )
-    part = scorecard.to_markdown(score(project)).partition("## Footprint")[2].partition("## Parity")[0]
-    assert "runs with the model scripted" in part and "A dash" not in part
-    assert part.count("\n| ") == 3
-    assert part.strip().endswith(" 1.0 | 14 | 1,234 | 500 ms | 61.7 | 50 | 1 |")
+
+    def part() -> str:
+        return scorecard.to_markdown(score(project)).partition("## Size and footprint")[2].partition("\n## ")[0].strip()
+
+    assert "runs with the model scripted" in part()
+    assert "| X 1.0 | 2 | 0 | 0 | 0 | 14 | 1,234 | 500 ms | 61.7 | 50 |" in part()  # the baseline has that title, too
+    assert part().endswith("| X 1.0 | 2 | 0 | 0 | 0 | – | – | – | – | – |")
     write_all(project, [trace(key("a", framework="x"), **digests(project, "x"))])
-    part = scorecard.to_markdown(score(project)).partition("## Footprint")[2].partition("## Parity")[0]
-    assert part.strip().endswith(" 1.0 | – | – | 500 ms | – | 50 | 1 |") and "A dash" in part
+    assert part().endswith("| X 1.0 | 2 | 0 | 0 | 0 | – | – | 500 ms | – | 50 |")
 
 
 def test_parity_is_shown_for_the_scripted_model_only(project: Path) -> None:
@@ -448,7 +506,7 @@ def test_parity_is_shown_for_the_scripted_model_only(project: Path) -> None:
         write_trace(project / "traces", played("tool_calling", "two-orders", framework=framework, model="my-model"))
     score(project)
     assert cells_of(project)["my-model", "x"]["injected_tokens_per_call"] == 0
-    assert "## Parity" not in (project / "SCORECARD.md").read_text()
+    assert "## What differs on the wire" not in (project / "SCORECARD.md").read_text()
 
 
 def test_without_a_baseline_there_are_no_injected_tokens(project: Path) -> None:
@@ -475,9 +533,9 @@ def test_what_the_frameworks_say_of_themselves(project: Path) -> None:
     assert cell["prompt_tokens_discrepancy"] == pytest.approx(300 / wire - 1, rel=1e-4)
     text = (project / "SCORECARD.md").read_text()
     percent = f"{100 * (300 / wire - 1):+.1f} %".replace("-", "−")
-    assert "### What the frameworks say of themselves" in text
-    assert "| X | 0/2 | – | – |" in text  # the baseline, which has the same title here
-    assert f"| X | 2/2 | {percent} |" in text
+    own = f"{100 * (40 / cell['completion_tokens_mean'] - 1):+.1f} %".replace("-", "−")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| X ") and "% [" in line]
+    assert [row[-1].strip(" |") for row in rows] == ["–", f"{percent}, {own}"]  # the baseline, and x
 
 
 @pytest.mark.parametrize(
@@ -505,7 +563,10 @@ def test_readme(project: Path) -> None:
     assert text.startswith("# Mine\n<!-- scorecard:begin -->\n<!-- generated by ")
     assert text.endswith("<!-- scorecard:end -->\nmine\n")
     assert "old" not in text
-    assert "| X | 6/9 | " in text
+    assert "| framework | passed (ollama/qwen3) | overhead p50 (scripted) | " in text
+    rows = [line for line in text.splitlines() if line.startswith("| X ")]
+    assert [row.split(" | ")[1] for row in rows] == ["–", "1/1"]  # the baseline, and x
+    assert len(text.splitlines()) < 20
     score(project)
     assert readme.read_text() == text
     readme.write_text("<!-- scorecard:begin -->")
@@ -539,7 +600,7 @@ def test_terminal_shows_a_dozen_kinds_of_failure(project: Path) -> None:
         write_trace(project / "traces", trace(run, ended="error", error=f"[bold]{number}", **digests(project, "x")))
     text = printed(score(project))
     assert text.count("ended with an error: [bold]") == 12
-    assert "… and 8 more: see SCORECARD.md" in text
+    assert "… and 8 more: see scorecard.failures.json" in text
 
 
 @pytest.mark.parametrize(
@@ -574,7 +635,7 @@ def test_escape() -> None:
 
 def probed(framework: str, **outcome: Any) -> Trace:
     """A run of the probe whose model says nothing."""
-    [case] = [case for probe in PROBES for case in probe.cases if (case.id, case.task) == EMPTY_CONTENT]
+    [case] = [case for case in all_tasks()["tool_calling"].probes if case.id == EMPTY_CONTENT[0]]
     run = key(case.id, framework=framework, model="probes")
     calls = [model_call(0.1, 0.2, 0.3, 0.4), model_call(0.5, 0.6, 0.7, 0.8)]
     made = trace(run, model_calls=calls, **{"answer": "", **outcome})
@@ -598,14 +659,14 @@ def test_behaviours_are_told_beside_the_scores_and_count_in_none(project: Path) 
     assert [(one.framework, one.words) for one in card.behaviours] == [("baseline", WORDS), ("x", WORDS)]
     text = (project / "SCORECARD.md").read_text()
     [row] = [line for line in text.splitlines() if line.startswith("| empty\\_content")]
-    assert row.endswith("| all |")
-    assert len(json.loads((project / "scorecard.json").read_text())["behaviours"]) == 2
+    assert row.endswith(f"| {WORDS} |  |")
+    assert len(document(project)["behaviours"]) == 2
 
 
 def test_behaviours_that_differ_name_their_frameworks(project: Path) -> None:
     write_all(project, [probed("baseline"), probed("x", ended="error", error="<b>|Silence: ")])
     score(project)
     text = (project / "SCORECARD.md").read_text()
-    rows = text[text.index("## Behaviour") :].splitlines()
-    assert [row.split(" | ")[-1] for row in rows if row.startswith(("| empty", "|  |"))] == ["X |", "X |"]
+    [row] = [line for line in text.splitlines() if line.startswith("| empty\\_content")]
+    assert f"| {WORDS} | X: the model is asked once more, the run ends with" in row
     assert "There are no traces" not in text and "<b>" not in text

@@ -15,14 +15,15 @@ from evaluator import ROOT, scorecard
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.pairs import Pair
 from evaluator.catalog.frameworks import all_frameworks
+from evaluator.errors import Mistake
 from evaluator.providers.names import PROBES_NAME
 from evaluator.providers.prices import calls_cost_usd, chat_tokens, find, started_at
 from evaluator.scorecard import Cell
-from evaluator.scorecard.show import per_1000_runs
+from evaluator.scorecard.words import per_1000_runs
 from evaluator.site.build import build
 from evaluator.site.charts import pareto_front, spread
 from evaluator.site.costs import PRICED_ON, of_cells, prices
-from evaluator.site.output import MADE_BY, OutError, replacing
+from evaluator.site.output import MADE_BY, replacing
 from evaluator.site.overview import Statement, selections, statements
 from evaluator.site.render import case_page, run_page, slug, visible
 from evaluator.trace import Key, Trace, read_trace, trace_path
@@ -233,9 +234,9 @@ def test_a_site_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("x")
-    with pytest.raises(OutError, match="something else"), replacing(tmp_path):
+    with pytest.raises(Mistake, match="something else"), replacing(tmp_path):
         pass
-    with pytest.raises(OutError, match="a file of this name"), replacing(tmp_path / "precious.txt"):
+    with pytest.raises(Mistake, match="a file of this name"), replacing(tmp_path / "precious.txt"):
         pass
     assert (tmp_path / "precious.txt").read_text() == "x"
 

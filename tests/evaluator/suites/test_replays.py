@@ -12,12 +12,13 @@ from fakes import ASK, MakeFramework, OpenHarness
 
 from evaluator.analysis.graded_run import grade_run
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
 from evaluator.harness.jobs import Job
 from evaluator.harness.matrix import run_all
 from evaluator.models.upstreams import Reply, UpstreamError
 from evaluator.models.upstreams.replay import ReplaySession, ReplayUpstream, recorded_script, recording_digest
 from evaluator.suites import replays
-from evaluator.suites.replays import RecordingsError, recordings, unlike
+from evaluator.suites.replays import recordings, unlike
 from evaluator.trace import ModelCall, Trace, read_trace, trace_path, write_trace
 from evaluator.wire.messages import CUT_OFF
 
@@ -368,9 +369,9 @@ def test_a_folder_that_cannot_be_replayed_is_the_users_mistake(
 ) -> None:
     for model in models:
         write_trace(tmp_path, trace(key(model=model)))
-    with pytest.raises(RecordingsError, match=words):
+    with pytest.raises(Mistake, match=words):
         recordings(tmp_path)
-    with pytest.raises(RecordingsError, match="there is no such folder"):
+    with pytest.raises(Mistake, match="there is no such folder"):
         recordings(tmp_path / "nowhere")
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from evaluator.wire.tool_schemas import changes, search_tool, spec_of
+from evaluator.wire.tool_schemas import changes, spec_of
+from tasks.wire import SearchTool
 
 
 class Address(BaseModel):
@@ -175,7 +176,7 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
 
 
 def test_the_search_tool() -> None:
-    spec = search_tool("find", "Finds.")
+    spec = spec_of(SearchTool("find", "Finds."))
     query: dict[str, Any] = {"type": "string"}
     schema = {"type": "object", "properties": {"query": query}, "required": ["query"]}
     offered = {"type": "function", "function": {"name": "find", "description": "Finds.", "parameters": schema}}

@@ -1,0 +1,45 @@
+"""Tool calls that the model asked for, as replies and messages have them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from evaluator.wire import messages
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A tool call that the model asked for; `written` are its arguments as they were written."""
+
+    id: str | None
+    name: str
+    arguments: Any
+    written: str
+
+
+def calls_in(message: Mapping[str, Any]) -> list[Asked]:
+    """The calls of a message, in their order."""
+    return [
+        Asked(call.id, call.name, _parsed(call.arguments), str(call.arguments)) for call in messages.calls_in(message)
+    ]
+
+
+def _parsed(arguments: Any) -> Any:
+    """Arguments as data: an empty object where there are none, the text where it is no JSON."""
+    try:
+        return orjson.loads(arguments or "{}")
+    except (orjson.JSONDecodeError, TypeError):
+        return str(arguments)
+
+
+def searched_for(call: Asked) -> str:
+    """The query of a search: the first argument that is text, whatever the framework calls it."""
+    values = call.arguments.values() if isinstance(call.arguments, dict) else ()
+    return next((value for value in values if isinstance(value, str)), "")
+
+
+def as_json(value: Any) -> str:
+    """The value as text, the same whatever the order of its keys."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

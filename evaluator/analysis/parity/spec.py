@@ -1,0 +1,60 @@
+"""What the task's spec says of one case: what the requests of a run are read against."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from evaluator.catalog.tasks import Task
+from evaluator.wire.handoffs import is_handoff
+from evaluator.wire.tool_schemas import ToolSpec, spec_of
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """What a request of an agent is read against."""
+
+    name: str
+    instructions: str
+    tools: dict[str, ToolSpec]
+    hands_over: bool
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What the requests of a run are read against.
+
+    `passages` are the documents to search by id, where the framework brings the search itself.
+    """
+
+    question: str
+    agents: tuple[AgentSpec, ...]
+    passages: dict[str, str]
+    k: int
+
+    def is_handoff(self, tool: str) -> bool:
+        """Whether a tool that no agent owns looks like one that hands over to another agent."""
+        if any(tool in agent.tools for agent in self.agents) or not any(agent.hands_over for agent in self.agents):
+            return False
+        return is_handoff(tool, [agent.name for agent in self.agents])
+
+
+def task_spec(task: Task, case: dict[str, Any]) -> TaskSpec:
+    """What `task` says of one case. Raises `pydantic.ValidationError` for a case that is none of this task."""
+    return _task_spec(task, orjson.dumps(case))
+
+
+@lru_cache(maxsize=256)
+def _task_spec(task: Task, case: bytes) -> TaskSpec:
+    wire = task.on_the_wire(task.prepare(task.read_case(orjson.loads(case))).brief)
+    agents = tuple(
+        AgentSpec(agent.name, agent.instructions.strip(), _by_name(map(spec_of, agent.tools)), agent.hands_over)
+        for agent in wire.agents
+    )
+    return TaskSpec(wire.question.strip(), agents, dict(wire.passages), wire.k)
+
+
+def _by_name(tools: Iterable[ToolSpec]) -> dict[str, ToolSpec]:
+    return {tool.name: tool for tool in tools}

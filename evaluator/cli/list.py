@@ -1,0 +1,59 @@
+"""`bakeoff list`."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from evaluator.catalog.frameworks import lacking, lacking_in_words
+from evaluator.cli.options import command, console, every_framework, every_task, say
+from evaluator.providers import endpoints
+from evaluator.providers.names import BUILT_IN
+from tasks.base import SIZES, of_size
+
+app = command()
+
+
+@app.command(name="list", epilog="[bold]Example[/]\n\n    bakeoff list --json")
+def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """List the frameworks with their versions, the tasks with their cases, the models and the endpoints."""
+    frameworks, tasks = every_framework().values(), every_task().values()
+    cases = {task.name: task.load() for task in tasks}
+    sizes = {name: {size: len(of_size(loaded, size)) for size in SIZES} for name, loaded in cases.items()}
+    there_are = endpoints.endpoints()
+    if as_json:
+        listed: dict[str, Any] = {
+            "frameworks": [
+                {
+                    "name": f.name,
+                    "title": f.title,
+                    "version": f.version,
+                    "homepage": f.homepage,
+                    "not_implemented": lacking(f, sizes),
+                }
+                for f in frameworks
+            ],
+            "tasks": [{"name": name, "cases": counts} for name, counts in sizes.items()],
+            "models": list(BUILT_IN),
+            "endpoints": [{"name": name, **endpoint.model_dump()} for name, endpoint in there_are.items()],
+        }
+        console.print_json(data=listed)
+        return
+    table = Table("framework", "title", "version", "homepage", title="Frameworks", title_justify="left", box=None)
+    for f in frameworks:
+        table.add_row(f.name, f.title, f.version, f.homepage)
+    console.print(table)
+    table = Table("task", *SIZES, title="\nTasks and their cases", title_justify="left", box=None)
+    for name, counts in sizes.items():
+        table.add_row(name, *(str(counts[size]) for size in SIZES))
+    console.print(table)
+    for line in lacking_in_words(frameworks, sizes):
+        say(line)
+    table = Table("endpoint", "address", "key", "quirks", title="\nEndpoints", title_justify="left", box=None)
+    for name, endpoint in there_are.items():
+        table.add_row(name, endpoint.base_url, endpoint.key_variable or "none", ", ".join(endpoint.quirks))
+    console.print(table)
+    console.print(
+        f"\nModels: {', '.join(BUILT_IN)}, ENDPOINT/MODEL, or any name together with --base-url URL. "
+        "Your own endpoints: docs/models.md"
+    )

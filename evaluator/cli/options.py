@@ -1,0 +1,89 @@
+"""What the commands share: options, the choice of frameworks and tasks, and how they speak."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from evaluator.catalog import frameworks, tasks
+from evaluator.catalog.frameworks import Framework
+from evaluator.catalog.tasks import Task
+from evaluator.errors import Mistake
+from evaluator.providers.names import DEFAULT_KEY_VARIABLE
+
+T = TypeVar("T")
+
+console = Console(width=None if sys.stdout.isatty() else 100)
+
+FrameworkOption = Annotated[
+    str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks. Default: all.")
+]
+TaskOption = Annotated[str | None, typer.Option("--task", "-t", metavar="TASK,…", help="Tasks. Default: all.")]
+BaseUrlOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="OpenAI-compatible server, in place of the endpoint's own.")
+]
+KeyVariableOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"Variable that holds its key. Default: the endpoint's, else {DEFAULT_KEY_VARIABLE}.",
+    ),
+]
+TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Where the traces are.")]
+
+
+def command() -> typer.Typer:
+    """What a module of a command registers it with."""
+    return typer.Typer(add_completion=False, rich_markup_mode="rich")
+
+
+def every_framework() -> dict[str, Framework]:
+    """Every framework by name. Raises `Mistake`."""
+    return frameworks.all_frameworks()
+
+
+def every_task() -> dict[str, Task]:
+    """Every task by name."""
+    return tasks.all_tasks()
+
+
+def names_in(listed: str | None) -> list[str]:
+    """The names of a list with commas."""
+    return [name for name in (listed or "").split(",") if name]
+
+
+def one(name: str, there_are: Mapping[str, T], what: str) -> T:
+    """The framework, or whatever `what` is, of this name. Raises `Mistake` where there is none."""
+    if name not in there_are:
+        raise Mistake(f"there is no {what} {name!r}; there are {', '.join(there_are)}")
+    return there_are[name]
+
+
+def chosen(listed: str | None, there_are: Mapping[str, T], what: str) -> list[T]:
+    """Those named in a list with commas, or all, in the order in which `there_are`. Raises `Mistake`."""
+    wanted = names_in(listed)
+    for name in wanted:
+        one(name, there_are, what)
+    return [value for name, value in there_are.items() if not wanted or name in wanted]
+
+
+def existing(traces: Path) -> Path:
+    """The folder of `--traces`. Raises `Mistake` where it is not there."""
+    if not traces.is_dir():
+        raise Mistake(f"--traces {traces}: there is no such folder")
+    return traces
+
+
+def say(line: str) -> None:
+    """Print a line as it is."""
+    console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def say_left_out(lines: Iterable[str]) -> None:
+    """Say what is left out, and why."""
+    for line in lines:
+        say(f"left out: {line}")

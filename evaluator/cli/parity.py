@@ -1,0 +1,70 @@
+"""`bakeoff parity`."""
+
+from typing import Annotated
+
+import typer
+
+from evaluator import ROOT
+from evaluator.analysis.parity.report import collect, print_report, report_as_data
+from evaluator.catalog.frameworks import lacking_in_words, numbered_deviations
+from evaluator.cli.options import (
+    FrameworkOption,
+    TaskOption,
+    TracesOption,
+    chosen,
+    command,
+    console,
+    every_framework,
+    every_task,
+    existing,
+    say_left_out,
+)
+from evaluator.errors import Mistake
+from evaluator.providers.names import SCRIPTED
+from evaluator.text import shown_path
+
+app = command()
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
+    bakeoff parity                          every framework and task, from the committed traces
+
+    bakeoff parity -f langgraph -t handoff  one of them
+
+    bakeoff run -f crewai,baseline -m scripted --cases full && bakeoff parity -f crewai --traces .bakeoff/traces"""
+)
+def parity(
+    framework: FrameworkOption = None,
+    task: TaskOption = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="MODEL", help="The model whose runs are compared.")
+    ] = SCRIPTED,
+    traces: TracesOption = ROOT / "traces",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what each framework puts on the wire beside the task's spec and the baseline.
+
+    Exit code 1 if a difference has no deviation that explains it, or a deviation explains nothing.
+    """
+    frameworks, tasks = every_framework(), every_task()
+    compared, in_tasks = chosen(framework, frameworks, "framework"), chosen(task, tasks, "task")
+    traces = existing(traces)
+    deviations = numbered_deviations(frameworks.values())
+    report = collect(traces, model, compared, in_tasks, deviations, list(tasks))
+    if as_json:
+        console.print_json(data=report_as_data(report))
+    else:
+        say_left_out(lacking_in_words(compared, [a_task.name for a_task in in_tasks]))
+    if report.parities and not as_json:
+        print_report(console, report, frameworks.values(), deviations)
+    if report.missing:
+        lacking = [",".join(dict.fromkeys(names)) for names in zip(*report.missing, strict=True)]
+        size = " --cases full" if model == SCRIPTED else ""
+        raise Mistake(
+            f"{shown_path(traces / model)}: {lacking[0]} has no traces of {lacking[1]}; make them with "
+            f"`bakeoff run -f {lacking[0]} -t {lacking[1]} -m {model}{size} --traces {shown_path(traces)}`"
+        )
+    if report.unexplained or report.stale:
+        raise typer.Exit(1)

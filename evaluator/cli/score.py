@@ -1,0 +1,73 @@
+"""`bakeoff score`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluator import ROOT, scorecard
+from evaluator.analysis.repricing import DEFAULT_MODELS
+from evaluator.cli.options import TracesOption, command, console, existing, names_in, say
+from evaluator.errors import Mistake
+from evaluator.ranking import ranks
+from evaluator.ranking import report as ranking_report
+from evaluator.text import shown_path
+
+app = command()
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
+    bakeoff score                          rebuild SCORECARD.md from the committed traces
+
+    bakeoff score --traces .bakeoff/traces --out /tmp/mine      a scorecard of your own runs
+
+    bakeoff score --out /tmp/mine --prices openai/gpt-5-mini,anthropic/claude-haiku-4-5      what would it have cost?
+
+    bakeoff score --weights correctness=3,cost=1                a ranking in which correctness counts three times
+
+    bakeoff score --weights latency=2,code --json"""
+)
+def score(
+    traces: TracesOption = ROOT / "traces",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the scorecard goes.")] = ROOT,
+    prices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL,…",
+            help="ENDPOINT/MODEL, with an endpoint of `bakeoff list` or a provider of the package genai-prices: what "
+            f"would the runs have cost there? '' for none. Default: {', '.join(DEFAULT_MODELS)}.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=WEIGHT,…",
+            help=f"Rank the frameworks instead, by your weights of {', '.join(ranks.CRITERIA)}.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The ranking, for programs.")] = False,
+) -> None:
+    """Compute scorecard.json and SCORECARD.md from traces. The same traces give the same bytes.
+
+    There is no overall number by default. With --weights a ranking is printed, and nothing is written.
+    """
+    chosen_weights = None if weights is None else ranks.read_weights(weights)
+    if as_json and chosen_weights is None:
+        raise Mistake("--json is for the ranking, which needs --weights; all else is in scorecard.json")
+    if chosen_weights is not None and prices is not None:
+        raise Mistake("--prices is for the scorecard, which --weights does not write: leave one of them out")
+    traces = existing(traces)
+    if chosen_weights is not None:
+        card = scorecard.build(traces)
+        found = ranks.rankings(card, chosen_weights)
+        if as_json:
+            console.print_json(data=ranking_report.as_data(found, chosen_weights))
+        else:
+            ranking_report.print_rankings(console, card, found, chosen_weights)
+        return
+    card = scorecard.score(traces, out, prices=DEFAULT_MODELS if prices is None else names_in(prices))
+    written = {name: shown_path(out / name) for name in (scorecard.MARKDOWN_NAME, *scorecard.DOCUMENT_NAMES)}
+    scorecard.print_scorecard(console, card, written[scorecard.FAILURES_NAME], written[scorecard.MARKDOWN_NAME])
+    say(f"wrote {', '.join(written.values())}")

@@ -1,0 +1,15 @@
+"""How a command ends that cannot do what it was asked: by a mistake of its user, or by a failure."""
+
+
+class Mistake(ValueError):
+    """What the user asked for, or a file of the user's, cannot be used. Exit code 2.
+
+    The message is one line for people: what is wrong, where (file and line), and what to do.
+    """
+
+
+class Failure(RuntimeError):
+    """What was asked for is in order, and it did not work all the same. Exit code 1.
+
+    The message is one line for people.
+    """

@@ -1,0 +1,65 @@
+"""Files and folders that appear whole or not at all, whatever happens meanwhile."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path`, whose folder is made. The file that was written there takes the place of `path` at the end.
+
+    After an error `path` is as it was. What is complete and cannot take its place, and what a killed process was
+    writing, stays as a hidden file with the number of the process in its name. Raises `OSError`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path, "tmp")
+    try:
+        yield temporary
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    temporary.replace(path)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, as `replacing` makes it."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write the file whole or not at all; text in UTF-8, with its line ends as they are. Raises `OSError`."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_all_whole(contents: Mapping[Path, str]) -> None:
+    """Write all of the files or none: each is whole on the disk before the first takes its place. Raises `OSError`."""
+    with contextlib.ExitStack() as opened:
+        for path, content in contents.items():
+            opened.enter_context(replacing(path)).write_bytes(content.encode())
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path`, which takes its place at the end, with all that is in there. Raises `OSError`."""
+    place = path.resolve()
+    made, old = _beside(place, "tmp"), _beside(place, "old")
+    try:
+        made.mkdir(parents=True)
+        yield made
+        if place.exists():
+            place.rename(old)
+        made.rename(place)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{what}")

@@ -1,0 +1,385 @@
+"""The published documents: `scorecard.json`, and beside it the pairs of frameworks and the runs that failed.
+
+The models here are all there is to say of their form: `as_json` fills and dumps them, and the schemas that
+`schema` writes are theirs. In all of them times are seconds, and null is what was not observed.
+"""
+
+from collections.abc import Callable, Container
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema, create_model
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from evaluator.analysis.metrics import METRICS
+from evaluator.analysis.models import METRICS as MODEL_METRICS
+from evaluator.analysis.pairs import Verdict
+from evaluator.scorecard.content import SETUP_FIELDS
+from tasks.grading import KINDS
+
+SCHEMA_VERSION = 2
+"""Of all documents together. A number more whenever a name in one goes, or comes to mean something else."""
+
+Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """Every name is required, and no other is allowed."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+
+T = TypeVar("T", bound=Part)
+
+
+class Document(Part):
+    """What every file begins with. `schema` goes up when a name goes or changes its meaning, not for new names."""
+
+    generated_by: str
+    schema_version: int = Field(alias="schema", json_schema_extra={"const": SCHEMA_VERSION})
+
+
+# --- scorecard.json --------------------------------------------------------------------------
+
+
+def _with_metrics(names: Container[str], *, after: str) -> Callable[[type[T]], type[T]]:
+    """Adds a number for each of the `METRICS` named, behind the field `after`."""
+    numbers: dict[str, Any] = {
+        metric.name: (Number | None, Field(description=f"{metric.meaning}; in {metric.unit}"))
+        for metric in METRICS
+        if metric.name in names
+    }
+
+    def decorate(part: type[T]) -> type[T]:
+        fields = {name: (field.annotation, field) for name, field in part.model_fields.items()}
+        place = list(fields).index(after) + 1
+        ordered: dict[str, Any] = dict([*[*fields.items()][:place], *numbers.items(), *[*fields.items()][place:]])
+        return cast(type[T], create_model(part.__name__, __base__=(Part,), __doc__=part.__doc__, **ordered))
+
+    return decorate
+
+
+_ALL = [metric.name for metric in METRICS]
+
+PassHat = Annotated[list[Share], Field(description="pass^1, pass^2, … as far as every case has trials")]
+FailureKinds = Annotated[
+    dict[str, Count],
+    Field(
+        description="in how many failed runs each kind of reason occurs",
+        json_schema_extra={"propertyNames": {"enum": list(KINDS)}},
+    ),
+]
+
+
+@_with_metrics(_ALL, after="framework_versions")
+class Cell(Part):
+    """One framework on one task and model."""
+
+    framework: str
+    task: str
+    model: str
+    framework_versions: list[str]
+    pass_hat: PassHat
+    failure_kinds: FailureKinds
+
+
+@_with_metrics(_ALL, after="framework_versions")
+class Total(Part):
+    """One framework over all tasks, on one model."""
+
+    framework: str
+    model: str
+    framework_versions: list[str]
+    pass_hat: PassHat
+    failure_kinds: FailureKinds
+
+
+@_with_metrics(MODEL_METRICS, after="model")
+class ModelRow(Part):
+    """One model with one framework, or with null with all of those compared."""
+
+    framework: str | None
+    model: str
+
+
+class CaseName(Part):
+    """A case of a task."""
+
+    task: str
+    case: str
+
+
+class VarianceShare(Part):
+    """A share of the variance, with its 95 % interval."""
+
+    estimate: Number
+    low: Number
+    high: Number
+
+
+class VarianceShares(Part):
+    """What explains the variance between runs, by source; null where it cannot be given: `in_words` says why."""
+
+    score: dict[str, VarianceShare] | None
+    passed: dict[str, VarianceShare] | None
+
+
+class Models(Part):
+    """Several models beside one another, all on the same cases."""
+
+    models: list[str]
+    frameworks: list[str]
+    frameworks_left_out: list[str]
+    cases: list[CaseName]
+    rows: list[ModelRow]
+    variance_shares: VarianceShares
+    in_words: str
+
+
+class Rates(Part):
+    """Prices in US dollars for a million tokens; `higher_above` so many prompt tokens there is another."""
+
+    prompt: Number
+    cached: Number | None
+    completion: Number
+    higher_above: int | None
+
+
+class OtherModel(Part):
+    """A model that the runs were priced on."""
+
+    name: str
+    provider: str
+    entry: str
+    usd_per_million_tokens: Rates | None
+
+
+class Cost(Part):
+    """The mean cost of a run in US dollars: without a prompt cache, and with the model's own."""
+
+    usd_mean_uncached: Number | None
+    usd_mean_cached: Number | None
+
+
+class PricedRow(Part):
+    """One framework on one task and model, or with null over all tasks, and its `costs` by other model.
+
+    `priced` of the `runs` have tokens that are known; the means are over these.
+    """
+
+    model: str
+    framework: str
+    task: str | None
+    runs: Count
+    priced: Count
+    prompt_tokens: Number | None
+    completion_tokens: Number | None
+    costs: dict[str, Cost]
+
+
+class OtherModels(Part):
+    """What the runs would have cost on other models. `rates_at` is the time of the newest run."""
+
+    price_list: str
+    models: list[OtherModel]
+    rates_at: str
+    rows: list[PricedRow]
+
+
+class MetricRow(Part):
+    """What a value of cells and totals means."""
+
+    name: str
+    meaning: str
+    unit: str
+    better: Literal["lower", "higher", None]
+
+
+class ComparedRow(Part):
+    """A metric of pairs. A relative difference is that of geometric means, 0.25 being 25 % more."""
+
+    name: str
+    title: str
+    relative: bool
+    better: Literal["lower", "higher"]
+
+
+class Difference(Part):
+    """A kind of difference from the task's spec, and the deviations that explain it."""
+
+    name: str
+    runs: Count
+    tokens_per_call: Number | None
+    explained: bool
+    deviations: list[Count]
+    example: str
+
+
+class ParityRow(Part):
+    """What differs on the wire from the task's spec, for one framework on one task and model."""
+
+    model: str
+    framework: str
+    task: str
+    runs: Count
+    calls: Count
+    injected_tokens_per_call: Number | None
+    injected_tokens_per_call_by_part: dict[str, Number | None]
+    explained: Count
+    unexplained: Count
+    differences: list[Difference]
+
+
+class BehaviourRow(Part):
+    """What a framework did when a model misbehaved on purpose."""
+
+    probe: str
+    task: str
+    framework: str
+    words: str
+    acceptable: bool
+    quote: str
+
+
+class DamagedFile(Part):
+    """A file among the traces that was left out, and why."""
+
+    path: str
+    reason: str
+
+
+class DeviationRow(Part):
+    """What the framework forces to be different, in one task or (null) in all."""
+
+    number: Count
+    task: str | None
+    note: str
+
+
+class FrameworkRow(Part):
+    """A framework, and what must be known of its implementations."""
+
+    name: str
+    title: str
+    homepage: str | None
+    by_hand: list[str]
+    deviations: list[DeviationRow]
+    not_implemented: dict[str, str | None] = Field(
+        default={},
+        description="the tasks that it does not implement, and why, if it is said",
+        exclude_if=lambda tasks: not tasks,
+    )
+
+
+Setup = Annotated[
+    dict[str, list[Any]],
+    Field(
+        description="every value of each set-up field that occurs in the traces",
+        json_schema_extra={"propertyNames": {"enum": [*SETUP_FIELDS, "dates"]}},
+    ),
+]
+
+
+class Companion(Part):
+    """A document beside this one, and the digest of the file that belongs to it."""
+
+    file: str
+    sha256: str
+
+
+class Companions(Part):
+    """The documents beside this one."""
+
+    pairs: Companion
+    failures: Companion
+
+
+class ScorecardDocument(Document):
+    """`scorecard.json`: every cell with every metric, and what explains them.
+
+    Times are seconds, shares lie between 0 and 1, and null is what was not observed.
+    """
+
+    cells: list[Cell]
+    totals: list[Total]
+    models: Models | None
+    other_models: OtherModels | None
+    metrics: list[MetricRow]
+    compared: list[ComparedRow]
+    parity: list[ParityRow]
+    behaviours: list[BehaviourRow]
+    damaged: list[DamagedFile]
+    setups: dict[str, Setup] = Field(description="for each model")
+    frameworks: list[FrameworkRow]
+    price_list: str | None = Field(description="where the costs on the models that were used come from")
+    notes: list[str]
+    files: Companions
+
+
+# --- scorecard.pairs.json --------------------------------------------------------------------
+
+
+class PairRow(NamedTuple):
+    """One pair of frameworks in one metric, on one model."""
+
+    model: str
+    task: Annotated[str | None, Field(description="null: over all tasks")]
+    metric: Annotated[str, Field(description="one of `compared` in scorecard.json")]
+    framework: str
+    against: Annotated[str, Field(description="the other framework")]
+    cases: Count
+    runs: Annotated[Count, Field(description="runs of the same case and trial that both have")]
+    difference: Annotated[Number, Field(description="what `framework` has more: a share, or relative")]
+    low: Annotated[Number | None, Field(description="lower end of its 95 % interval, a cluster bootstrap over cases")]
+    high: Annotated[Number | None, Field(description="upper end")]
+    p: Annotated[Share, Field(description="p-value of the sign-flip test over cases")]
+    p_holm: Annotated[
+        Share | None,
+        Field(description="after Holm's correction over all pairs of the model; null: too few cases to show anything"),
+    ]
+    detectable: Annotated[Number | None, Field(description="the smallest difference found in 80 % of experiments")]
+    noise_floor: Annotated[
+        Number | None,
+        Field(description="what chance makes the baseline's own trials differ; relative ones compare by logarithms"),
+    ]
+    verdict: Verdict
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """With the name of each value, which a row does not have itself."""
+        row = handler.resolve_ref_schema(handler(core))
+        for name, value in zip(cls._fields, row["prefixItems"], strict=True):
+            value["title"] = name
+        return row
+
+
+class PairsDocument(Document):
+    """`scorecard.pairs.json`: every two frameworks beside one another, over all tasks and in each.
+
+    Each row has the values of `columns`, in their order.
+    """
+
+    columns: list[str] = Field(json_schema_extra={"const": list(PairRow._fields)})
+    rows: list[PairRow]
+
+
+# --- scorecard.failures.json -----------------------------------------------------------------
+
+
+class FailedRun(Part):
+    """A run that did not pass, and why."""
+
+    model: str
+    framework: str
+    task: str
+    case: str
+    trial: Count
+    reasons: list[str]
+
+
+class FailuresDocument(Document):
+    """`scorecard.failures.json`: the runs that did not pass."""
+
+    failures: list[FailedRun]

@@ -1,0 +1,100 @@
+"""The models: which of them or the frameworks matter more, and a table for each."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from evaluator.analysis.metrics import Value
+from evaluator.analysis.models import in_words, shown
+from evaluator.analysis.pairs import COMPARED, Pair
+from evaluator.scorecard import tables, words
+from evaluator.scorecard.content import ABOUT_MODEL, Cell, FrameworkNotes, Scorecard
+from evaluator.scorecard.tables import Column
+from evaluator.scorecard.ties import letters_of, pairs_of
+from evaluator.stats.variance import SOURCES
+from evaluator.text import escape, raised, table
+
+
+def framework_or_model(scorecard: Scorecard) -> list[str]:
+    """What explains the differences between several models and frameworks."""
+    comparison = scorecard.comparison
+    if comparison is None:
+        return []
+    tasks = Counter(task for task, _ in comparison.cases)
+    cases = ", ".join(f"{number} of {escape(task)}" for task, number in tasks.items())
+    left_out = ", ".join(escape(scorecard.frameworks[name].title) for name in comparison.left_out)
+    models = ", ".join(escape(name) for name in comparison.models)
+    said = f"The models are {models}; the cases {cases}." + (f" Left out: {left_out}." if left_out else "")
+    measured = {"score": comparison.score_shares, "passing": comparison.pass_shares}
+    known = {name: shares for name, shares in measured.items() if shares}
+    rows = [
+        [source, *(shown(shares.sources[source]) for shares in known.values()), meaning]
+        for source, meaning in SOURCES.items()
+    ]
+    header = ["source", *(f"variance in {name}" for name in known), "it is that"]
+    shares = [table(header, rows, text_columns=1)] if known else []
+    return ["## Framework or model?", in_words(comparison), said, *shares]
+
+
+def model(scorecard: Scorecard, name: str) -> list[str]:
+    """One model: what it is, what failed, and a table of all frameworks with ties."""
+    about = [ABOUT_MODEL[name]] if name in ABOUT_MODEL else []
+    said = [words.failures(scorecard, name), words.correctness(scorecard, name)]
+    summary = escape(" ".join(sentence for sentence in said if sentence), limit=2000)
+    lacks = words.not_implemented(scorecard, name, None)
+    said_last = [escape(lacks, limit=2000)] if lacks else []
+    return [f"## Model {escape(name)}", *about, summary, _table(scorecard, name), *said_last]
+
+
+def _table(scorecard: Scorecard, model: str) -> str:
+    totals = [cell for cell in scorecard.totals if cell.model == model]
+    tasks = list(dict.fromkeys(cell.task for cell in scorecard.cells if cell.model == model))
+    of_task = {(cell.framework, cell.task): cell.metrics for cell in scorecard.cells if cell.model == model}
+    pairs = pairs_of(scorecard, model, None)
+    tied = letters_of(pairs)
+    repeated = any(len(cell.pass_hat) > 1 for cell in totals)
+    rows = [
+        [
+            _name(scorecard.frameworks[cell.framework]),
+            *(_passed(of_task.get((cell.framework, task))) for task in tasks),
+            *(
+                f"{column.show(cell.metrics)} {raised(tied.get((column.compared, cell.framework)))}".strip()
+                for column in _COLUMNS
+            ),
+            *([_pass_hat(cell)] if repeated else []),
+        ]
+        for cell in totals
+    ]
+    rows += [[*row, *([""] if repeated else [])] for row in _limits(pairs, [""] * len(tasks))]
+    header = ["framework", *(f"passed {escape(task or '')}" for task in tasks), *(column.title for column in _COLUMNS)]
+    return table([*header, *(["pass^k"] if repeated else [])], rows)
+
+
+_OWN_COUNT = Column("own count", words.own_count)
+
+_COLUMNS = (
+    *(tables.RATE, tables.SCORE, tables.WALL, tables.OVERHEAD, tables.CALLS, tables.TOKENS, tables.INJECTED),
+    _OWN_COUNT,
+)
+
+
+def _name(notes: FrameworkNotes) -> str:
+    return f"{escape(notes.title)} {raised(words.deviation_numbers(notes))}".strip()
+
+
+def _passed(metrics: Mapping[str, Value] | None) -> str:
+    return tables.PASSED.show(metrics) if metrics else "–"
+
+
+def _pass_hat(cell: Cell) -> str:
+    return f"{cell.pass_hat[-1]:.0%} (k = {len(cell.pass_hat)})" if len(cell.pass_hat) > 1 else "–"
+
+
+def _limits(pairs: Sequence[Pair], before: Sequence[str]) -> list[list[str]]:
+    """Rows that say from where on a difference is found, and what chance makes of the baseline's trials."""
+    if not pairs:
+        return []
+    names = [compared.name for compared in COMPARED]
+    return [
+        [f"*{name}*", *before, *(values[names.index(one.compared)] if one.compared else "" for one in _COLUMNS)]
+        for name, values in tables.limits(pairs).items()
+    ]

@@ -1,0 +1,95 @@
+"""From what the user asked for to the runs to make against each model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluator.catalog.frameworks import Framework, lacking_in_words
+from evaluator.catalog.tasks import Task
+from evaluator.errors import Mistake
+from evaluator.harness.jobs import Job, Settings, interleaved
+from evaluator.harness.plans import Plan
+from evaluator.models.specs import ModelSpec
+from evaluator.providers.names import PROBES_NAME, REPLAY
+from evaluator.suites import probing, replays
+from evaluator.text import shown_path
+from tasks.base import SIZES, Case, of_size
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked for, whatever the model. What is None is left to the model, or to what is recorded.
+
+    `cases` is a size or a file of cases. `replayed` is the folder of the recordings that a replay plays; in
+    `rerecorded` are those, by model, that are to be made again where they no longer replay.
+    """
+
+    frameworks: Sequence[Framework]
+    tasks: Sequence[Task]
+    cases: str | None
+    trials: int | None
+    jobs: int | None
+    timeout_s: float | None
+    max_model_calls: int
+    replayed: Path
+    rerecorded: Path | None = None
+
+
+def planned(spec: ModelSpec, asked: Asked, say: Callable[[str], None]) -> Plan:
+    """The runs to make against a model. Raises `Mistake`."""
+    at_once = asked.jobs or spec.jobs
+    if spec.name == PROBES_NAME:
+        return Plan(probing.settings(jobs=at_once), probing.jobs(asked.frameworks, [task.name for task in asked.tasks]))
+    if spec.name == REPLAY:
+        return Plan(replays.settings(jobs=at_once), _recorded(asked.replayed, asked, say))
+    settings = Settings(
+        model=spec, timeout_s=asked.timeout_s or spec.timeout_s, jobs=at_once, max_model_calls=asked.max_model_calls
+    )
+    if asked.rerecorded is not None:
+        return Plan(settings, _recorded(asked.rerecorded / spec.name, asked, say))
+    cases = _cases(asked.cases or SIZES[0], asked.tasks)
+    jobs = interleaved(asked.frameworks, [(task, cases[task.name]) for task in asked.tasks], asked.trials or 1)
+    return Plan(settings, jobs)
+
+
+def say_what_is_lacking(plans: Sequence[Plan], asked: Asked, say: Callable[[str], None]) -> None:
+    """Say which tasks are not implemented by whom. Raises `Mistake` where that leaves nothing to run."""
+    lacks = lacking_in_words(asked.frameworks, [task.name for task in asked.tasks])
+    if not any(plan.jobs for plan in plans):
+        raise Mistake(f"nothing to run: {'; '.join(lacks) or 'these tasks have no probes'}")
+    for line in lacks:
+        say(f"left out: {line}")
+
+
+def _recorded(folder: Path, asked: Asked, say: Callable[[str], None]) -> list[Job]:
+    """A replay of each recorded run that was chosen; says what has no recording."""
+    cases = _cases(asked.cases, asked.tasks) if asked.cases else None
+    recorded, damaged = replays.recordings(folder)
+    for item in damaged:
+        say(f"{shown_path(item.path)}: left out: {item.reason}")
+    jobs = replays.jobs(recorded, asked.frameworks, asked.tasks, cases, asked.trials)
+    there_are = {(job.framework.name, job.task.name) for job in jobs}
+    lacking = [
+        f"{framework.name} {task.name}"
+        for framework in asked.frameworks
+        for task in asked.tasks
+        if (framework.name, task.name) not in there_are
+    ]
+    if not jobs:
+        raise Mistake(f"{shown_path(folder)}: has no recording of what was asked for")
+    if lacking:
+        say(f"{shown_path(folder)}: has no recording of {', '.join(lacking)}; left out")
+    return jobs
+
+
+def _cases(size_or_file: str, tasks: Sequence[Task]) -> Mapping[str, list[Case]]:
+    """The cases of each task by its name."""
+    for size in SIZES:
+        if size == size_or_file:
+            return {task.name: of_size(task.load(), size) for task in tasks}
+    path = Path(size_or_file)
+    if not path.is_file():
+        raise Mistake(f"--cases {size_or_file!r}: neither {', '.join(SIZES)} nor a file")
+    if len(tasks) != 1:
+        raise Mistake(f"--cases {size_or_file}: name the one task that these cases belong to, with -t TASK")
+    return {tasks[0].name: tasks[0].load_file(path)}

@@ -1,0 +1,56 @@
+"""Files and folders that appear whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from evaluator import files
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    for content in ("ä\r\n", b"\xff"):
+        files.write_whole(path, content)
+        assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert names(path.parent) == ["a.txt"]
+
+
+def test_it_is_not_there_before_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with files.written_whole(path) as file:
+        file.write(b"half")
+        file.flush()
+        assert names(tmp_path) == [f".a.txt.{os.getpid()}.tmp"]
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_after_an_error_the_old_one_is_there_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.written_whole(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert names(tmp_path) == ["a.txt"] and path.read_text() == "old"
+
+
+def test_what_is_complete_is_not_lost_where_it_cannot_take_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError):
+        files.write_whole(tmp_path / "a", "recorded")
+    assert (tmp_path / f".a.{os.getpid()}.tmp").read_text() == "recorded"
+
+
+def test_a_folder_takes_the_place_of_the_old_one_with_all_that_is_in_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name in ("first", "second"):
+        with files.replacing_folder(out) as folder:
+            (folder / name).write_text("")
+    with pytest.raises(RuntimeError), files.replacing_folder(out) as folder:
+        (folder / "third").write_text("")
+        raise RuntimeError
+    assert names(out) == ["second"] and names(tmp_path) == ["out"]
