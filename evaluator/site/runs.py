@@ -18,7 +18,7 @@ from evaluator.providers.names import PROBES_NAME, is_real
 from evaluator.providers.prices import started_at
 from evaluator.site.costs import Prices, prices
 from evaluator.trace import Key, ModelCall, Trace, TracedToolCall
-from evaluator.wire.messages import assembled_message
+from evaluator.wire.messages import calls_in, completion_of
 from evaluator.wire.tokens import text_of
 from evaluator.wire.tool_schemas import collapsed
 
@@ -306,10 +306,7 @@ def _between(text: str) -> list[Span]:
 
 
 def _reply(call: ModelCall) -> dict[str, Any]:
-    try:
-        return assembled_message(call.response)
-    except (AttributeError, LookupError, TypeError):
-        return {}
+    return completion_of(call.response).message or {}
 
 
 def _body(call: ModelCall, reply: dict[str, Any]) -> str:
@@ -318,14 +315,7 @@ def _body(call: ModelCall, reply: dict[str, Any]) -> str:
 
 
 def _asked(message: dict[str, Any]) -> tuple[AskedCall, ...]:
-    calls = []
-    for call in _list(message.get("tool_calls")):
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict):
-            arguments = function.get("arguments")
-            written = arguments if isinstance(arguments, str) else indented(arguments)
-            calls.append(AskedCall(str(function.get("name", "")), written))
-    return tuple(calls)
+    return tuple(AskedCall(call.name, indented(call.arguments)) for call in calls_in(message))
 
 
 def _embedded(request: Any) -> str:
