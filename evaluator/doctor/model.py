@@ -31,7 +31,7 @@ from evaluator.providers.endpoint import Endpoint
 from evaluator.text import shortened
 from evaluator.trace import Trace
 from evaluator.wire.failures import message_of
-from evaluator.wire.messages import assembled_message, parsed, usage_of
+from evaluator.wire.messages import completion_of, parsed
 from evaluator.wire.tokens import count_completion_tokens
 from tasks.base import Script, Step
 
@@ -79,13 +79,7 @@ class Exchange:
     @property
     def message(self) -> Message | None:
         """The assistant's message, put together if it was streamed; None where there is none."""
-        if self.status != 200:
-            return None
-        with contextlib.suppress(AttributeError, LookupError, TypeError):
-            choices = [part.get("choices") for part in self.response] if isinstance(self.response, list) else None
-            if any(choices) if choices is not None else self.response.get("choices"):
-                return assembled_message(self.response)
-        return None
+        return completion_of(self.response).message if self.status == 200 else None
 
     @property
     def refusal(self) -> str:
@@ -598,7 +592,7 @@ def judge_accepts(name: str, seen: Seen) -> Finding:
 
 def judge_usage(name: str, seen: Seen) -> Finding:
     """Whether the last answer of a check says how many tokens it took."""
-    usage = usage_of(seen.last(name).response)
+    usage = completion_of(seen.last(name).response).usage
     if usage is None:
         return _limited("the server does not say")
     tokens = usage["prompt_tokens"], usage.get("completion_tokens")
@@ -637,7 +631,7 @@ def judge_first_token(seen: Seen) -> Finding:
 def judge_speed(seen: Seen) -> Finding:
     """Tokens a second of a streamed answer, and what a run that is like the recorded ones takes of its limit."""
     exchange = seen.last("stream")
-    usage, message = usage_of(exchange.response) or {}, exchange.message or {}
+    usage, message = completion_of(exchange.response).usage or {}, exchange.message or {}
     tokens = usage.get("completion_tokens") or count_completion_tokens(message)
     seconds = exchange.last_s - exchange.first_s or exchange.last_s
     if seconds < _MEASURABLE_S or tokens < 2:

@@ -8,7 +8,7 @@ import orjson
 from pydantic import BaseModel, Field, ValidationError
 
 from evaluator.trace import ModelCall
-from evaluator.wire.messages import assembled_message
+from evaluator.wire.messages import completion_of
 from evaluator.wire.tokens import text_of
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -85,8 +85,8 @@ def read(call: ModelCall) -> Exchange:
     """What an answered chat call sent and got. Raises `UnreadableError`."""
     try:
         request = _Request.model_validate(call.request)
-        reply = _Message.model_validate(assembled_message(call.response))
-    except (AttributeError, LookupError, TypeError, ValidationError):
+        reply = _Message.model_validate(completion_of(call.response).message)
+    except ValidationError:
         raise UnreadableError from None
     return Exchange(
         tools=tuple(request.tools or ()),

@@ -5,7 +5,6 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -31,6 +30,7 @@ from evaluator.trace import (
     write_trace,
 )
 from evaluator.wire import failures
+from evaluator.worker import protocol
 from tasks.base import Model
 
 GRACE_S = 5.0
@@ -59,7 +59,7 @@ class Harness:
         worker = await self._pool.worker(job.framework)
         setup = self.records.setup(job, worker.python)
         live = self._gateway.open_run(job.script(), setup.max_model_calls, setup.timeout_s)
-        calls: list[dict[str, Any]] = []
+        calls: list[protocol.ToolCall] = []
         asked = time.monotonic()
         try:
             done = await self._made(worker, live, job, setup, calls)
@@ -67,17 +67,18 @@ class Harness:
             self._gateway.close_run(live.token)
         if live.upstream_failure:
             raise ModelGoneError(live.upstream_failure)
-        start, end = done.get("start", asked), done.get("end", time.monotonic())
+        start = asked if done.start is None else done.start
+        end = time.monotonic() if done.end is None else done.end
         model_calls = live.model_calls(start)
         chats = [call for call in model_calls if call.operation == "chat"]
         if why := failures.same_for_all(chats):
             raise ModelGoneError(why)
         ended = _ended(live, done, end - start, setup)
-        if ended == "answered" and not done["answer"] and self._server_failure(chats):
-            ended, done = "error", {**done, "error": "the framework took that for an empty answer"}
+        if ended == "answered" and not done.answer and self._server_failure(chats):
+            ended, done = "error", done.model_copy(update={"error": "the framework took that for an empty answer"})
         error = None if ended == "answered" else self._error(_why(ended, done, setup), chats)
         if complaint := live.session.complaint():
-            ended, error = "error", _also(complaint, done["error"])
+            ended, error = "error", _also(complaint, done.error)
         found = installed(job.framework)
         return Trace(
             key=self.records.key(job),
@@ -87,18 +88,18 @@ class Harness:
             tool_calls=[_traced(call, start) for call in calls],
             outcome=RunOutcome(
                 ended=ended,
-                answer=done.get("answer") or "",
+                answer=done.answer,
                 error=error,
                 refused_calls=live.refused_calls,
-                final_state=done.get("final_state") or {},
+                final_state=done.final_state,
             ),
-            reported_usage=_reported(done.get("reported_usage")),
+            reported_usage=_reported(done),
             resources=Resources(
                 wall_s=round(end - start, 6),
-                cpu_s=done.get("cpu_s"),
+                cpu_s=done.cpu_s,
                 import_s=worker.import_s,
                 memory_after_import_mb=worker.memory_after_import_mb,
-                peak_memory_mb=done.get("peak_memory_mb"),
+                peak_memory_mb=done.peak_memory_mb,
                 packages=found.packages if found else None,
                 installed_mb=found.installed_mb if found else None,
             ),
@@ -114,11 +115,11 @@ class Harness:
         return failures.failure(chats[-1]) if chats and not self.records.knows_cases else None
 
     async def _made(
-        self, worker: Worker, live: GatewayRun, job: Job, setup: Setup, calls: list[dict[str, Any]]
-    ) -> dict[str, Any]:
-        """The worker's `done` event, or one in its place that says what became of the worker."""
+        self, worker: Worker, live: GatewayRun, job: Job, setup: Setup, calls: list[protocol.ToolCall]
+    ) -> protocol.Done:
+        """How the run ended by the worker's account, or what became of the worker."""
         if worker.start_error:
-            return {"error": worker.start_error}
+            return protocol.Done(run=live.token, error=worker.start_error)
         model = Model(
             name=recorded_name(job.recording) if job.recording else self._settings.model.sent_name,
             base_url=self._gateway.base_url(live),
@@ -130,38 +131,38 @@ class Harness:
         )
         if self._pool.watch is not None:
             self._pool.watch.allow(model.base_url)
-        request = {
-            "run": live.token,
-            "task": job.task.name,
-            "spec": job.task.prepare.__module__,
-            "case": case_as_data(job.case),
-            "model": model.model_dump(),
-        }
+        request = protocol.Job(
+            run=live.token,
+            task=job.task.name,
+            spec=job.task.prepare.__module__,
+            case=case_as_data(job.case),
+            model=model,
+        )
         try:
             return await worker.request(request, calls.append, model.timeout_s + GRACE_S)
         except TimeoutError:
-            return {"error": "timeout"}
+            return protocol.Done(run=live.token, error="timeout")
         except WorkerError as error:
-            return {"error": str(error)}
+            return protocol.Done(run=live.token, error=str(error))
 
 
-def _ended(live: GatewayRun, done: dict[str, Any], wall_s: float, setup: Setup) -> Ended:
+def _ended(live: GatewayRun, done: protocol.Done, wall_s: float, setup: Setup) -> Ended:
     """How the run ended. The limits count whatever the framework made of them."""
     if live.refusal is not None:
         return live.refusal
-    if done["error"] == "timeout" or wall_s > setup.timeout_s:
+    if done.error == "timeout" or wall_s > setup.timeout_s:
         return "timeout"
-    if done["error"] is None:
+    if done.error is None:
         return "answered"
     return "call_limit" if live.chat_calls >= setup.max_model_calls else "error"
 
 
-def _why(ended: Ended, done: dict[str, Any], setup: Setup) -> str:
+def _why(ended: Ended, done: protocol.Done, setup: Setup) -> str:
     if ended == "timeout":
         return f"no answer after {setup.timeout_s:.0f} s"
     if ended == "call_limit":
         return f"no answer after {setup.max_model_calls} model calls"
-    return str(done["error"])
+    return str(done.error)
 
 
 def _also(complaint: str, error: str | None) -> str:
@@ -169,17 +170,20 @@ def _also(complaint: str, error: str | None) -> str:
     return complaint if error is None or complaint in error else f"{complaint}; it ended with {error}"
 
 
-def _reported(usage: list[Any] | None) -> ReportedUsage | None:
+def _reported(done: protocol.Done) -> ReportedUsage | None:
     """The framework's own count, where it gave one that can be a count."""
+    if done.reported_usage is None:
+        return None
+    input_tokens, output_tokens = done.reported_usage
     try:
-        return ReportedUsage.model_validate({"input_tokens": usage[0], "output_tokens": usage[1]}) if usage else None
+        return ReportedUsage.model_validate({"input_tokens": input_tokens, "output_tokens": output_tokens})
     except ValidationError:
         return None
 
 
-def _traced(call: dict[str, Any], start: float) -> TracedToolCall:
-    fields = {name: call[name] for name in ("agent", "name", "arguments", "result", "error")}
-    return TracedToolCall(**fields, start_s=round(call["start"] - start, 6), end_s=round(call["end"] - start, 6))
+def _traced(call: protocol.ToolCall, start: float) -> TracedToolCall:
+    fields = {name: getattr(call, name) for name in ("agent", "name", "arguments", "result", "error")}
+    return TracedToolCall(**fields, start_s=round(call.start - start, 6), end_s=round(call.end - start, 6))
 
 
 @contextlib.asynccontextmanager

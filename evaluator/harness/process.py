@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -17,6 +15,7 @@ from evaluator import ROOT
 from evaluator.catalog.frameworks import Framework
 from evaluator.harness.environments import python_of
 from evaluator.harness.watch import Watch
+from evaluator.worker import protocol
 
 START_TIMEOUT_S = 180.0
 WATCH_INTERVAL_S = 0.5
@@ -63,10 +62,10 @@ def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _LiveRun:
-    """A run that the worker is making: who hears of its tool calls, and its `done` event to come."""
+    """A run that the worker is making: who hears of its tool calls, and how it ends, once it has."""
 
-    on_tool_call: Callable[[dict[str, Any]], None]
-    done: asyncio.Future[dict[str, Any]]
+    on_tool_call: Callable[[protocol.ToolCall], None]
+    done: asyncio.Future[protocol.Done]
 
 
 class Worker:
@@ -152,16 +151,17 @@ class Worker:
                 event = await self._event()
         except TimeoutError:
             raise WorkerError(f"importing the implementations took more than {START_TIMEOUT_S:.0f} s") from None
-        if event["event"] != "ready":
-            raise WorkerError(f"the implementations cannot be imported: {event.get('error')} (see {self._log})")
-        self.import_s, self.memory_after_import_mb = event["import_s"], event["memory_mb"]
-        self.python = event["python"]
+        if not isinstance(event, protocol.Ready):
+            why = event.error if isinstance(event, protocol.Failed) else f"the worker says {event.event!r} too early"
+            raise WorkerError(f"the implementations cannot be imported: {why} (see {self._log})")
+        self.import_s, self.memory_after_import_mb = event.import_s, event.memory_mb
+        self.python = event.python
         self._reading = asyncio.create_task(self._read(self._process))
 
     async def request(
-        self, job: dict[str, Any], on_tool_call: Callable[[dict[str, Any]], None], timeout_s: float | None = None
-    ) -> dict[str, Any]:
-        """Have one run made; gives its `done` event.
+        self, job: protocol.Job, on_tool_call: Callable[[protocol.ToolCall], None], timeout_s: float | None = None
+    ) -> protocol.Done:
+        """Have one run made; gives how it ended.
 
         Raises `WorkerError` if the process ends before that, and `TimeoutError` after `timeout_s`, with
         which the process and every other run in it end.
@@ -171,31 +171,31 @@ class Worker:
         if self._lost_because is not None:
             raise WorkerError(self._lost_because)
         run = _LiveRun(on_tool_call, asyncio.get_running_loop().create_future())
-        self._runs[job["run"]] = run
+        self._runs[job.run] = run
         try:
             async with asyncio.timeout(timeout_s):
                 # The end of the process's output says why it takes no more.
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    process.stdin.write(json.dumps(job).encode() + b"\n")
+                    process.stdin.write(job.line())
                     await process.stdin.drain()
                 return await run.done
         except TimeoutError:
             await _kill(process)
             raise
         finally:
-            del self._runs[job["run"]]
+            del self._runs[job.run]
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Hand each event to the run that it belongs to, until the process ends."""
         try:
             while True:
                 event = await self._event()
-                run = self._runs.get(event.get("run", ""))
-                if run is None:
+                if not isinstance(event, protocol.ToolCall | protocol.Done) or event.run not in self._runs:
                     continue
-                if event["event"] == "tool_call":
+                run = self._runs[event.run]
+                if isinstance(event, protocol.ToolCall):
                     run.on_tool_call(event)
-                elif event["event"] == "done" and not run.done.done():
+                elif not run.done.done():
                     run.done.set_result(event)
         except WorkerError as error:
             self._lost_because = str(error)
@@ -227,7 +227,7 @@ class Worker:
             self._scratch.cleanup()
             self._scratch = None
 
-    async def _event(self) -> dict[str, Any]:
+    async def _event(self) -> protocol.Event:
         """The next event. Lines that are none are passed over. Raises `WorkerError` at the end of output."""
         assert self._process is not None and self._process.stdout is not None
         while True:
@@ -238,11 +238,7 @@ class Worker:
             if not line:
                 how = _how_it_ended(await _exit_code(self._process))
                 raise WorkerError(self._killed_because or f"the worker {how} (see {self._log})")
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict) and "event" in event:
+            if (event := protocol.event_of(line)) is not None:
                 return event
 
     async def _keep_log(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluator.probes.script import SILENCE
 from evaluator.trace import Trace
-from evaluator.wire.messages import assembled_message
+from evaluator.wire.messages import completion_of
 from evaluator.wire.tokens import text_of
 from tasks.probing import DESCRIBED, MARKERS, ProbeCase
 
@@ -298,5 +298,5 @@ def keeps_runs_apart(seen: Seen) -> Verdict:
     if not seen.went_on:
         return Verdict(f"nothing came in of another run, {seen.ending.words}", False, seen.ending.quote)
     at_once = f"Runs at once: {len(MARKERS)}."
-    overlapped = at_once in text_of(assembled_message(seen.chats[-1].response).get("content"))
+    overlapped = at_once in completion_of(seen.chats[-1].response).text
     return Verdict("kept apart" if overlapped else "kept apart, by making them one after another")

@@ -8,6 +8,7 @@ import orjson
 
 from evaluator.text import shortened
 from evaluator.trace import ModelCall
+from evaluator.wire.messages import completion_of
 
 _LONGEST = 300
 """Characters of a server's own message that are shown."""
@@ -82,17 +83,16 @@ def message_of(response: Any, code: bool = False) -> str:
 def _malformed(call: ModelCall) -> str | None:
     """Why an answer with a good status is none, if it is none."""
     answered = f"the model's server answered {call.status}"
-    parts = [part for part in (call.response if isinstance(call.response, list) else [call.response]) if part]
+    parts = call.response if isinstance(call.response, list) else [call.response]
     objects = [part for part in parts if isinstance(part, dict)]
     if any(part.get("error") for part in objects):
         return f"{answered} with an error: {message_of(objects)}"
     if call.api == "responses":
         whole = any("output" in part or "response" in part for part in objects)
         return None if whole else f"{answered} with a body that is no response"
-    lists = [part["choices"] for part in objects if isinstance(part.get("choices"), list)]
-    choices = [choice for choices in lists for choice in choices if isinstance(choice, dict)]
-    if not choices:
+    completion = completion_of(call.response)
+    if completion.message is None:
         return f"{answered} with a body that is no chat completion"
-    if isinstance(call.response, list) and not any(choice.get("finish_reason") for choice in choices):
+    if isinstance(call.response, list) and completion.finish_reason is None:
         return f"{answered}, and ended the stream in the middle"
     return None

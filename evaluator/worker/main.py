@@ -1,9 +1,8 @@
 """Runs implementations inside a framework's own environment. Needs the standard library and pydantic.
 
 One process serves one framework. It reads one job a line from what standard input was at the
-start, and writes one event a line to what standard output was. The framework finds standard input
-empty, and what it prints goes to the log. Events: `ready`, then for each job any number of
-`tool_call` and one `done`. Moments are readings of the monotonic clock that worker and gateway share.
+start, and writes one event a line to what standard output was; `protocol.py` says what stands in
+them. The framework finds standard input empty, and what it prints goes to the log.
 """
 
 import asyncio
@@ -23,22 +22,23 @@ from typing import Any, TextIO
 
 from pydantic_core import to_jsonable_python
 
-from tasks.base import Model, Tool, bound_arguments
+from evaluator.worker import protocol
+from tasks.base import Tool, bound_arguments
 
 
 class Channel:
-    """Writes events, one JSON object a line, from any thread."""
+    """Writes events, from any thread."""
 
     def __init__(self) -> None:
-        self._stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        self._stream = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
         self._lock = threading.Lock()
 
-    def send(self, event: str, **fields: Any) -> None:
+    def send(self, event: protocol.Event) -> None:
         """Write one event."""
-        line = json.dumps({"event": event, **fields}, ensure_ascii=True)
+        line = event.line()
         with self._lock:
-            self._stream.write(line + "\n")
+            self._stream.write(line)
             self._stream.flush()
 
 
@@ -51,7 +51,7 @@ def _jobs() -> TextIO:
     return lines
 
 
-def recording(record: Callable[[dict[str, Any]], None]) -> Callable[[Tool, str | None], Tool]:
+def recording(run: str, record: Callable[[protocol.ToolCall], None]) -> Callable[[Tool, str | None], Tool]:
     """A `Wrap` that reports each call of a tool; the tools of one run are called one at a time."""
     lock = threading.Lock()
 
@@ -69,15 +69,16 @@ def recording(record: Callable[[dict[str, Any]], None]) -> Callable[[Tool, str |
                     raise
                 finally:
                     record(
-                        {
-                            "agent": agent,
-                            "name": tool.__name__,
-                            "arguments": _arguments(tool, args, kwargs),
-                            "result": _recordable(result),
-                            "error": error,
-                            "start": start,
-                            "end": time.monotonic(),
-                        }
+                        protocol.ToolCall(
+                            run=run,
+                            agent=agent,
+                            name=tool.__name__,
+                            arguments=_arguments(tool, args, kwargs),
+                            result=_recordable(result),
+                            error=error,
+                            start=start,
+                            end=time.monotonic(),
+                        )
                     )
 
         return recorded
@@ -116,15 +117,10 @@ def _peak_memory_mb() -> float:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
-async def _run(job: dict[str, Any], implementation: Any, channel: Channel, serving: asyncio.Task[None]) -> None:
-    spec = importlib.import_module(job.get("spec", f"tasks.{job['task']}.spec"))
-    case = spec.CASE_TYPE.model_validate(job["case"])
-    model = Model.model_validate(job["model"])
-
-    def record(call: dict[str, Any]) -> None:
-        channel.send("tool_call", run=job["run"], **call)
-
-    prepared = spec.prepare(case, recording(record))
+async def _run(job: protocol.Job, implementation: Any, channel: Channel, serving: asyncio.Task[None]) -> None:
+    spec, model = importlib.import_module(job.spec), job.model
+    case = spec.CASE_TYPE.model_validate(job.case)
+    prepared = spec.prepare(case, recording(job.run, channel.send))
     answer, error = "", None
     clock = asyncio.timeout(model.timeout_s)
     cpu, start = time.process_time(), time.monotonic()
@@ -139,17 +135,19 @@ async def _run(job: dict[str, Any], implementation: Any, channel: Channel, servi
         traceback.print_exc()
         error = "timeout" if clock.expired() else f"{type(raised).__name__}: {raised}"
     end = time.monotonic()
+    usage, state = model.reported_usage, _recordable(prepared.final_state())
     channel.send(
-        "done",
-        run=job["run"],
-        answer=answer,
-        error=error,
-        start=start,
-        end=end,
-        cpu_s=round(time.process_time() - cpu, 6),
-        peak_memory_mb=_peak_memory_mb(),
-        reported_usage=_recordable(model.reported_usage),
-        final_state=_recordable(prepared.final_state()),
+        protocol.Done(
+            run=job.run,
+            answer=answer,
+            error=error,
+            start=start,
+            end=end,
+            cpu_s=round(time.process_time() - cpu, 6),
+            peak_memory_mb=_peak_memory_mb(),
+            reported_usage=(_recordable(usage[0]), _recordable(usage[1])) if usage else None,
+            final_state=state if isinstance(state, dict) else {"state": state},
+        )
     )
 
 
@@ -163,7 +161,7 @@ async def _serve(folder: str, task_names: list[str], jobs: TextIO, channel: Chan
             traceback.print_exc()
             broken[name] = f"the implementation cannot be imported: {type(error).__name__}: {error}"
     import_s = round(time.monotonic() - start, 6)
-    channel.send("ready", import_s=import_s, memory_mb=_peak_memory_mb(), python=sys.version.split()[0])
+    channel.send(protocol.Ready(import_s=import_s, memory_mb=_peak_memory_mb(), python=sys.version.split()[0]))
 
     loop, serving = asyncio.get_running_loop(), asyncio.current_task()
     assert serving is not None
@@ -177,11 +175,11 @@ async def _serve(folder: str, task_names: list[str], jobs: TextIO, channel: Chan
     threading.Thread(target=read, daemon=True).start()
     running: set[asyncio.Task[None]] = set()
     while True:
-        job = json.loads(await lines.get())
-        if job["task"] in broken:
-            channel.send("done", run=job["run"], error=broken[job["task"]])
+        job = protocol.job_of(await lines.get())
+        if job.task in broken:
+            channel.send(protocol.Done(run=job.run, error=broken[job.task]))
             continue
-        task = asyncio.create_task(_run(job, implementations[job["task"]], channel, serving))
+        task = asyncio.create_task(_run(job, implementations[job.task], channel, serving))
         running.add(task)
         task.add_done_callback(running.discard)
 
@@ -195,7 +193,7 @@ def main() -> None:
     except Exception as error:
         traceback.print_exc()
         with contextlib.suppress(OSError):
-            channel.send("failed", error=f"{type(error).__name__}: {error}")
+            channel.send(protocol.Failed(error=f"{type(error).__name__}: {error}"))
         sys.exit(1)
 
 

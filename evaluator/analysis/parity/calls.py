@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from evaluator.wire import messages
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -20,13 +22,7 @@ class Asked:
 def calls_in(message: Mapping[str, Any]) -> list[Asked]:
     """The calls of a message, in their order."""
     return [
-        Asked(
-            call.get("id"),
-            call["function"]["name"],
-            _parsed(call["function"].get("arguments")),
-            str(call["function"].get("arguments")),
-        )
-        for call in message.get("tool_calls") or []
+        Asked(call.id, call.name, _parsed(call.arguments), str(call.arguments)) for call in messages.calls_in(message)
     ]
 
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from evaluator.analysis.parity.calls import Asked, as_json, calls_in, searched_for
 from evaluator.analysis.parity.request import ChatRequest, Difference
 from evaluator.analysis.parity.spec import TaskSpec, task_spec
 from evaluator.catalog.tasks import Task
-from evaluator.trace import Key, ModelCall, Trace
-from evaluator.wire.messages import assembled_message
-from evaluator.wire.tokens import text_of
+from evaluator.trace import Key, Trace
+from evaluator.wire.messages import completion_of
 from evaluator.wire.tool_schemas import collapsed
 
 
@@ -61,9 +59,9 @@ def observe(trace: Trace, task: Task) -> Observation:
             )
         )
         found.update(request.found())
-        reply = _reply(call)
-        asked += calls_in(reply)
-        said.add(collapsed(text_of(reply.get("content"))))
+        reply = completion_of(call.response)
+        asked += calls_in(reply.message or {})
+        said.add(collapsed(reply.text))
     return Observation(trace.key, tuple(steps), _made(asked, spec), found)
 
 
@@ -73,10 +71,3 @@ def _made(asked: Iterable[Asked], spec: TaskSpec) -> tuple[str, ...]:
     return tuple(
         sorted(searched_for(call) if spec.passages else f"{call.name} {as_json(call.arguments)}" for call in calls)
     )
-
-
-def _reply(call: ModelCall) -> dict[str, Any]:
-    try:
-        return assembled_message(call.response)
-    except (AttributeError, LookupError, TypeError):
-        return {}

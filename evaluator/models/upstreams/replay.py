@@ -15,7 +15,7 @@ import orjson
 from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, Reply, Session, UpstreamError
 from evaluator.trace import ModelCall, RecordedTimes, Trace
 from evaluator.wire.canonical import canonical, canonical_bytes, differences, stamps
-from evaluator.wire.messages import CUT_OFF, assembled_message
+from evaluator.wire.messages import CUT_OFF, completion_of
 from tasks.base import Script
 
 _MOST_DIFFERENCES = 3
@@ -154,10 +154,9 @@ def _stamps_of(trace: Trace, calls: Sequence[ModelCall]) -> frozenset[str]:
     """The uuids and times that the case, the tools and the model brought into the recorded run."""
     texts = [orjson.dumps(trace.case).decode(), *(call.model_dump_json() for call in trace.tool_calls)]
     for call in calls:
-        try:
-            texts.append(orjson.dumps(assembled_message(call.response)).decode())
-        except (AttributeError, LookupError, TypeError):  # no completion, but an error, say
-            texts.append(str(call.response))
+        message = completion_of(call.response).message
+        # Where there is none it is an error, say.
+        texts.append(str(call.response) if message is None else orjson.dumps(message).decode())
     return stamps("\n".join(texts))
 
 

@@ -17,7 +17,7 @@ from evaluator.export.conversations import Conversation, LeftOutError, conversat
 from evaluator.export.runs import Report, graded_runs, written_whole
 from evaluator.export.wire import Message
 from evaluator.trace import Trace, read_trace, write_trace
-from evaluator.wire.messages import assembled_message
+from evaluator.wire.messages import completion_of
 from evaluator.wire.tokens import text_of
 
 TWO_CALLS = ("tool_calling", "stock-and-quote")
@@ -66,9 +66,8 @@ def test_every_reply_of_a_recorded_run_is_learned_once_after_what_was_sent(
     run = read_trace(ROOT / "traces" / "scripted" / framework / task / f"{case}.1.json")
     assert isinstance(run, Trace)
     chats = [call for call in run.model_calls if call.operation == "chat"]
-    replies = [assembled_message(call.response) for call in chats]
-    asked = [[call["function"] for call in reply.get("tool_calls") or ()] for reply in replies]
-    made = [[[call["name"], json.loads(call["arguments"])] for call in calls] for calls in asked]
+    asked = [completion_of(call.response).calls for call in chats]
+    made = [[[call.name, json.loads(call.arguments)] for call in calls] for calls in asked]
     found = conversations(run)
     learned = [[[call.name, call.arguments] for call in m.calls] for one in found for m in replies_learned(one)]
     assert sorted(map(json.dumps, learned)) == sorted(map(json.dumps, made))

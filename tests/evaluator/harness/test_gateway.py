@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import json
 import os
 import socket
@@ -22,7 +23,7 @@ from evaluator.harness.gateway import VERBATIM_INPUTS, Gateway, GatewayRun
 from evaluator.models.upstreams import Reply, Session, Upstream, UpstreamError
 from evaluator.models.upstreams.scripted import ScriptedUpstream
 from evaluator.trace import ModelCall
-from evaluator.wire.messages import assembled_message
+from evaluator.wire.messages import completion_of
 from tasks.base import Script, Step
 
 SCRIPT = Script(answer="Good day.")
@@ -138,6 +139,13 @@ def test_replies_are_sent_at_once_under_every_loop(new_loop: Callable[[], asynci
         assert runner.run(accepted_has_no_delay())
 
 
+async def test_the_garbage_collector_is_left_as_it_was() -> None:
+    before = gc.get_threshold()
+    async with gateway_to(ScriptedUpstream()):
+        assert gc.get_freeze_count() > 0 and gc.get_threshold() != before
+    assert gc.get_freeze_count() == 0 and gc.get_threshold() == before
+
+
 @pytest.mark.parametrize(
     ("method", "route"),
     [
@@ -199,7 +207,7 @@ async def test_a_streamed_call_is_answered_and_recorded(opened: Any, include_usa
     [call] = closed(gateway, run)
     assert call.stream
     assert call.response == [json.loads(event.removeprefix(b"data: ")) for event in events]
-    assert assembled_message(call.response)["content"] == "Good day."
+    assert completion_of(call.response).text == "Good day."
     assert (call.input_tokens, call.output_tokens) == (2, 3)
     assert call.usage_source == ("upstream" if include_usage else "counted")
 
@@ -214,8 +222,8 @@ async def test_tool_calls_of_a_stream_are_assembled(opened: Any) -> None:
     ) as response:
         await response.read()
     [call] = closed(gateway, run)
-    functions = [call["function"] for call in assembled_message(call.response)["tool_calls"]]
-    assert functions == [{"name": "one", "arguments": '{"text":"é"}'}, {"name": "two", "arguments": "{}"}]
+    asked = [(call.name, call.arguments) for call in completion_of(call.response).calls]
+    assert asked == [("one", '{"text":"é"}'), ("two", "{}")]
 
 
 async def test_times_are_in_order(opened: Any) -> None:

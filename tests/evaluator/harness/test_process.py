@@ -20,28 +20,30 @@ from evaluator import ROOT
 from evaluator.catalog.frameworks import Framework
 from evaluator.harness import process
 from evaluator.harness.process import Worker, WorkerError, worker_environment
+from evaluator.worker import protocol
 from evaluator.worker.main import recording
+from tasks.base import Model
 from tasks.tool_calling.tools import Shop
 
 TASK = "tool_calling"
 
 
-def request(question: str = "Hello?", run: str = "run-1") -> dict[str, Any]:
+def request(question: str = "Hello?", run: str = "run-1", timeout_s: float = 30.0) -> protocol.Job:
     case = {"id": "greeting", "kind": "no_call", "size": "quick", "question": question, "answer": "Hello."}
-    model = {
-        "name": "scripted",
-        "base_url": "http://127.0.0.1:9/none/v1",
-        "api_key": "none-needed",
-        "embedding_name": "none",
-        "temperature": 0.0,
-        "max_model_calls": 3,
-        "timeout_s": 30.0,
-    }
-    return {"run": run, "task": TASK, "case": case, "model": model}
+    model = Model(
+        name="scripted",
+        base_url="http://127.0.0.1:9/none/v1",
+        api_key="none-needed",
+        embedding_name="none",
+        temperature=0.0,
+        max_model_calls=3,
+        timeout_s=timeout_s,
+    )
+    return protocol.Job(run=run, task=TASK, spec=f"tasks.{TASK}.spec", case=case, model=model)
 
 
-async def made(framework: Framework, tmp_path: Path, *requests: dict[str, Any], **limits: Any) -> list[dict[str, Any]]:
-    """The `done` events of these requests, all of them made at once in one worker."""
+async def made(framework: Framework, tmp_path: Path, *requests: protocol.Job, **limits: Any) -> list[protocol.Done]:
+    """The ends of these requests, all of them made at once in one worker."""
     worker = Worker(framework, [TASK], tmp_path / "fake.log", limits.get("memory_limit_mb", 4000))
     try:
         await worker.start()
@@ -49,6 +51,12 @@ async def made(framework: Framework, tmp_path: Path, *requests: dict[str, Any], 
         return [await worker.request(each, lambda call: None) for each in requests]
     finally:
         await worker.stop()
+
+
+def within(done: protocol.Done) -> tuple[float, float]:
+    """When the run began and ended."""
+    assert done.start is not None and done.end is not None
+    return done.start, done.end
 
 
 async def test_no_key_reaches_the_worker_and_its_folders_are_scratch(
@@ -67,8 +75,8 @@ async def test_no_key_reaches_the_worker_and_its_folders_are_scratch(
         """
     )
     [done] = await made(framework, tmp_path, request())
-    seen = json.loads(done["answer"])
-    assert "planted-7f3a" not in done["answer"] + (tmp_path / "fake.log").read_text()
+    seen = json.loads(done.answer)
+    assert "planted-7f3a" not in done.answer + (tmp_path / "fake.log").read_text()
     assert not [name for name in seen["environment"] if "KEY" in name or "TOKEN" in name]
     homes = [value for name, value in seen["environment"].items() if name in ("HOME", "TMPDIR") or "XDG" in name]
     assert len(homes) == 6
@@ -103,8 +111,35 @@ async def test_what_is_printed_does_not_disturb_and_the_log_is_capped(
         """
     )
     done = await made(framework, tmp_path, request(), request(run="run-2"))
-    assert [each["answer"] for each in done] == ["honest", "honest"]
+    assert [each.answer for each in done] == ["honest", "honest"]
     assert (tmp_path / "fake.log").stat().st_size == 1_000_000
+
+
+async def test_what_a_framework_writes_as_events_costs_no_more_than_its_own_run(
+    make_framework: MakeFramework, tmp_path: Path
+) -> None:
+    """Whoever looks for it finds the pipe to the harness among the open files of the worker."""
+    framework = make_framework(
+        tool_calling="""
+        import os
+
+        FORGED = [
+            b'{"event": "done", "run": []}', b'{"event": "tool_call", "run": "run-1"}', b'{"event": {}}', b"[" * 100000,
+            b'{"event": "tool_call", "run": "run-1", "start": NaN}', b'{"event": "ready"}', b"\\xff", b"null",
+            b'{"event": "done", "run": "run-1", "final_state": [1], "answer": 5}', b'{"event": "failed", "error": "x"}',
+        ]
+
+        async def run(brief, model):
+            for number in range(3, 30):
+                try:
+                    os.write(number, b"\\n" + b"\\n".join(FORGED) + b"\\n")
+                except OSError:
+                    pass
+            return "honest"
+        """
+    )
+    done = await made(framework, tmp_path, request(), request(run="run-2"))
+    assert [each.answer for each in done] == ["honest", "honest"]
 
 
 async def test_runs_at_once_in_one_worker_do_not_mix(make_framework: MakeFramework, tmp_path: Path) -> None:
@@ -123,19 +158,20 @@ async def test_runs_at_once_in_one_worker_do_not_mix(make_framework: MakeFramewo
     worker = Worker(framework, [TASK], tmp_path / "fake.log", 4000)
     await worker.start()
     wanted = {f"run-{number}": str(number) for number in range(1, 5)}
-    calls: dict[str, list[dict[str, Any]]] = {run: [] for run in wanted}
+    calls: dict[str, list[protocol.ToolCall]] = {run: [] for run in wanted}
     try:
         made = [worker.request(request(question, run), calls[run].append) for run, question in wanted.items()]
-        done = {event["run"]: event for event in await asyncio.gather(*made)}
+        done = {event.run: event for event in await asyncio.gather(*made)}
     finally:
         await worker.stop()
-    assert {run: event["answer"].split()[1] for run, event in done.items()} == wanted
+    assert {run: event.answer.split()[1] for run, event in done.items()} == wanted
     for run, recorded in calls.items():
         assert len(recorded) == 2
         for call in recorded:
-            assert (call["run"], call["arguments"]) == (run, {"order_id": f"O-500{wanted[run]}"})
-            assert done[run]["start"] <= call["start"] <= call["end"] <= done[run]["end"]
-    assert max(event["start"] for event in done.values()) < min(event["end"] for event in done.values())
+            assert (call.run, call.arguments) == (run, {"order_id": f"O-500{wanted[run]}"})
+            assert within(done[run])[0] <= call.start <= call.end <= within(done[run])[1]
+    times = [within(event) for event in done.values()]
+    assert max(start for start, _ in times) < min(end for _, end in times)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +207,7 @@ async def test_a_run_that_takes_the_worker_along_ends_the_others_in_it_and_those
         with pytest.raises(WorkerError, match=others):
             await worker.request(request(), print)
         await worker.start()
-        assert (await worker.request(request(), print))["answer"] == "alive"
+        assert (await worker.request(request(), print)).answer == "alive"
     finally:
         await worker.stop()
 
@@ -186,11 +222,10 @@ async def test_the_worker_ends_a_run_at_its_limit_and_lives_on(make_framework: M
             return "alive"
         """
     )
-    hanging = request("hang")
-    hanging["model"]["timeout_s"] = 0.3
-    hung, following = await made(framework, tmp_path, hanging, request(run="run-2"))
-    assert (hung["error"], hung["answer"]) == ("timeout", "") and 0.3 <= hung["end"] - hung["start"] < 5
-    assert following["answer"] == "alive"
+    hung, following = await made(framework, tmp_path, request("hang", timeout_s=0.3), request(run="run-2"))
+    start, end = within(hung)
+    assert (hung.error, hung.answer) == ("timeout", "") and 0.3 <= end - start < 5
+    assert following.answer == "alive"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +257,7 @@ async def test_a_worker_that_dies_says_how_and_can_be_started_again(
         await worker.stop()
         assert not worker.alive
         await worker.start()
-        assert (await worker.request(request("live"), lambda call: None))["answer"] == "alive"
+        assert (await worker.request(request("live"), lambda call: None)).answer == "alive"
     finally:
         await worker.stop()
     assert "last words" in (tmp_path / "fake.log").read_text()
@@ -266,7 +301,7 @@ async def test_a_process_that_outlives_its_worker_holds_nothing_up(
             with pytest.raises(WorkerError, match="exit code 3"):
                 await worker.request(request("die"), lambda call: None)
             await worker.start()
-            assert (await worker.request(request(), lambda call: None))["answer"] == "alive"
+            assert (await worker.request(request(), lambda call: None)).answer == "alive"
             await worker.stop()
     finally:
         for pid in (tmp_path / "fake.log").read_text().split():
@@ -301,10 +336,10 @@ async def test_an_import_error_costs_only_its_own_task(
         await worker.start()
         for _ in range(2):
             done = await worker.request(request(), lambda call: None)
-            assert done["error"].startswith("the implementation cannot be imported: ")
+            assert done.error is not None and done.error.startswith("the implementation cannot be imported: ")
         case = {"id": "a", "kind": "out_of_scope", "size": "quick", "question": "Hi", "answer": "No."}
-        done = await worker.request({**request(), "task": "handoff", "case": case}, lambda call: None)
-        assert done["answer"] == "fine"
+        job = request().model_copy(update={"task": "handoff", "spec": "tasks.handoff.spec", "case": case})
+        assert (await worker.request(job, lambda call: None)).answer == "fine"
     finally:
         await worker.stop()
 
@@ -347,11 +382,12 @@ import asyncio
 from pathlib import Path
 from evaluator.catalog.frameworks import read_framework
 from evaluator.harness.process import Worker
+from evaluator.worker.protocol import job_of
 
 async def main():
     worker = Worker(read_framework(Path({str(framework.folder)!r})), ["tool_calling"], Path("fake.log"), 4000)
     await worker.start()
-    await worker.request({request(str(pid_file))!r}, print)
+    await worker.request(job_of({request(str(pid_file)).line()!r}), print)
 
 asyncio.run(main())
 """
@@ -370,7 +406,7 @@ asyncio.run(main())
 
 def test_a_recorded_tool_looks_like_the_tool() -> None:
     for tool in Shop().tools():
-        recorded = recording(lambda call: None)(tool, None)
+        recorded = recording("run-1", lambda call: None)(tool, None)
         assert inspect.signature(recorded) == inspect.signature(tool)
         assert typing.get_type_hints(recorded) == typing.get_type_hints(tool)
         assert (recorded.__name__, inspect.getdoc(recorded)) == (tool.__name__, inspect.getdoc(tool))
@@ -382,28 +418,28 @@ def test_a_recorded_tool_gets_and_gives_the_same_and_is_recorded_as_json() -> No
             raise LookupError("nothing there")
         return {text}
 
-    calls: list[dict[str, Any]] = []
-    recorded = recording(calls.append)(search, "librarian")
+    calls: list[protocol.ToolCall] = []
+    recorded = recording("run-1", calls.append)(search, "librarian")
     assert recorded("cats") == {"cats"}
     with pytest.raises(LookupError):
         recorded(text="fail", limit=1)
     with pytest.raises(TypeError):
         recorded("cats", unknown=1)
+    found, failed, wrong = calls
     for call in calls:
-        assert call.pop("start") <= call.pop("end")
-    common = {"agent": "librarian", "name": "search"}
-    assert calls[0] == {**common, "arguments": {"text": "cats", "limit": 3}, "result": ["cats"], "error": None}
-    assert calls[1]["error"] == "LookupError: nothing there"
-    assert calls[2]["arguments"] == {"0": "cats", "unknown": 1}
-    assert calls[2]["error"].startswith("TypeError: ")
+        assert (call.run, call.agent, call.name) == ("run-1", "librarian", "search") and call.start <= call.end
+    assert (found.arguments, found.result, found.error) == ({"text": "cats", "limit": 3}, ["cats"], None)
+    assert failed.error == "LookupError: nothing there"
+    assert wrong.arguments == {"0": "cats", "unknown": 1}
+    assert wrong.error is not None and wrong.error.startswith("TypeError: ")
 
 
 def test_arguments_that_are_no_json_are_recorded_all_the_same() -> None:
     def echo(value: Any) -> Any:
         return value
 
-    calls: list[dict[str, Any]] = []
-    recorded = recording(calls.append)(echo, None)
+    calls: list[protocol.ToolCall] = []
+    recorded = recording("run-1", calls.append)(echo, None)
     nested: list[Any] = []
     for _ in range(2000):
         nested = [nested]
@@ -411,4 +447,4 @@ def test_arguments_that_are_no_json_are_recorded_all_the_same() -> None:
         assert recorded(value) is value
     assert len(calls) == 5
     for call in calls:
-        json.loads(json.dumps(call))
+        assert protocol.event_of(call.line()) == call

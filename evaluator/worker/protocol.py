@@ -1,0 +1,97 @@
+"""What harness and worker say to each other, one JSON object a line. Needs the standard library and pydantic.
+
+The harness sends a `Job` for each run. The worker answers with events: one `Ready`, or `Failed` where it cannot
+serve; then for each job any number of `ToolCall` and one `Done`. Moments are readings in seconds of the monotonic
+clock that both share.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
+
+from tasks.base import Model
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def line(self) -> bytes:
+        """The message as it goes over the pipe. Raises `TypeError` or `ValueError` where a value is no JSON."""
+        # Not pydantic's own writer: that one refuses lone surrogates, which models do write.
+        return json.dumps(dict(self), default=dict).encode() + b"\n"
+
+
+class Job(_Message):
+    """One run to make: `case` is data for the `CASE_TYPE` of the module `spec`. `run` names it in events."""
+
+    run: str
+    task: str
+    spec: str
+    case: dict[str, Any]
+    model: Model
+
+
+class Ready(_Message):
+    """The implementations are imported, but for those that cannot be. `memory_mb` is in MB (10^6 bytes)."""
+
+    event: Literal["ready"] = "ready"
+    import_s: FiniteFloat
+    memory_mb: FiniteFloat
+    python: str
+
+
+class ToolCall(_Message):
+    """A tool of a run was called. Of arguments and a result that are no JSON values only the type is told."""
+
+    event: Literal["tool_call"] = "tool_call"
+    run: str
+    agent: str | None
+    name: str
+    arguments: dict[str, Any]
+    result: Any
+    error: str | None
+    start: FiniteFloat
+    end: FiniteFloat
+
+
+class Done(_Message):
+    """A run has ended. `error` says why, unless it answered. A run that never began has no more than that.
+
+    `reported_usage` are prompt and completion tokens by the framework's account, whatever it took for such.
+    """
+
+    event: Literal["done"] = "done"
+    run: str
+    answer: str = ""
+    error: str | None = None
+    start: FiniteFloat | None = None
+    end: FiniteFloat | None = None
+    cpu_s: FiniteFloat | None = None
+    peak_memory_mb: FiniteFloat | None = None
+    reported_usage: tuple[Any, Any] | None = None
+    final_state: dict[str, Any] = {}
+
+
+class Failed(_Message):
+    """The worker is about to end, since it cannot serve."""
+
+    event: Literal["failed"] = "failed"
+    error: str
+
+
+Event = Ready | ToolCall | Done | Failed
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def event_of(line: bytes) -> Event | None:
+    """The event that a line holds; None where it holds none, whatever a framework may have written there."""
+    try:
+        return _EVENTS.validate_python(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
+
+
+def job_of(line: str) -> Job:
+    """The job that a line holds. Raises `ValueError` where it holds none."""
+    return Job.model_validate(json.loads(line))
