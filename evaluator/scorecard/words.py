@@ -132,4 +132,4 @@ def not_implemented(scorecard: Scorecard, model: str, task: str | None) -> str |
     if task is not None:
         return f"Not implemented by {', '.join(who[task])}." if task in tasks else None
     lacks = [f"{one} by {', '.join(who[one])}" for one in tasks if one is not None]
-    return f"Not implemented, and so left out of what is over all tasks: {'; '.join(lacks)}." if lacks else None
+    return f"Not implemented, and so not in their figures over all tasks: {'; '.join(lacks)}." if lacks else None

@@ -339,7 +339,7 @@ def test_a_task_that_a_framework_lacks_is_not_implemented(project: Path) -> None
     errors = jsonschema.Draft202012Validator(schema.schema("scorecard.json")).iter_errors(content)
     assert [error.message for error in errors] == []
     page = (project / "SCORECARD.md").read_text()
-    lacks = "Not implemented, and so left out of what is over all tasks: "
+    lacks = "Not implemented, and so not in their figures over all tasks: "
     lacks += "handoff by X; tool_calling by X (its tools are <none>)."
     assert scorecard.escape(lacks) in page and scorecard.escape(lacks) in scorecard.readme_section(built)
     console = Console(file=io.StringIO(), width=100)
