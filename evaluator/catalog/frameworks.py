@@ -179,7 +179,7 @@ def lacking(framework: Framework, tasks: Iterable[str]) -> dict[str, str | None]
 def lacking_in_words(frameworks: Iterable[Framework], tasks: Iterable[str]) -> list[str]:
     """A line for each of the tasks that not all of the frameworks implement: who does not, and why."""
     who: dict[str, list[str]] = {task: [] for task in tasks}
-    for framework in frameworks:
+    for framework in dict.fromkeys(frameworks):
         for task, why in lacking(framework, who).items():
             who[task].append(f"{framework.name} ({why})" if why else framework.name)
     return [f"{task} is not implemented by {', '.join(dict.fromkeys(names))}" for task, names in who.items() if names]

@@ -49,6 +49,7 @@ def readme_section(scorecard: Scorecard) -> str:
     found = [words.correctness(scorecard, asked)]
     if scorecard.comparison:
         found.append(f"Framework or model? {verdict(scorecard.comparison)}")
+    found.append(words.not_implemented(scorecard, quiet, None))
     rest = f"Each task and model, deviations and machines: [{MARKDOWN_NAME}]({MARKDOWN_NAME})."
     said = escape(" ".join(sentence for sentence in found if sentence), limit=2000)
     return "\n\n".join([_about(asked, quiet), table(header, rows), f"{said} {rest}".strip()])

@@ -124,13 +124,12 @@ def failures(scorecard: Scorecard, model: str) -> str:
 
 def not_implemented(scorecard: Scorecard, model: str, task: str | None) -> str | None:
     """Who does not implement the task, or with None any of the model's tasks, and why; None where all do."""
-    tasks = {cell.task for cell in scorecard.cells if cell.model == model and task in (None, cell.task)}
-    lacks = [
-        ("" if task else f"{lacked} by ") + notes.title + (f" ({why})" if why else "")
-        for notes in scorecard.frameworks.values()
-        for lacked, why in notes.not_implemented
-        if lacked in tasks
-    ]
-    if not lacks:
-        return None
-    return f"Not implemented{' by' if task else ':'} {'; '.join(lacks)}."
+    who: dict[str, list[str]] = {}
+    for notes in scorecard.frameworks.values():
+        for lacked, why in notes.not_implemented:
+            who.setdefault(lacked, []).append(f"{notes.title} ({why})" if why else notes.title)
+    tasks = dict.fromkeys(cell.task for cell in scorecard.cells if cell.model == model and cell.task in who)
+    if task is not None:
+        return f"Not implemented by {', '.join(who[task])}." if task in tasks else None
+    lacks = [f"{one} by {', '.join(who[one])}" for one in tasks if one is not None]
+    return f"Not implemented, and so left out of what is over all tasks: {'; '.join(lacks)}." if lacks else None

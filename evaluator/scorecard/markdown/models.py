@@ -55,7 +55,10 @@ def _table(scorecard: Scorecard, model: str) -> str:
     rows = [
         [
             _name(scorecard.frameworks[cell.framework]),
-            *(_passed(of_task.get((cell.framework, task))) for task in tasks),
+            *(
+                _passed(of_task.get((cell.framework, task)), task, scorecard.frameworks[cell.framework])
+                for task in tasks
+            ),
             *(
                 f"{column.show(cell.metrics)} {raised(tied.get((column.compared, cell.framework)))}".strip()
                 for column in _COLUMNS
@@ -81,8 +84,10 @@ def _name(notes: FrameworkNotes) -> str:
     return f"{escape(notes.title)} {raised(words.deviation_numbers(notes))}".strip()
 
 
-def _passed(metrics: Mapping[str, Value] | None) -> str:
-    return tables.PASSED.show(metrics) if metrics else "–"
+def _passed(metrics: Mapping[str, Value] | None, task: str | None, notes: FrameworkNotes) -> str:
+    if metrics:
+        return tables.PASSED.show(metrics)
+    return "not implemented" if task in dict(notes.not_implemented) else "–"
 
 
 def _pass_hat(cell: Cell) -> str:

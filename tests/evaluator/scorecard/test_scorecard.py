@@ -324,6 +324,11 @@ def test_a_task_that_a_framework_lacks_is_not_implemented(project: Path) -> None
     assert score(project).frameworks["x"].not_implemented == (("handoff", None), ("rag_qa", None))
     before = (project / "SCORECARD.md").read_text()
     assert "Not implemented" not in before, "nobody ran the tasks that it lacks"
+    (project / "implementations" / "baseline" / "handoff.py").write_text(IMPLEMENTATION)
+    write_trace(project / "traces", played("handoff", "direct-outage", framework="baseline"))
+    score(project)
+    [row] = [line for line in (project / "SCORECARD.md").read_text().splitlines() if line.startswith("| X <sup>2")]
+    assert "| not implemented | 1/1 |" in row
     folder = project / "implementations" / "x"
     (folder / "tool_calling.py").unlink()
     with (folder / "pyproject.toml").open("a") as file:
@@ -334,11 +339,13 @@ def test_a_task_that_a_framework_lacks_is_not_implemented(project: Path) -> None
     errors = jsonschema.Draft202012Validator(schema.schema("scorecard.json")).iter_errors(content)
     assert [error.message for error in errors] == []
     page = (project / "SCORECARD.md").read_text()
-    assert "Not implemented: tool\\_calling by X (its tools are &lt;none&gt;)." in page
+    lacks = "Not implemented, and so left out of what is over all tasks: "
+    lacks += "handoff by X; tool_calling by X (its tools are <none>)."
+    assert scorecard.escape(lacks) in page and scorecard.escape(lacks) in scorecard.readme_section(built)
     console = Console(file=io.StringIO(), width=100)
     scorecard.print_scorecard(console, built)
     assert isinstance(console.file, io.StringIO)
-    assert "Not implemented: tool_calling by X (its tools are <none>)." in " ".join(console.file.getvalue().split())
+    assert lacks in " ".join(console.file.getvalue().split())
 
 
 def test_a_case_that_the_grader_cannot_play(project: Path) -> None:
