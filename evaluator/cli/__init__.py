@@ -433,6 +433,8 @@ def report(
 
     It needs no server and no network. The same traces give the same bytes.
     """
+    from evaluator.analysis.kept import Kept
+    from evaluator.models import weights
     from evaluator.site import build
 
     if not traces.is_dir():
@@ -442,6 +444,7 @@ def report(
         card = build.build(
             traces,
             out,
+            kept=Kept(weights.cache_dir() / "report"),
             say=lambda what, done, total: bar.update(step, description=what, completed=done, total=total or None),
         )
     for damaged in card.damaged:
