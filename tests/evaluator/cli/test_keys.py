@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from commands import CASES, PLANTED, TASK, Bakeoff, written
 from model_server import Answer, completion, serving
+from sites import runs_on
 
 from evaluator.catalog import frameworks
 from evaluator.catalog.frameworks import Framework
@@ -56,7 +57,8 @@ def test_no_planted_key_is_written_anywhere(
         monkeypatch.setenv(name, PLANTED)
     framework = make_framework("planted", tool_calling=SHOWS)
     monkeypatch.setattr(frameworks, "all_frameworks", lambda: {"planted": framework})
-    for module in ("evaluator.export.runs", "evaluator.export.run_table", "evaluator.scorecard.build"):
+    modules = ("export.runs", "export.run_table", "scorecard.build", "site.build")
+    for module in (f"evaluator.{name}" for name in modules):
         monkeypatch.setattr(importlib.import_module(module), "framework_folders", lambda *_: [framework.folder])
 
     async def provided(*_: object) -> None:
@@ -91,6 +93,7 @@ def test_no_planted_key_is_written_anywhere(
     files = [log, *(path for path in tmp_path.rglob("*") if path.is_file())]
     written_from_the_trace = [tmp_path / name for name in ("scores/scorecard.failures.json", "spans.jsonl", "runs.csv")]
     assert all(b"Bearer ***" in path.read_bytes() for path in (log, *written_from_the_trace))
-    assert any(b"Bearer ***" in path.read_bytes() for path in (tmp_path / "site").rglob("*.html"))
-    for content in [*(output.encode() for output in outputs), *(path.read_bytes() for path in files)]:
+    unpacked = [json.dumps(runs_on(page)).encode() for page in (tmp_path / "site").rglob("*.html")]
+    assert any(b"Bearer ***" in content for content in unpacked)
+    for content in [*(output.encode() for output in outputs), *(path.read_bytes() for path in files), *unpacked]:
         assert b"planted-7f3a" not in content
