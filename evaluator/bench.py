@@ -71,8 +71,8 @@ class GatewayCost:
     """What the gateway adds to a call, with so many calls at once. Times in ms, rates in calls/s.
 
     Each caller sends its next call once the last one is answered, so with many at once a call mostly waits for the
-    processors: `…_cpu_ms` is what a call through the gateway takes of them in each process, and of the client alone
-    where it calls directly.
+    processors. `…_cpu_ms` is what each process takes of them for a call that goes through the gateway: where the client
+    takes as much as the gateway, it is the client that is measured.
     """
 
     streamed: bool
@@ -103,7 +103,7 @@ class _Round:
 
 def run(console: Console, seconds: float, with_matrix: bool, as_json: bool) -> None:
     """Measure and print."""
-    costs = uvloop.run(_gateway_costs(seconds))
+    costs = uvloop.run(gateway_costs(seconds))
     matrix = _scripted_matrix() if with_matrix else None
     if as_json:
         console.print_json(data={"gateway": [asdict(cost) for cost in costs], "scripted_matrix": matrix})
@@ -143,7 +143,8 @@ def run(console: Console, seconds: float, with_matrix: bool, as_json: bool) -> N
 # --- the gateway -----------------------------------------------------------------------------
 
 
-async def _gateway_costs(seconds: float) -> list[GatewayCost]:
+async def gateway_costs(seconds: float) -> list[GatewayCost]:
+    """Measure for `seconds` each way: calls of each kind, so many at once, straight to the stub and by the gateway."""
     with _process("stub") as (stub_url, stub), _process("gateway", stub_url) as (gateway_url, gateway):
         processes = {"client": psutil.Process(), "gateway": gateway, "stub": stub}
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
@@ -152,7 +153,7 @@ async def _gateway_costs(seconds: float) -> list[GatewayCost]:
                 request = _STREAMED_REQUEST if streamed else _REQUEST
                 seen = {stub_url: _Round(), gateway_url: _Round()}
                 for url in seen:
-                    await _load(client, url, request, concurrency, 0.5)
+                    await _load(client, url, request, concurrency, seconds / ROUNDS)
                 for _ in range(ROUNDS):
                     for url, so_far in seen.items():
                         before = {name: _cpu_s(process) for name, process in processes.items()}

@@ -24,8 +24,8 @@ from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
 from evaluator.harness.environments import provision
 from evaluator.harness.jobs import WORK, Job, Settings
-from evaluator.harness.matrix import Harness, harness
 from evaluator.harness.pool import Pool
+from evaluator.harness.runner import Harness, harness
 from evaluator.harness.watch import Watch
 from evaluator.models import specs
 from evaluator.probes.behaviours import Behaviour, behaviours, expected_failure

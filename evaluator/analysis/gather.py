@@ -15,6 +15,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pydantic import ValidationError
 
 from evaluator.analysis import parity
 from evaluator.analysis.graded_run import GradedRun, grade_run
+from evaluator.analysis.kept import Kept
 from evaluator.analysis.parity import Comparison, Observation
 from evaluator.analysis.repricing import Priced, price_run
 from evaluator.catalog.frameworks import BASELINE
@@ -97,25 +99,58 @@ def gather(
     processes: int | None = None,
     priced_on: Sequence[PricedModel] = (),
     look: Look | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Gathered]:
     """What the traces below `root` give whose key, as their paths have it, `keep` accepts.
 
     `processes` is one for each core unless given. Runs are priced on the models `priced_on`, and `look` is shown all
-    traces of a case. With `tasks` of the caller's own there is but one process.
+    traces of a case. With `tasks` of the caller's own there is but one process. What a case gave is taken from `kept`
+    where that has it; then there are no tasks of the caller's own, and `repr(look)` says all that it depends on.
     """
     files = [path for path in trace_files(root, models) if (key := _key(root, path)) is None or keep(key)]
     groups: dict[tuple[str, ...], list[Path]] = {}
     for path in files:
         groups.setdefault((*path.parts[:-3], path.parts[-2], _case(path)), []).append(path)
-    work = partial(_gather_case, root, frozenset(frameworks), priced_on, look)
+    names = frozenset(frameworks)
+    work = partial(_gather_case, root, names, priced_on, look, tasks)
+    cases = [group for _, group in sorted(groups.items())]
     at_once = len(os.sched_getaffinity(0)) if processes is None else processes
-    if tasks is not None or at_once == 1 or len(files) < _WORTH_PROCESSES:
-        for _, group in sorted(groups.items()):
-            yield from work(group, tasks=tasks)
+    if tasks is not None:
+        at_once = 1
+    if kept is None:
+        yield from chain.from_iterable(_each(work, cases, at_once))
+        return
+    asked = repr((sorted(names), priced_on, look)).encode()
+    named = [kept.name([asked, *_contents(root, case)]) for case in cases]
+    missing = [not kept.has(name) for name in named]
+    fresh = _each(work, list(compress(cases, missing)), at_once)
+    for case, name, is_missing in zip(cases, named, missing, strict=True):
+        results = next(fresh) if is_missing else kept.get(name)
+        if is_missing or results is None:
+            results = results or work(case)
+            kept.put(name, results)
+        yield from results
+
+
+def _each(
+    work: Callable[[Sequence[Path]], list[Gathered]], cases: Sequence[Sequence[Path]], at_once: int
+) -> Iterator[list[Gathered]]:
+    """What the cases give, in their order, made by so many processes if that is worth it."""
+    if at_once == 1 or sum(map(len, cases)) < _WORTH_PROCESSES:
+        yield from map(work, cases)
         return
     with ProcessPoolExecutor(at_once, _context(), _end_with_parent) as pool:
-        for results in pool.map(work, (group for _, group in sorted(groups.items())), chunksize=_CASES_AT_ONCE):
-            yield from results
+        yield from pool.map(work, cases, chunksize=_CASES_AT_ONCE)
+
+
+def _contents(root: Path, paths: Iterable[Path]) -> Iterator[bytes]:
+    """The names and contents of files; of one that cannot be read nothing."""
+    for path in paths:
+        yield path.relative_to(root).as_posix().encode()
+        try:
+            yield path.read_bytes()
+        except OSError:
+            yield b""
 
 
 def _case(path: Path) -> str:
@@ -164,8 +199,8 @@ def _gather_case(
     frameworks: frozenset[str],
     priced_on: Sequence[PricedModel],
     look: Look | None,
+    tasks: Mapping[str, Task] | None,
     group: Sequence[Path],
-    tasks: Mapping[str, Task] | None = None,
 ) -> list[Gathered]:
     """The runs of one case, by trial."""
     tasks = _every_task() if tasks is None else tasks

@@ -8,7 +8,9 @@ import typer
 from rich.progress import Progress as Bar
 
 from evaluator import ROOT
+from evaluator.analysis.kept import Kept
 from evaluator.cli.options import TracesOption, command, console, existing, say, say_left_out
+from evaluator.harness.jobs import WORK
 from evaluator.site import output
 from evaluator.site.build import build
 from evaluator.text import shown_path
@@ -38,6 +40,7 @@ def report(
         card = build(
             traces,
             out,
+            kept=Kept(WORK / "report"),
             say=lambda what, done, total: bar.update(step, description=what, completed=done, total=total or None),
         )
     say_left_out(f"{damaged.path}: {damaged.reason}" for damaged in card.damaged)

@@ -23,9 +23,9 @@ from evaluator.cli.options import (
 )
 from evaluator.errors import Failure, Mistake
 from evaluator.harness.jobs import WORK, Settings
-from evaluator.harness.matrix import ModelGoneError
 from evaluator.harness.plans import Plan, make
 from evaluator.harness.records import exclusive
+from evaluator.harness.runner import ModelGoneError
 from evaluator.models import specs
 from evaluator.probes.behaviours import unexpected
 from evaluator.providers.names import BUILT_IN, LOCAL, PROBES_NAME, REPLAY

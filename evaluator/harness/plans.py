@@ -10,9 +10,10 @@ from rich.console import Console
 
 from evaluator.harness.environments import provision
 from evaluator.harness.jobs import Job, Settings
-from evaluator.harness.matrix import harness, run_all
+from evaluator.harness.matrix import run_all
 from evaluator.harness.progress import Progress
 from evaluator.harness.records import Records
+from evaluator.harness.runner import harness
 from evaluator.models import specs
 from evaluator.text import shown_path
 

@@ -114,7 +114,7 @@ class _Kept:
 
     def read(self) -> Vectors | None:
         """The vectors in the order of the texts; None where they are not there, or damaged."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             content = self._path.read_bytes()
             digest, data = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if hashlib.sha256(data).digest() == digest:

@@ -9,6 +9,7 @@ from typing import Any
 from evaluator.analysis import parity
 from evaluator.analysis.gather import RECORDED_ALREADY, LeftOut, Look, Scored, Seen, gather, run_name
 from evaluator.analysis.graded_run import GradedRun
+from evaluator.analysis.kept import Kept
 from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_hat
 from evaluator.analysis.models import compare_models
 from evaluator.analysis.pairs import compare
@@ -75,13 +76,14 @@ def build(
     processes: int | None = None,
     look: Look | None = None,
     seen: Callable[[Any], None] = lambda made: None,
+    kept: Kept | None = None,
     prices: Sequence[str] = (),
 ) -> Scorecard:
     """The scorecard of all traces below `traces` whose key `keep` accepts, the same for any number of `processes`.
 
     With `models`, only the folders of these models are read. `look` is shown all traces of each case, in the process
-    that reads them, and `seen` is told what it made of them. `prices` names the models of the price list on which the
-    runs are priced, too. Raises `Mistake` for one that is not there.
+    that reads them, and `seen` is told what it made of them; what `kept` has is not read again. `prices` names the
+    models of the price list on which the runs are priced, too. Raises `Mistake` for one that is not there.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
     already) is named in `damaged` and left out.
@@ -94,7 +96,7 @@ def build(
     keys: set[Key] = set()
     parity_notes: list[str] = []
     probed: list[Trace] = []
-    for one in gather(traces, models, keep, folders, tasks, processes, priced_on, look):
+    for one in gather(traces, models, keep, folders, tasks, processes, priced_on, look, kept):
         if isinstance(one, LeftOut):
             damaged.append(Damaged(one.path, one.reason))
             continue

@@ -1,21 +1,26 @@
 """Writes the site's files into a folder: the same bytes for the same traces."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from evaluator import scorecard
+from evaluator.analysis.kept import Kept
 from evaluator.analysis.pairs import COMPARED
+from evaluator.analysis.parity import Parity
 from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework, framework_folders, usable_frameworks
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import ABOUT_MODEL
 from evaluator.site import charts, code, method, overview
-from evaluator.site.cases import Grid, Part, grids, made_of, page_data
+from evaluator.site.cases import Grid, Maker, Part, grids, page_data
+from evaluator.site.charts import Chart
 from evaluator.site.output import MADE_BY, START, replacing
+from evaluator.site.overview import Selection
 from evaluator.site.render import Pages, case_page, documentation
 from evaluator.stats.variance import SOURCES
 
@@ -23,10 +28,17 @@ Say = Callable[[str, int, int], None]
 """Told what is being done, how many of it are done, and how many there are (0: not known)."""
 
 
-def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, say: Say = lambda *_: None) -> Scorecard:
+def build(
+    traces: Path,
+    out: Path,
+    *,
+    implementations: Path = IMPLEMENTATIONS,
+    kept: Kept | None = None,
+    say: Say = lambda *_: None,
+) -> Scorecard:
     """Build the site of all traces below `traces` in the folder `out`, in place of the site that is there.
 
-    Raises `Mistake`.
+    What has not changed since it was built last is taken from `kept`. Raises `Mistake`.
     """
     tasks = all_tasks()
     parts: list[Part] = []
@@ -40,9 +52,12 @@ def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, s
     folders = [folder.name for folder in framework_folders(implementations)]
     titles = {name: frameworks[name].title if name in frameworks else name for name in folders}
     with replacing(out) as folder:
-        look = partial(made_of, titles)
-        card = scorecard.build(traces, implementations=implementations, look=look, seen=seen, prices=DEFAULT_MODELS)
-        _write(Pages(folder, _shared(card)), card, grids(parts, list(tasks)), tasks, frameworks, say)
+        card = scorecard.build(
+            traces, implementations=implementations, look=Maker(titles), seen=seen, kept=kept, prices=DEFAULT_MODELS
+        )
+        _write(Pages(folder, _shared(card)), card, grids(parts, list(tasks)), tasks, frameworks, kept, say)
+    if kept:
+        kept.forget_others()
     return card
 
 
@@ -58,11 +73,12 @@ def _write(
     found: Sequence[Grid],
     tasks: dict[str, Task],
     frameworks: dict[str, Framework],
+    kept: Kept | None,
     say: Say,
 ) -> None:
     for file in sorted(files("evaluator.site").joinpath("static").iterdir(), key=lambda file: file.name):
         pages.write(f"assets/{file.name}", file.read_text(encoding="utf-8"))
-    _write_overview(pages, card, say)
+    _write_overview(pages, card, kept, say)
     implementations, complaints = code.implementations(frameworks, tasks, card)
     pages.add(
         "compare.html",
@@ -79,12 +95,12 @@ def _write(
     pages.add("method.html", "method.html", method.data(card))
 
 
-def _write_overview(pages: Pages, card: Scorecard, say: Say) -> None:
+def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) -> None:
     shown = overview.selections(card)
     drawn = {}
     for number, selection in enumerate(shown, start=1):
         parities = [one for one in card.parities if one.model == selection.model and selection.task in (None, one.task)]
-        drawn[selection.model, selection.task] = charts.charts(selection.cells, parities, selection.costs, card.titles)
+        drawn[selection.model, selection.task] = _charts(selection, parities, card.titles, kept)
         for chart in drawn[selection.model, selection.task]:
             pages.write(overview.chart_file(selection, chart), chart.svg)
         say("plots drawn", number, len(shown))
@@ -104,6 +120,19 @@ def _write_overview(pages: Pages, card: Scorecard, say: Say) -> None:
             "sources": SOURCES,
         },
     )
+
+
+def _charts(selection: Selection, parities: Sequence[Parity], titles: dict[str, str], kept: Kept | None) -> list[Chart]:
+    """The plots of a selection, which may have been drawn before."""
+    if kept is None:
+        return charts.charts(selection.cells, parities, selection.costs, titles)
+    asked = ("charts", selection.cells, parities, selection.costs, titles)
+    name = kept.name([orjson.dumps(asked, default=sorted)])  # sets, whose order is another in each process
+    drawn: list[Chart] | None = kept.get(name)
+    if drawn is None:
+        drawn = charts.charts(selection.cells, parities, selection.costs, titles)
+        kept.put(name, drawn)
+    return drawn
 
 
 def _write_cases(pages: Pages, found: Sequence[Grid], say: Say) -> None:

@@ -45,23 +45,27 @@ class Part:
     data: str
 
 
-def made_of(titles: Mapping[str, str], whole: Sequence[Whole]) -> Part | None:
-    """What the site needs of the runs of a case, which are in `whole`; None where there is none."""
-    views = [found for one in whole if (found := _view(one)) is not None]
-    if not views:
-        return None
-    packer = Packer()
-    packed = [packer.run(view, titles[view.run.key.framework]) for view in views]
-    case = views[0].trace.case
-    return Part(
-        about=views[0].about,
-        question=str(case.get("question", "")),
-        expected=str(case.get("answer", "")),
-        runs=tuple(
-            CaseRun(view.run.key, view.run.passed, _article()(view, titles[view.run.key.framework])) for view in views
-        ),
-        data=embedded({"shared": packer.shared, "runs": packed}),
-    )
+@dataclass(frozen=True)
+class Maker:
+    """Makes of the traces of a case what the site needs of its runs. `titles` are those of the frameworks."""
+
+    titles: Mapping[str, str]
+
+    def __call__(self, whole: Sequence[Whole]) -> Part | None:
+        """The runs that are in `whole`; None where there is none."""
+        views = [found for one in whole if (found := _view(one)) is not None]
+        if not views:
+            return None
+        packer, case = Packer(), views[0].trace.case
+        titled = [(view, self.titles[view.run.key.framework]) for view in views]
+        packed = [packer.run(*one) for one in titled]
+        return Part(
+            about=views[0].about,
+            question=str(case.get("question", "")),
+            expected=str(case.get("answer", "")),
+            runs=tuple(CaseRun(view.run.key, view.run.passed, _article()(view, title)) for view, title in titled),
+            data=embedded({"shared": packer.shared, "runs": packed}),
+        )
 
 
 @cache

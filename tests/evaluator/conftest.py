@@ -13,8 +13,8 @@ from fakes import LOCK, PYPROJECT, MakeFramework, OpenHarness
 from evaluator.catalog.frameworks import Framework, read_framework
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.harness.jobs import Job, Settings
-from evaluator.harness.matrix import Harness, harness
 from evaluator.harness.pool import Pool
+from evaluator.harness.runner import Harness, harness
 from evaluator.harness.watch import Watch
 from evaluator.models import specs
 from evaluator.providers import endpoints

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from evaluator.catalog.frameworks import Framework
-from evaluator.harness.matrix import Harness
+from evaluator.harness.runner import Harness
 
 MakeFramework = Callable[..., Framework]
 OpenHarness = Callable[..., AbstractAsyncContextManager[Harness]]

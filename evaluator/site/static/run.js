@@ -40,7 +40,7 @@ document.addEventListener("DOMContentLoaded", async function () {
     for (const [token] of compact.matchAll(/"(?:\\.|[^"\\])*"|[{}[\]:,]|[^{}[\]:,"]+/g)) {
       const opened = last === "{" || last === "[", closes = token === "}" || token === "]";
       if (closes) depth -= 1;
-      if (closes !== opened && (closes || last === ",") || opened && !closes) made += `\n${"  ".repeat(depth)}`;
+      if (closes ? !opened : opened || last === ",") made += `\n${"  ".repeat(depth)}`;
       if (token === "{" || token === "[") depth += 1;
       made += token === ":" ? ": " : token;
       last = token;

@@ -11,7 +11,7 @@ from evaluator.catalog.frameworks import Framework, all_frameworks
 from evaluator.catalog.tasks import all_tasks
 from evaluator.harness.environments import provision
 from evaluator.harness.jobs import Job
-from evaluator.harness.matrix import harness
+from evaluator.harness.runner import harness
 from evaluator.models import specs
 from evaluator.pytest_plugin import marks_of
 from evaluator.trace import Trace

@@ -13,7 +13,7 @@ from fakes import MakeFramework, OpenHarness
 from evaluator.catalog.frameworks import Deviation, Framework
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
-from evaluator.harness import matrix
+from evaluator.harness import runner
 from evaluator.harness.jobs import Job
 from evaluator.harness.matrix import run_all
 from evaluator.models import specs
@@ -291,7 +291,7 @@ async def test_a_run_that_hangs_is_named(
     timeout_s: float,
     words: str,
 ) -> None:
-    monkeypatch.setattr(matrix, "GRACE_S", 0.3)
+    monkeypatch.setattr(runner, "GRACE_S", 0.3)
     framework = make_framework(tool_calling=defective(("message = await asyncio.to_thread(post, model, body)", code)))
     [behaviour] = await probed(open_harness, framework, probe, timeout_s=timeout_s)
     assert behaviour.words.startswith(words) and not behaviour.acceptable

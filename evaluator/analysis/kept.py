@@ -1,0 +1,80 @@
+"""Results that are kept from one call of a command to the next, by a digest of all that they depend on.
+
+The folder is the checkout's own, and is trusted as compiled Python is. Whatever is damaged or cannot be read there is
+made again.
+"""
+
+import contextlib
+import hashlib
+import pickle
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from evaluator import ROOT, files
+
+_CHECKED = 32
+"""Bytes at the start of a file: the SHA-256 of the rest."""
+
+
+@cache
+def code_digest() -> bytes:
+    """A digest of the evaluator, the tasks, their templates and data, Python and all that is installed beside it."""
+    digest = hashlib.sha256(sys.version.encode())
+    for folder in (ROOT / "evaluator", ROOT / "tasks"):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+            _add(digest, path.relative_to(ROOT).as_posix().encode(), path.read_bytes())
+    for name, version in sorted((str(one.metadata["Name"]), one.version) for one in distributions()):
+        _add(digest, name.encode(), version.encode())
+    return digest.digest()
+
+
+def _add(digest: Any, *parts: bytes) -> None:
+    for part in parts:
+        digest.update(len(part).to_bytes(8) + part)
+
+
+@dataclass
+class Kept:
+    """What is kept in `folder`. At the end of its use, what was not asked for is deleted with `forget_others`."""
+
+    folder: Path
+    _asked: set[str] = field(default_factory=set)
+
+    def name(self, parts: Iterable[bytes]) -> str:
+        """What a result is called that depends on `parts` and the code. What it is made of must differ in them."""
+        digest = hashlib.sha256(code_digest())
+        _add(digest, *parts)
+        self._asked.add(digest.hexdigest())
+        return digest.hexdigest()
+
+    def has(self, name: str) -> bool:
+        """Whether something of this name is there, which may be damaged."""
+        return (self.folder / name).is_file()
+
+    def get(self, name: str) -> Any:
+        """The result of this name; None where there is none, or it is damaged."""
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError:
+            return None
+        if hashlib.sha256(content[_CHECKED:]).digest() != content[:_CHECKED]:
+            return None
+        return pickle.loads(content[_CHECKED:])
+
+    def put(self, name: str, result: Any) -> None:
+        """Keep a result, which is not None; where that cannot be done, it is made again the next time."""
+        packed = pickle.dumps(result)
+        with contextlib.suppress(OSError):
+            files.write_whole(self.folder / name, hashlib.sha256(packed).digest() + packed)
+
+    def forget_others(self) -> None:
+        """Delete whatever was not asked for."""
+        with contextlib.suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.name not in self._asked:
+                    path.unlink()

@@ -1,0 +1,208 @@
+"""Makes a run: a small job in, one trace out, with a model behind a gateway and workers that are up already."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from evaluator.harness.environments import installed
+from evaluator.harness.gateway import Gateway, GatewayRun
+from evaluator.harness.jobs import Job, Settings
+from evaluator.harness.pool import Pool
+from evaluator.harness.process import Worker, WorkerError
+from evaluator.harness.records import Records, case_as_data
+from evaluator.models import specs
+from evaluator.models.embedding import MODEL_NAME as EMBEDDING_NAME
+from evaluator.models.upstreams.replay import recorded_name
+from evaluator.trace import (
+    Ended,
+    ModelCall,
+    ReportedUsage,
+    Resources,
+    RunOutcome,
+    Setup,
+    Trace,
+    TracedToolCall,
+)
+from evaluator.wire import failures
+from evaluator.worker import protocol
+from tasks.base import Model
+
+GRACE_S = 5.0
+"""How long after its time limit a run may still report that it has ended."""
+
+
+class ModelGoneError(RuntimeError):
+    """The model's server was out of reach, broke off, or refuses every run alike: no framework's fault, so nothing
+    is recorded."""
+
+
+class Harness:
+    """A model behind a gateway, and workers. Use `harness()` to make one."""
+
+    def __init__(self, settings: Settings, records: Records, gateway: Gateway, pool: Pool) -> None:
+        self._settings = settings
+        self.records = records
+        self._gateway = gateway
+        self._pool = pool
+
+    async def run(self, job: Job) -> Trace:
+        """Make one run. Whatever the framework does, this gives a trace of it.
+
+        Raises `ModelGoneError` where the model's server fails.
+        """
+        worker = await self._pool.worker(job.framework)
+        setup = self.records.setup(job, worker.python)
+        live = self._gateway.open_run(job.script(), setup.max_model_calls, setup.timeout_s)
+        calls: list[protocol.ToolCall] = []
+        asked = time.monotonic()
+        try:
+            done = await self._made(worker, live, job, setup, calls)
+        finally:
+            self._gateway.close_run(live.token)
+        if live.upstream_failure:
+            raise ModelGoneError(live.upstream_failure)
+        start = asked if done.start is None else done.start
+        end = time.monotonic() if done.end is None else done.end
+        model_calls = live.model_calls(start)
+        chats = [call for call in model_calls if call.operation == "chat"]
+        if why := failures.same_for_all(chats):
+            raise ModelGoneError(why)
+        ended = _ended(live, done, end - start, setup)
+        if ended == "answered" and not done.answer and self._server_failure(chats):
+            ended, done = "error", done.model_copy(update={"error": "the framework took that for an empty answer"})
+        error = None if ended == "answered" else self._error(_why(ended, done, setup), chats)
+        if complaint := live.session.complaint():
+            ended, error = "error", _also(complaint, done.error)
+        found = installed(job.framework)
+        return Trace(
+            key=self.records.key(job),
+            setup=setup,
+            case=case_as_data(job.case),
+            model_calls=live.session.annotated(model_calls),
+            tool_calls=[_traced(call, start) for call in calls],
+            outcome=RunOutcome(
+                ended=ended,
+                answer=done.answer,
+                error=error,
+                refused_calls=live.refused_calls,
+                final_state=done.final_state,
+            ),
+            reported_usage=_reported(done),
+            resources=Resources(
+                wall_s=round(end - start, 6),
+                cpu_s=done.cpu_s,
+                import_s=worker.import_s,
+                memory_after_import_mb=worker.memory_after_import_mb,
+                peak_memory_mb=done.peak_memory_mb,
+                packages=found.packages if found else None,
+                installed_mb=found.installed_mb if found else None,
+            ),
+        )
+
+    def _error(self, why: str, chats: Sequence[ModelCall]) -> str:
+        """Why the run ended, after what the model's server said if the last call failed there."""
+        said = self._server_failure(chats)
+        return f"{said}; {why}" if said else why
+
+    def _server_failure(self, chats: Sequence[ModelCall]) -> str | None:
+        """In one line what went wrong at the model's server with the last call, if anything did."""
+        return failures.failure(chats[-1]) if chats and not self.records.knows_cases else None
+
+    async def _made(
+        self, worker: Worker, live: GatewayRun, job: Job, setup: Setup, calls: list[protocol.ToolCall]
+    ) -> protocol.Done:
+        """How the run ended by the worker's account, or what became of the worker."""
+        if worker.start_error:
+            return protocol.Done(run=live.token, error=worker.start_error)
+        model = Model(
+            name=recorded_name(job.recording) if job.recording else self._settings.model.sent_name,
+            base_url=self._gateway.base_url(live),
+            api_key="none-needed",
+            embedding_name=EMBEDDING_NAME,
+            temperature=setup.temperature,
+            max_model_calls=setup.max_model_calls,
+            timeout_s=setup.timeout_s,
+        )
+        if self._pool.watch is not None:
+            self._pool.watch.allow(model.base_url)
+        request = protocol.Job(
+            run=live.token,
+            task=job.task.name,
+            spec=job.task.prepare.__module__,
+            case=case_as_data(job.case),
+            model=model,
+        )
+        try:
+            return await worker.request(request, calls.append, model.timeout_s + GRACE_S)
+        except TimeoutError:
+            return protocol.Done(run=live.token, error="timeout")
+        except WorkerError as error:
+            return protocol.Done(run=live.token, error=str(error))
+
+
+def _ended(live: GatewayRun, done: protocol.Done, wall_s: float, setup: Setup) -> Ended:
+    """How the run ended. The limits count whatever the framework made of them."""
+    if live.refusal is not None:
+        return live.refusal
+    if done.error == "timeout" or wall_s > setup.timeout_s:
+        return "timeout"
+    if done.error is None:
+        return "answered"
+    return "call_limit" if live.chat_calls >= setup.max_model_calls else "error"
+
+
+def _why(ended: Ended, done: protocol.Done, setup: Setup) -> str:
+    if ended == "timeout":
+        return f"no answer after {setup.timeout_s:.0f} s"
+    if ended == "call_limit":
+        return f"no answer after {setup.max_model_calls} model calls"
+    return str(done.error)
+
+
+def _also(complaint: str, error: str | None) -> str:
+    """What an upstream complains of, and the framework's own error where that is another one."""
+    return complaint if error is None or complaint in error else f"{complaint}; it ended with {error}"
+
+
+def _reported(done: protocol.Done) -> ReportedUsage | None:
+    """The framework's own count, where it gave one that can be a count."""
+    if done.reported_usage is None:
+        return None
+    input_tokens, output_tokens = done.reported_usage
+    try:
+        return ReportedUsage.model_validate({"input_tokens": input_tokens, "output_tokens": output_tokens})
+    except ValidationError:
+        return None
+
+
+def _traced(call: protocol.ToolCall, start: float) -> TracedToolCall:
+    fields = {name: getattr(call, name) for name in ("agent", "name", "arguments", "result", "error")}
+    return TracedToolCall(**fields, start_s=round(call.start - start, 6), end_s=round(call.end - start, 6))
+
+
+@contextlib.asynccontextmanager
+async def harness(
+    settings: Settings,
+    task_names: Sequence[str],
+    console: Console,
+    *,
+    pool: Pool | None = None,
+    records: Records | None = None,
+) -> AsyncIterator[Harness]:
+    """Bring up the model and the gateway; whatever happens, nothing of it outlives this.
+
+    With a `pool`, its workers and its embedding model are used, and live on.
+    """
+    async with contextlib.AsyncExitStack() as opened:
+        if pool is None:
+            pool = await opened.enter_async_context(Pool(settings, task_names, console))
+        if records is None:
+            records = Records(settings, await asyncio.to_thread(specs.digest, settings.model, console))
+        upstream = await opened.enter_async_context(specs.running(settings.model, console))
+        names = [settings.model.sent_name, EMBEDDING_NAME]
+        gateway = await opened.enter_async_context(Gateway(upstream, pool.embedder, names))
+        yield Harness(settings, records, gateway, pool)

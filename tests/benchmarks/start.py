@@ -1,0 +1,160 @@
+"""Times how commands start, and when the first trace of a run is there.
+
+`uv run python tests/benchmarks/start.py` takes a minute and writes `START.md` beside this file. `--beside CHECKOUT`
+measures another checkout of the project in turn with this one, such as that of an earlier commit: `uv sync` it, and run
+`bakeoff run -m scripted` in it once, so that its environments are made.
+"""
+
+import argparse
+import os
+import platform
+import re
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from evaluator import ROOT
+
+TABLE = Path(__file__).with_name("START.md")
+COMMAND = "uv run python tests/benchmarks/start.py"
+UNIT = "import typer, rich"
+STARTS = ("--help", "list", "run --help", "score --help", "doctor --help")
+_LONGEST_S = 300
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds that passed, and processor seconds."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def environment(bytecode: str) -> dict[str, str]:
+    """The environment variables of somebody whose Python keeps bytecode, here in the folder `bytecode`."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": bytecode}
+
+
+def started(python: Path, checkout: Path, variables: dict[str, str], *arguments: str) -> Measured:
+    """Run Python to its end."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([python, *arguments], cwd=checkout, env=variables, check=True, stdout=subprocess.DEVNULL)
+    wall_s, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Measured(wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def first_trace(python: Path, checkout: Path, variables: dict[str, str]) -> Measured:
+    """Run all frameworks against the scripted model until the first trace is there; the processor time is that of the
+    harness's own process."""
+    with tempfile.TemporaryDirectory(prefix="bakeoff-start-") as folder:
+        command = [python, "-m", "evaluator", "run", "-m", "scripted", "--traces", folder]
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=checkout,
+            env=variables,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_heeds_ctrl_c,
+        )
+        harness = psutil.Process(process.pid)
+        while not any(not path.name.startswith(".") for path in Path(folder).rglob("*.json")):
+            if process.poll() is not None or time.perf_counter() - start > _LONGEST_S:
+                raise SystemExit("no trace was made")
+            time.sleep(0.005)
+        wall_s, times = time.perf_counter() - start, harness.cpu_times()
+        process.send_signal(signal.SIGINT)
+        process.wait()
+    return Measured(wall_s, times.user + times.system)
+
+
+def _heeds_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where this runs in the background
+
+
+def main() -> None:
+    """Measure everything in turn, round by round, and write the table."""
+    parser = argparse.ArgumentParser(description="How commands start, and when the first trace of a run is there.")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--beside", type=Path, help="another checkout, measured in turn with this one")
+    asked = parser.parse_args()
+    checkouts = [*([asked.beside.resolve()] if asked.beside else []), ROOT]
+    found: defaultdict[tuple[Path, str], list[Measured]] = defaultdict(list)
+    with tempfile.TemporaryDirectory(prefix="bakeoff-bytecode-") as bytecode:
+        for number in range(asked.rounds + 1):  # the first makes bytecode, and what is kept from run to run
+            for checkout in checkouts:
+                for what, measured in _round(checkout, environment(bytecode)).items():
+                    if number:
+                        found[checkout, what].append(measured)
+            print(f"round {number} of {asked.rounds}", file=sys.stderr, flush=True)
+    tables = [_table(checkout, found) for checkout in checkouts]
+    TABLE.write_text("\n".join([*_head(asked.rounds), *tables]), encoding="utf-8")
+
+
+def _round(checkout: Path, variables: dict[str, str]) -> dict[str, Measured]:
+    """Everything once."""
+    python = checkout / ".venv" / "bin" / "python"
+    seen = {UNIT: started(python, checkout, variables, "-c", UNIT)}
+    seen |= {start: started(python, checkout, variables, "-m", "evaluator", *start.split()) for start in STARTS}
+    return {**seen, "first trace": first_trace(python, checkout, variables)}
+
+
+def _head(rounds: int) -> list[str]:
+    return [
+        f"<!-- generated by `{COMMAND}`; changes made by hand are lost -->",
+        "",
+        "# How commands start, and when the first trace is there",
+        "",
+        f"Medians of {rounds} rounds, warm, in each of which everything is measured once; times "
+        f"`{UNIT}` is the median of the rounds' ratios of processor time. The first trace is that of "
+        "`bakeoff run -m scripted`, all frameworks and tasks, and its processor time the harness's own. Where the "
+        "seconds that passed are many more than the processor's, other programs had the machine: "
+        f"{os.getloadavg()[1]:.0f} of them wanted it, on {os.cpu_count()} cores.",
+        f"{_processor()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}.",
+    ]
+
+
+def _table(checkout: Path, found: dict[tuple[Path, str], list[Measured]]) -> str:
+    commit = subprocess.run(
+        ["git", "-C", checkout, "log", "-1", "--format=%h, %cs"], capture_output=True, text=True, check=True
+    )
+    unit = [measured.cpu_s for measured in found[checkout, UNIT]]
+    lines = []
+    for what in (UNIT, *STARTS, "first trace"):
+        measured = found[checkout, what]
+        wall_s, cpu_s = (
+            statistics.median(values) for values in ([m.wall_s for m in measured], [m.cpu_s for m in measured])
+        )
+        ratio = statistics.median(one.cpu_s / of for one, of in zip(measured, unit, strict=True))
+        shown = f"`bakeoff {what}`" if what in STARTS else f"`{what}`" if what == UNIT else what
+        lines.append(f"| {shown} | {cpu_s:.2f} | {ratio:.1f} | {wall_s:.2f} |")
+    return "\n".join(
+        [
+            "",
+            f"At commit {commit.stdout.strip()}:",
+            "",
+            f"| | processor s | times `{UNIT}` | s |",
+            "| --- | ---: | ---: | ---: |",
+            *lines,
+            "",
+        ]
+    )
+
+
+def _processor() -> str:
+    names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return names[0] if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()

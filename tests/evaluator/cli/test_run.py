@@ -1,0 +1,195 @@
+"""`bakeoff run`: whose cases, which models, and how it ends."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import CASES, PLANTED, TASK, Bakeoff, written
+from model_server import Answer, completion, serving
+from rich.console import Console
+
+from evaluator import ROOT
+from evaluator.catalog import frameworks
+from evaluator.catalog.frameworks import BASELINE, read_framework
+from evaluator.harness import plans
+from evaluator.models import specs
+from evaluator.models.upstreams import Upstream
+from evaluator.models.upstreams.scripted import ScriptedUpstream
+from evaluator.trace import Trace, read_traces, trace_path
+
+
+def test_a_framework_without_the_task_is_named(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "implementations" / "half"
+    folder.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(
+        '[tool.bakeoff]\ntitle = "Half"\nhomepage = "https://example.org"\npackage = "x"\n'
+        '[tool.bakeoff.not_implemented]\nrag_qa = "it cannot search"'
+    )
+    (folder / "uv.lock").write_text('[[package]]\nname = "x"\nversion = "1"\n')
+    monkeypatch.setattr(frameworks, "all_frameworks", lambda: {"half": read_framework(folder)})
+    lacks = "rag_qa is not implemented by half (it cannot search)"
+    for command, what in ((("run", "-m", "scripted"), "run"), (("compare", "half", "half"), "compare")):
+        said = bakeoff(*command, "-t", "rag_qa")
+        assert (said.code, said.err) == (2, f"bakeoff: nothing to {what}: {lacks}\n")
+    said = bakeoff("parity", "-t", "rag_qa", "--json")
+    assert (said.code, json.loads(said.out)["parity"]) == (0, [])
+    assert f"left out: {lacks}" in bakeoff("parity", "-t", "rag_qa").out
+    listed = json.loads(bakeoff("list", "--json").out)
+    assert listed["frameworks"][0]["not_implemented"]["rag_qa"] == "it cannot search"
+    assert lacks in " ".join(bakeoff("list").out.split())
+
+
+def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path / "mine.jsonl", [json.dumps(case) for case in CASES])
+    command = ("run", "-m", "scripted", "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
+    said = bakeoff(*command)
+    assert said.code == 0, said.err
+    assert "\x1b" not in said.out
+    traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
+    assert {trace.key.case: trace.outcome.answer for trace in traces} == {case["id"]: case["answer"] for case in CASES}
+    monkeypatch.delattr(plans, "harness")  # nothing is started where every run is recorded
+    again = bakeoff(*command)
+    assert again.code == 0
+    assert "2 of 2 runs are recorded already in traces; --rerun makes them again" in again.out
+    assert [trace for trace in read_traces(tmp_path / "traces")] == traces
+    said = bakeoff("score", "--traces", "traces", "--out", "scores")
+    assert said.code == 0, said.err
+    assert (tmp_path / "scores/scorecard.json").exists()
+
+
+def test_several_models_are_run_in_turn_and_shown_together(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scripted model stands in for the embedded one, whose weights are not fetched for tests."""
+    started: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def running(spec: specs.ModelSpec, _: Console) -> AsyncIterator[Upstream]:
+        started.append(spec.name)
+        yield ScriptedUpstream()
+
+    monkeypatch.setattr(specs, "running", running)
+    monkeypatch.setattr(specs, "digest", lambda spec, _: f"digest of {spec.name}")
+    file = written(tmp_path / "mine.jsonl", [json.dumps(case) for case in CASES])
+    command = ("run", "-m", "scripted", "-m", "local-0.5b", "-m", "scripted", "-f", "baseline")
+    command += (*TASK, "--cases", file, "--traces", "traces")
+    said = bakeoff(*command)
+    assert said.code == 0, said.err
+    assert "scripted · tool_calling" in said.out and "local-0.5b · tool_calling" in said.out
+    assert "4 of 4 runs" in said.out
+    assert started == ["scripted", "local-0.5b"]
+    traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
+    assert Counter(trace.key.model for trace in traces) == {"scripted": 2, "local-0.5b": 2}
+    assert {trace.setup.model_digest for trace in traces} == {"digest of scripted", "digest of local-0.5b"}
+
+    trace_path(tmp_path / "traces", traces[0].key).unlink()
+    again = bakeoff(*command)
+    assert again.code == 0, again.err
+    assert "3 of 4 runs are recorded already in traces\n" in again.out and "1 of 1 runs" in again.out
+    assert started[2:] == [traces[0].key.model]
+    assert len(list(read_traces(tmp_path / "traces"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (
+            lambda _, headers: Answer(401, {"error": {"message": f"wrong key: {headers['authorization']}"}}),
+            "the model's server answered 401 (key refused): wrong key: Bearer ***",
+        ),
+        (
+            Answer(404, {"error": {"message": "model 'x' not found"}}),
+            "the model's server answered 404 (no such model): model 'x' not found",
+        ),
+    ],
+)
+def test_what_every_run_would_meet_ends_with_one_line_and_records_nothing(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, line: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", PLANTED)
+    with serving(answer) as server:
+        said = bakeoff(
+            *("run", "-m", "openai/x", "--base-url", server.url, "-f", "baseline", *TASK, "--traces", "traces")
+        )
+    assert said.code == 1
+    assert said.err == f"bakeoff: {line}; what was made is kept, and the same command goes on from here\n"
+    assert PLANTED not in said.out
+    assert list(read_traces(tmp_path / "traces")) == []
+
+
+def test_a_run_with_several_models_ends_with_the_table_of_models(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    case = {**CASES[1], "facts": ["welcome"]}
+    file = written(tmp_path / "mine.jsonl", [json.dumps({**case, "id": f"case-{n}"}) for n in range(8)])
+
+    def answer(number: int, headers: dict[str, str]) -> Answer:
+        text = "You are welcome." if json.loads(server.bodies[number])["model"] == "large" else "Goodbye."
+        return Answer(body=completion(text, usage={"prompt_tokens": 120, "completion_tokens": 7}))
+
+    with serving(answer) as server:
+        said = bakeoff(
+            *("run", "-m", "ollama/large", "-m", "ollama/small", "--base-url", server.url, "-f", "baseline", *TASK),
+            *("--cases", file, "--traces", "traces"),
+        )
+    assert (said.code, said.err) == (0, "")
+    table, _, rest = said.out.partition("Models, on the same 8 cases")[2].partition("Between the runs of")
+    large, small = (line for line in table.splitlines() if "ollama/" in line)
+    assert "ollama/large" in large and " 8/8 100% [68–100] " in large and large.split()[-3:] == ["120", "7", "–"]
+    assert "ollama/small" in small and " 0/8 " in small
+    assert " ".join(rest.split()).startswith(
+        "2 models on 8 cases with one framework, the model explains 100% [100–100]"
+    )
+
+
+def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "evaluator", "run", "-f", "baseline", "-m", "scripted", "-t", "handoff"]
+    command += ["--cases", "full", "--trials", "5", "--traces", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background, the signal is ignored, and so it would be here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        until = time.monotonic() + 300
+        while not list(tmp_path.rglob("*.json")):
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert errors == "bakeoff: stopped; the same command goes on from here\n"
+    assert all(isinstance(trace, Trace) for trace in read_traces(tmp_path))
+
+
+def test_a_model_server_that_is_gone_ends_with_one_line_and_records_nothing(bakeoff: Bakeoff, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    said = bakeoff(
+        *("run", "-m", "mine", "--base-url", f"http://127.0.0.1:{port}/v1", "--traces", "traces"),
+        *("-f", BASELINE, "-t", "tool_calling"),
+    )
+    assert said.code == 1
+    assert said.err.count("\n") == 1 and "Connection refused" in said.err and "goes on from here" in said.err
+    assert list(read_traces(tmp_path / "traces")) == []
