@@ -1,8 +1,8 @@
 """From trace files to the little that a scorecard keeps of each run, over several processes.
 
-The traces of one case and trial, one of each framework, are read together, since they are compared
-with the baseline's. Nothing else is kept of a trace once that is done, so memory grows with the
-number of runs and not with the size of their traces. The order of results is that of the files,
+The traces of one case are read together, since the runs of each trial are compared with the baseline's.
+Nothing else is kept of a trace once that is done, so memory grows with the
+number of runs and not with the size of their traces. The order of results is that of the cases,
 whatever the number of processes.
 """
 
@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -39,25 +40,20 @@ from evaluator.trace import (
 _WORTH_PROCESSES = 500
 """With fewer traces, starting processes takes longer than it saves."""
 
-_GROUPS_AT_ONCE = 8
+_CASES_AT_ONCE = 2
 
 RECORDED_ALREADY = "key: this run was recorded already; the file whose path comes first counts"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A run that counts. `comparison` is None where it cannot be compared; `note` says why.
-
-    `trace` and `observation` are there for a caller that needs them whole.
-    """
+    """A run that counts. `comparison` is None where it cannot be compared; `note` says why."""
 
     run: GradedRun
     setup: Setup
     priced: Priced | None
     comparison: Comparison | None = None
     note: str | None = None
-    trace: Trace | None = None
-    observation: Observation | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +64,28 @@ class LeftOut:
     reason: str
 
 
-Gathered = Scored | LeftOut | Trace
-"""What a file gives; of a probing run the trace itself."""
+@dataclass(frozen=True)
+class Whole:
+    """A trace that can be used, and what is known of it; of a probing run nothing."""
+
+    trace: Trace
+    scored: Scored | None = None
+    observation: Observation | None = None
+
+
+Look = Callable[[Sequence[Whole]], Any]
+"""Makes something of all traces of a case. It is sent to another process, and what it gives is sent back."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a caller's `Look` made of a case."""
+
+    made: Any
+
+
+Gathered = Scored | LeftOut | Trace | Seen
+"""What a file gives, of a probing run the trace itself; and after those of a case, what was made of it."""
 
 
 def gather(
@@ -79,28 +95,32 @@ def gather(
     frameworks: Iterable[str],
     tasks: Mapping[str, Task] | None = None,
     processes: int | None = None,
-    whole: bool = False,
     priced_on: Sequence[PricedModel] = (),
+    look: Look | None = None,
 ) -> Iterator[Gathered]:
     """What the traces below `root` give whose key, as their paths have it, `keep` accepts.
 
-    `processes` is one for each core unless given. Runs are priced on the models `priced_on`. With `tasks` of the
-    caller's own there is but one process, and so with `whole`: then traces and observations come with the runs,
-    and are not sent between processes.
+    `processes` is one for each core unless given. Runs are priced on the models `priced_on`, and `look` is shown all
+    traces of a case. With `tasks` of the caller's own there is but one process.
     """
     files = [path for path in trace_files(root, models) if (key := _key(root, path)) is None or keep(key)]
     groups: dict[tuple[str, ...], list[Path]] = {}
     for path in files:
-        groups.setdefault((*path.parts[:-3], *path.parts[-2:]), []).append(path)
-    work = partial(_gather_group, root, frozenset(frameworks), whole, priced_on)
+        groups.setdefault((*path.parts[:-3], path.parts[-2], _case(path)), []).append(path)
+    work = partial(_gather_case, root, frozenset(frameworks), priced_on, look)
     at_once = len(os.sched_getaffinity(0)) if processes is None else processes
-    if tasks is not None or whole or at_once == 1 or len(files) < _WORTH_PROCESSES:
+    if tasks is not None or at_once == 1 or len(files) < _WORTH_PROCESSES:
         for _, group in sorted(groups.items()):
             yield from work(group, tasks=tasks)
         return
     with ProcessPoolExecutor(at_once, _context(), _end_with_parent) as pool:
-        for results in pool.map(work, (group for _, group in sorted(groups.items())), chunksize=_GROUPS_AT_ONCE):
+        for results in pool.map(work, (group for _, group in sorted(groups.items())), chunksize=_CASES_AT_ONCE):
             yield from results
+
+
+def _case(path: Path) -> str:
+    """What the names of a case's traces begin with, its last dot included, so that cases sort as their files do."""
+    return path.name[: path.name.removesuffix(".json").rfind(".") + 1]
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -139,39 +159,68 @@ def _every_task() -> dict[str, Task]:
     return all_tasks()
 
 
-def _gather_group(
+def _gather_case(
     root: Path,
     frameworks: frozenset[str],
-    whole: bool,
     priced_on: Sequence[PricedModel],
+    look: Look | None,
     group: Sequence[Path],
     tasks: Mapping[str, Task] | None = None,
 ) -> list[Gathered]:
-    """The runs of one case and trial."""
+    """The runs of one case, by trial."""
     tasks = _every_task() if tasks is None else tasks
+    trials: dict[str, list[Path]] = {}
+    for path in group:
+        trials.setdefault(path.name, []).append(path)
+    whole: list[Whole] | None = None if look is None else []
+    results: list[Gathered] = []
+    for _, paths in sorted(trials.items()):
+        results += _gather_trial(root, frameworks, priced_on, paths, tasks, whole)
+    if look is not None and whole:
+        results.append(Seen(look(whole)))
+    return results
+
+
+def _gather_trial(
+    root: Path,
+    frameworks: frozenset[str],
+    priced_on: Sequence[PricedModel],
+    paths: Sequence[Path],
+    tasks: Mapping[str, Task],
+    whole: list[Whole] | None,
+) -> list[Gathered]:
+    """The runs of one case and trial. Traces that can be used are added to `whole`, if there is one."""
     results: list[Gathered] = []
     observed: dict[str, Observation] = {}
-    for path in group:
+    traces: dict[str, Trace] = {}
+    for path in paths:
         name = path.relative_to(root).as_posix()
         trace = read_trace(path)
         if isinstance(trace, DamagedTrace):
             results.append(LeftOut(name, trace.reason))
         elif trace.key.model == PROBES_NAME:
             results.append(trace)
+            if whole is not None and trace.key.framework in frameworks and trace.key.task in tasks:
+                whole.append(Whole(trace))
         elif isinstance(run := graded(trace, tasks, frameworks), str):
             results.append(LeftOut(name, run))
         elif misplaced := _misplaced(trace.key, path):
             results.append(LeftOut(name, misplaced))
         else:
-            scored = Scored(run, trace.setup, price_run(run, priced_on), trace=trace if whole else None)
             observation = _observed(trace, tasks)
+            note = None
             if isinstance(observation, str):
                 note = f"{name}: cannot be compared with the spec: {observation}"
-                results.append(replace(scored, note=note))
             else:
                 observed[trace.key.framework] = observation
-                results.append(replace(scored, observation=observation if whole else None))
-    return [_compared(one, observed) if isinstance(one, Scored) else one for one in results]
+            results.append(Scored(run, trace.setup, price_run(run, priced_on), note=note))
+            if whole is not None:
+                traces[trace.key.framework] = trace
+    results = [_compared(one, observed) if isinstance(one, Scored) else one for one in results]
+    if whole is not None:
+        scored = [one for one in results if isinstance(one, Scored)]
+        whole += [Whole(traces[name := one.run.key.framework], one, observed.get(name)) for one in scored]
+    return results
 
 
 def _compared(scored: Scored, observed: Mapping[str, Observation]) -> Scored:

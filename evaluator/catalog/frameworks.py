@@ -182,4 +182,4 @@ def lacking_in_words(frameworks: Iterable[Framework], tasks: Iterable[str]) -> l
     for framework in frameworks:
         for task, why in lacking(framework, who).items():
             who[task].append(f"{framework.name} ({why})" if why else framework.name)
-    return [f"{task} is not implemented by {', '.join(names)}" for task, names in who.items() if names]
+    return [f"{task} is not implemented by {', '.join(dict.fromkeys(names))}" for task, names in who.items() if names]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.analysis import parity
-from evaluator.analysis.gather import RECORDED_ALREADY, LeftOut, Scored, gather, run_name
+from evaluator.analysis.gather import RECORDED_ALREADY, LeftOut, Look, Scored, Seen, gather, run_name
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_hat
 from evaluator.analysis.models import compare_models
 from evaluator.analysis.pairs import compare
-from evaluator.analysis.parity import Observation, Parity
+from evaluator.analysis.parity import Parity
 from evaluator.analysis.repricing import Priced, reprice
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
@@ -73,14 +73,15 @@ def build(
     models: Sequence[str] | None = None,
     keep: Callable[[Key], bool] = lambda key: True,
     processes: int | None = None,
-    seen_run: Callable[[Trace, GradedRun, Observation | None], None] | None = None,
+    look: Look | None = None,
+    seen: Callable[[Any], None] = lambda made: None,
     prices: Sequence[str] = (),
 ) -> Scorecard:
     """The scorecard of all traces below `traces` whose key `keep` accepts, the same for any number of `processes`.
 
-    With `models`, only the folders of these models are read. `seen_run` is told each run that is scored, and what it
-    has on the wire beside its task's spec, where that can be said; then there is but one process. `prices` names the
-    models of the price list on which the runs are priced, too. Raises `Mistake` for one that is not there.
+    With `models`, only the folders of these models are read. `look` is shown all traces of each case, in the process
+    that reads them, and `seen` is told what it made of them. `prices` names the models of the price list on which the
+    runs are priced, too. Raises `Mistake` for one that is not there.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
     already) is named in `damaged` and left out.
@@ -93,12 +94,15 @@ def build(
     keys: set[Key] = set()
     parity_notes: list[str] = []
     probed: list[Trace] = []
-    for one in gather(traces, models, keep, folders, tasks, processes, whole=seen_run is not None, priced_on=priced_on):
+    for one in gather(traces, models, keep, folders, tasks, processes, priced_on, look):
         if isinstance(one, LeftOut):
             damaged.append(Damaged(one.path, one.reason))
             continue
         if isinstance(one, Trace):
             probed.append(one)
+            continue
+        if isinstance(one, Seen):
+            seen(one.made)
             continue
         key = one.run.key
         if key in keys:
@@ -108,12 +112,10 @@ def build(
         if one.note is not None:
             parity_notes.append(one.note)
         cells[key.model, key.framework, key.task].add(one)
-        if seen_run is not None and one.trace is not None:
-            seen_run(one.trace, one.run, one.observation)
-        seen = setups.setdefault(key.model, {name: set() for name in (*SETUP_FIELDS, "dates")})
+        setup = setups.setdefault(key.model, {name: set() for name in (*SETUP_FIELDS, "dates")})
         for name in SETUP_FIELDS:
-            seen[name].add(getattr(one.setup, name))
-        seen["dates"].add(one.setup.started_at[:10])
+            setup[name].add(getattr(one.setup, name))
+        setup["dates"].add(one.setup.started_at[:10])
 
     tasks = all_tasks() if tasks is None else tasks
     order = list(tasks)

@@ -9,6 +9,9 @@ from evaluator.analysis.repricing import Cost
 from evaluator.scorecard.content import FrameworkNotes, Scorecard
 from evaluator.scorecard.ties import detectable, pairs_of
 
+_NAMED = 3
+"""Pairs of frameworks that a sentence names."""
+
 
 def seconds(value: Value) -> str:
     """A duration given in seconds: in ms below one second."""
@@ -95,7 +98,8 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
     found = [
         f"{titles[one.framework]} {one.verdict} than {titles[one.against]}" for one in pairs if one.verdict != "tie"
     ]
-    said = f"in pass rate {'; '.join(found)}; all others tie" if found else "no two frameworks differ in pass rate"
+    named = [*found[:_NAMED], *([f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else [])]
+    said = f"in pass rate {'; '.join(named)}; all others tie" if found else "no two frameworks differ in pass rate"
     seen = detectable(PASS_RATE, pairs)
     found_from = (
         "so few cases can show no difference"

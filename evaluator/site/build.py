@@ -1,30 +1,23 @@
 """Writes the site's files into a folder: the same bytes for the same traces."""
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from evaluator import scorecard
-from evaluator.analysis import parity
-from evaluator.analysis.graded_run import GradedRun, measure_run
 from evaluator.analysis.pairs import COMPARED
-from evaluator.analysis.parity import Comparison, Observation
-from evaluator.catalog.frameworks import BASELINE, IMPLEMENTATIONS, Framework, usable_frameworks
+from evaluator.analysis.repricing import DEFAULT_MODELS
+from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework, framework_folders, usable_frameworks
 from evaluator.catalog.tasks import Task, all_tasks
-from evaluator.probes.behaviours import judged
-from evaluator.providers.names import PROBES_NAME
 from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import ABOUT_MODEL
-from evaluator.site import charts, code, method, overview, runs
-from evaluator.site.costs import PRICED_ON
+from evaluator.site import charts, code, method, overview
+from evaluator.site.cases import Grid, Part, grids, made_of, page_data
 from evaluator.site.output import MADE_BY, START, replacing
-from evaluator.site.render import Pages, case_page, documentation, run_page
-from evaluator.site.runs import RunSummary
+from evaluator.site.render import Pages, case_page, documentation
 from evaluator.stats.variance import SOURCES
-from evaluator.trace import Key, Trace, read_traces
-from tasks.grading import Grade
 
 Say = Callable[[str, int, int], None]
 """Told what is being done, how many of it are done, and how many there are (0: not known)."""
@@ -36,34 +29,21 @@ def build(traces: Path, out: Path, *, implementations: Path = IMPLEMENTATIONS, s
     Raises `Mistake`.
     """
     tasks = all_tasks()
-    summaries: dict[Key, RunSummary] = {}
+    parts: list[Part] = []
 
-    def keep(trace: Trace, run: GradedRun, observation: Observation | None) -> None:
-        summaries[run.key] = runs.summarise(trace, run, observation)
-        say("runs read", len(summaries), 0)
+    def seen(part: Part | None) -> None:
+        if part is not None:
+            parts.append(part)
+            say("runs read", sum(len(one.runs) for one in parts), 0)
 
+    frameworks, _ = usable_frameworks(implementations)  # the scorecard's notes name the others
+    folders = [folder.name for folder in framework_folders(implementations)]
+    titles = {name: frameworks[name].title if name in frameworks else name for name in folders}
     with replacing(out) as folder:
-        card = scorecard.build(traces, tasks=tasks, implementations=implementations, seen_run=keep, prices=[PRICED_ON])
-        frameworks, _ = usable_frameworks(implementations)  # the scorecard's notes name the others
-        summaries |= _probed(traces, tasks, card)
-        _write(Pages(folder, _shared(card)), card, summaries, traces, tasks, frameworks, say)
+        look = partial(made_of, titles)
+        card = scorecard.build(traces, implementations=implementations, look=look, seen=seen, prices=DEFAULT_MODELS)
+        _write(Pages(folder, _shared(card)), card, grids(parts, list(tasks)), tasks, frameworks, say)
     return card
-
-
-def _probed(traces: Path, tasks: Mapping[str, Task], card: Scorecard) -> dict[Key, RunSummary]:
-    """The probes. One passes if what the framework did will do, and its reason says what that was."""
-    found: dict[Key, RunSummary] = {}
-    for trace in read_traces(traces, [PROBES_NAME]):
-        if not isinstance(trace, Trace) or trace.key in found or (judgement := judged(trace)) is None:
-            continue
-        task = tasks.get(trace.key.task)
-        if trace.key.framework not in card.frameworks or task is None or not task.probes:
-            continue
-        probe, verdict = judgement
-        said = f"{verdict.words}: {verdict.quote}" if verdict.quote else verdict.words
-        grade = Grade(passed=verdict.acceptable, score=float(verdict.acceptable), reasons=[said])
-        found[trace.key] = runs.summarise(trace, measure_run(trace, grade), None, probe.meaning)
-    return found
 
 
 def _shared(card: Scorecard) -> dict[str, Any]:
@@ -75,8 +55,7 @@ def _shared(card: Scorecard) -> dict[str, Any]:
 def _write(
     pages: Pages,
     card: Scorecard,
-    summaries: dict[Key, RunSummary],
-    traces: Path,
+    found: Sequence[Grid],
     tasks: dict[str, Task],
     frameworks: dict[str, Framework],
     say: Say,
@@ -96,7 +75,7 @@ def _write(
             "pairs": code.pairs(implementations),
         },
     )
-    _write_runs(pages, summaries, traces, tasks, say)
+    _write_cases(pages, found, say)
     pages.add("method.html", "method.html", method.data(card))
 
 
@@ -127,40 +106,10 @@ def _write_overview(pages: Pages, card: Scorecard, say: Say) -> None:
     )
 
 
-def _write_runs(pages: Pages, summaries: dict[Key, RunSummary], traces: Path, tasks: dict[str, Task], say: Say) -> None:
-    compared = _comparisons(summaries)
-    grids = runs.grids(summaries, list(tasks))
-    places = {place.key: place for grid in grids for place in runs.places(grid)}
-    done = 0
-    for trace in read_traces(traces):
-        # A run that is recorded twice counts once, as in the scorecard.
-        if not isinstance(trace, Trace) or (place := places.pop(trace.key, None)) is None:
-            continue
-        task = tasks[trace.key.task]
-        if trace.key.model == PROBES_NAME:
-            task = task.probed()
-        view = runs.view(trace, task, summaries[trace.key], compared.get(trace.key))
-        pages.add(run_page(trace.key), "run.html", {"view": view, "place": place})
-        done += 1
-        say("pages of runs written", done, len(summaries))
-    for grid in grids:
-        for row in grid.rows:
-            keys = [key for of_framework in row.runs.values() for key in of_framework]
-            scale_s = max(summaries[key].run.wall_s for key in keys)
-            data = {"grid": grid, "row": row, "keys": keys, "scale_s": scale_s}
-            shown = {"summaries": summaries, "compared": compared}
-            pages.add(case_page(grid.model, grid.task, row.case), "case.html", data | shown)
-    pages.add("runs.html", "runs.html", {"grids": grids, "summaries": summaries})
-
-
-def _comparisons(summaries: dict[Key, RunSummary]) -> dict[Key, Comparison]:
-    """Each run beside the baseline's run of the same case."""
-    observed: dict[tuple[str, str, str], list[Observation]] = defaultdict(list)
-    for key, summary in summaries.items():
-        if summary.observation is not None:
-            observed[key.model, key.framework, key.task].append(summary.observation)
-    return {
-        comparison.key: comparison
-        for (model, _, task), observations in observed.items()
-        for comparison in parity.compare_all(observations, observed.get((model, BASELINE, task), ()))
-    }
+def _write_cases(pages: Pages, found: Sequence[Grid], say: Say) -> None:
+    cases = [(grid, number) for grid in found for number in range(len(grid.cases))]
+    for done, (grid, number) in enumerate(cases, start=1):
+        page = case_page(grid.model, grid.task, grid.cases[number].name)
+        pages.add(page, "case.html", page_data(grid, number))
+        say("pages of cases written", done, len(cases))
+    pages.add("runs.html", "runs.html", {"grids": found})

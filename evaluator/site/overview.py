@@ -7,7 +7,7 @@ from evaluator.analysis.metrics import Value
 from evaluator.analysis.pairs import PASS_RATE, Pair
 from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
-from evaluator.providers.names import SCRIPTED
+from evaluator.providers.names import PROBES_NAME, SCRIPTED, is_real
 from evaluator.scorecard import Cell, Scorecard, count, seconds
 from evaluator.scorecard.ties import detectable, pairs_of
 from evaluator.scorecard.words import amount, not_implemented
@@ -15,7 +15,6 @@ from evaluator.site import costs
 from evaluator.site.charts import Chart
 from evaluator.site.costs import Costs
 from evaluator.site.render import slug
-from evaluator.site.runs import real_first
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,11 @@ class Statement:
 def chart_file(selection: Selection, chart: Chart) -> str:
     """Where a plot lies, as a path below the site."""
     return f"charts/{slug(selection.model)}/{slug(selection.task) if selection.task else 'all'}/{chart.name}.svg"
+
+
+def real_first(model: str) -> tuple[bool, bool, str]:
+    """To sort models by: real ones, then those that play what is expected or recorded, and the probes last."""
+    return model == PROBES_NAME, not is_real(model), model
 
 
 def selections(card: Scorecard) -> list[Selection]:

@@ -1,29 +1,37 @@
-"""What the pages of runs show: every call in its order, the conversation as sent, and where text was added to it."""
+"""What is shown of a run: every call in its order, the conversation as sent, and where text was added to it."""
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
 
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.parity import Comparison, Difference, Observation, TaskSpec, task_spec
-from evaluator.catalog.frameworks import baseline_first
 from evaluator.catalog.tasks import Task
-from evaluator.providers.names import PROBES_NAME, is_real
 from evaluator.providers.prices import started_at
 from evaluator.site.costs import Prices, prices
-from evaluator.trace import Key, ModelCall, Trace, TracedToolCall
+from evaluator.trace import ModelCall, Trace, TracedToolCall
 from evaluator.wire.messages import calls_in, completion_of
 from evaluator.wire.tokens import text_of
 from evaluator.wire.tool_schemas import collapsed
 
 Kind = Literal["spec", "added", "said"]
 """Of a stretch of text: from the task's spec, added by the framework, or said by model and tools."""
+
+
+@dataclass(frozen=True)
+class Json:
+    """Data as JSON without a blank, which is indented where it is shown."""
+
+    compact: str
+
+
+Text = str | Json
+"""What a reader is shown: text as it is, or data."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +55,11 @@ class Event:
 
 
 @dataclass(frozen=True)
-class RunSummary:
-    """What is kept of a run while the others are read. `question` and `expected` are the case's.
-
-    `about` says what a probe is about; of other runs it is empty.
-    """
-
-    run: GradedRun
-    observation: Observation | None
-    framework_version: str
-    about: str
-    question: str
-    expected: str
-    answer: str
-    events: tuple[Event, ...]
-
-
-@dataclass(frozen=True)
 class AskedCall:
     """A tool call that the model asked for, as it was written."""
 
     name: str
-    arguments: str
+    arguments: Text
 
 
 @dataclass(frozen=True)
@@ -79,13 +70,6 @@ class Message:
     role: str
     spans: tuple[Span, ...]
     asked: tuple[AskedCall, ...]
-    first_line: str
-    new: bool
-
-    @property
-    def added(self) -> bool:
-        """Whether the framework added to it."""
-        return any(span.kind == "added" for span in self.spans)
 
 
 @dataclass(frozen=True)
@@ -95,7 +79,7 @@ class OfferedTool:
     name: str
     whose: Literal["task", "handoff", "framework"]
     description: tuple[Span, ...]
-    schema: str
+    schema: Text
 
 
 @dataclass(frozen=True)
@@ -105,12 +89,12 @@ class ChatCall:
     event: Event
     call: ModelCall
     agent: str | None
-    parameters: str
+    parameters: Text
     messages: tuple[Message, ...]
     tools: tuple[OfferedTool, ...]
     tools_as_in: int | None
     cost_usd: float | None
-    reply: str
+    reply: Text
     asked: tuple[AskedCall, ...]
     differences: tuple[Difference, ...]
 
@@ -130,8 +114,8 @@ class ToolRun:
 
     event: Event
     call: TracedToolCall
-    arguments: str
-    result: str
+    arguments: Text
+    result: Text
 
 
 Step = ChatCall | EmbeddingCall | ToolRun
@@ -139,11 +123,15 @@ Step = ChatCall | EmbeddingCall | ToolRun
 
 @dataclass(frozen=True)
 class RunView:
-    """A run, as its page shows it. `prices` are None where the trace does not say when it was recorded."""
+    """A run, as it is shown. `prices` are None where the trace does not say when it was recorded.
+
+    `about` says what a probe is about; of other runs it is empty.
+    """
 
     trace: Trace
-    summary: RunSummary
+    run: GradedRun
     comparison: Comparison | None
+    about: str
     steps: tuple[Step, ...]
     prices: Prices | None
 
@@ -154,20 +142,6 @@ class RunView:
         if any(step.cost_usd is None and step.call.answered for step in chats):
             return None
         return sum(step.cost_usd or 0 for step in chats)
-
-
-def summarise(trace: Trace, run: GradedRun, observation: Observation | None, about: str = "") -> RunSummary:
-    """What the pages over several runs need of one."""
-    return RunSummary(
-        run=run,
-        observation=observation,
-        framework_version=trace.setup.framework_version,
-        about=about,
-        question=str(trace.case.get("question", "")),
-        expected=str(trace.case.get("answer", "")),
-        answer=trace.outcome.answer,
-        events=tuple(event for event, _ in _events(trace)),
-    )
 
 
 def _events(trace: Trace) -> list[tuple[Event, ModelCall | TracedToolCall]]:
@@ -187,13 +161,20 @@ def _event(number: int, call: ModelCall | TracedToolCall) -> Event:
     return Event(number, "model", asked or ("no answer" if failed else "answer"), call.start_s, call.end_s, failed)
 
 
-def view(trace: Trace, task: Task, summary: RunSummary, comparison: Comparison | None) -> RunView:
-    """Everything that the page of a run shows. `trace` must be one that could be graded."""
+def view(
+    trace: Trace,
+    task: Task,
+    run: GradedRun,
+    observation: Observation | None,
+    comparison: Comparison | None,
+    about: str = "",
+) -> RunView:
+    """Everything that is shown of a run. `trace` must be one that could be graded."""
     at = started_at(trace)
     known = prices(trace.key.model, at) if at else None
-    reader = _Reader(task_spec(task, trace.case), summary.observation, known)
+    reader = _Reader(task_spec(task, trace.case), observation, known)
     steps = tuple(reader.step(event, call) for event, call in _events(trace))
-    return RunView(trace, summary, comparison, steps, known)
+    return RunView(trace, run, comparison, about, steps, known)
 
 
 class _Reader:
@@ -205,7 +186,7 @@ class _Reader:
         self._observed = iter(observation.steps if observation else ())
         tools = [tool for agent in spec.agents for tool in agent.tools.values()]
         texts = [spec.question, *(agent.instructions for agent in spec.agents), *spec.passages.values()]
-        self._known = _pattern([*texts, *(tool.description for tool in tools)])
+        self._known = Known([*texts, *(tool.description for tool in tools)])
         self._own_tools = {tool.name for tool in tools}
         self._said: set[str] = set()
         self._messages: dict[bytes, int] = {}
@@ -213,8 +194,8 @@ class _Reader:
 
     def step(self, event: Event, call: ModelCall | TracedToolCall) -> Step:
         if isinstance(call, TracedToolCall):
-            result = call.error if call.error is not None else indented(call.result)
-            return ToolRun(event, call, indented(call.arguments), result)
+            result = call.error if call.error is not None else as_text(call.result)
+            return ToolRun(event, call, as_text(call.arguments), result)
         if call.operation == "embeddings":
             return EmbeddingCall(event, call, _embedded(call.request))
         return self._chat(event, call)
@@ -233,7 +214,7 @@ class _Reader:
             event=event,
             call=call,
             agent=step.agent if step and len(self._spec.agents) > 1 else None,
-            parameters=indented({name: value for name, value in request.items() if name not in ("messages", "tools")}),
+            parameters=as_text({name: value for name, value in request.items() if name not in ("messages", "tools")}),
             messages=messages,
             tools=tuple(self._tool(tool) for tool in tools),
             tools_as_in=as_in if as_in != event.number else None,
@@ -244,24 +225,15 @@ class _Reader:
         )
 
     def _message(self, message: Any) -> Message:
-        packed = _packed(message)
-        new = packed not in self._messages
-        number = self._messages.setdefault(packed, len(self._messages) + 1)
-        fields = message if isinstance(message, dict) else {"content": indented(message)}
-        role, text = str(fields.get("role", "")), text_of(fields.get("content"))
-        return Message(
-            number=number,
-            role=role,
-            spans=self._spans(role, text),
-            asked=_asked(fields),
-            first_line=" ".join(text.split())[:80] or ", ".join(call.name for call in _asked(fields)),
-            new=new,
-        )
+        number = self._messages.setdefault(_packed(message), len(self._messages) + 1)
+        fields = message if isinstance(message, dict) else {"content": str(message)}
+        role = str(fields.get("role", ""))
+        return Message(number, role, self._spans(role, text_of(fields.get("content"))), _asked(fields))
 
     def _spans(self, role: str, text: str) -> tuple[Span, ...]:
         if role == "assistant":
             return (Span(text, "said" if collapsed(text) in self._said else "added"),) if text else ()
-        spans = split(text, self._known)
+        spans = self._known.split(text)
         # A tool's result is the tool's own word, unless documents can be told from what was put around them.
         if role == "tool" and not (self._spec.passages and any(span.kind == "spec" for span in spans)):
             return (Span(text, "said"),)
@@ -270,33 +242,41 @@ class _Reader:
     def _tool(self, tool: Any) -> OfferedTool:
         function = tool.get("function") if isinstance(tool, dict) else None
         if not isinstance(function, dict):
-            return OfferedTool("", "framework", (), indented(tool))
+            return OfferedTool("", "framework", (), as_text(tool))
         name, description = str(function.get("name", "")), function.get("description")
         whose: Literal["task", "handoff", "framework"] = "framework"
         if name in self._own_tools:
             whose = "task"
         elif self._spec.is_handoff(name):
             whose = "handoff"
-        spans = split(description, self._known) if isinstance(description, str) else ()
+        spans = self._known.split(description) if isinstance(description, str) else ()
         rest = {key: value for key, value in function.items() if key not in ("name", "description")}
-        return OfferedTool(name, whose, spans, indented(rest))
+        return OfferedTool(name, whose, spans, as_text(rest))
 
 
-def _pattern(texts: Iterable[str]) -> re.Pattern[str]:
-    """Finds any of the texts, however their blanks are set; the longest first."""
-    wanted = sorted({text.strip() for text in texts if text.strip()}, key=lambda text: (-len(text), text))
-    return re.compile("|".join(r"\s+".join(map(re.escape, text.split())) for text in wanted) or r"(?!)")
+class Known:
+    """The texts of a task's spec, however their blanks are set."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        found = {" ".join(text.split()) for text in texts}
+        self._texts = sorted(found - {""}, key=lambda text: (-len(text), text))
+
+    def split(self, text: str) -> tuple[Span, ...]:
+        """`text` cut into what is known and what was added; blanks belong to what they follow. Of two the longer."""
+        plain = collapsed(text)
+        spans: list[Span] = []
+        reached = 0
+        for match in _pattern(tuple(known for known in self._texts if known in plain)).finditer(text):
+            spans += _between(text[reached : match.start()])
+            spans.append(Span(match[0], "spec"))
+            reached = match.end()
+        return (*spans, *_between(text[reached:]))
 
 
-def split(text: str, known: re.Pattern[str]) -> tuple[Span, ...]:
-    """`text` cut into what is `known` from the task's spec, and what was added; blanks belong to what they follow."""
-    spans: list[Span] = []
-    reached = 0
-    for match in known.finditer(text):
-        spans += _between(text[reached : match.start()])
-        spans.append(Span(match[0], "spec"))
-        reached = match.end()
-    return (*spans, *_between(text[reached:]))
+@lru_cache(maxsize=1024)
+def _pattern(texts: tuple[str, ...]) -> re.Pattern[str]:
+    """Finds any of the texts, of which there are few: the pattern of a whole corpus takes long to make."""
+    return re.compile("|".join(r"\s+".join(map(re.escape, text.split())) for text in texts) or r"(?!)")
 
 
 def _between(text: str) -> list[Span]:
@@ -309,13 +289,13 @@ def _reply(call: ModelCall) -> dict[str, Any]:
     return completion_of(call.response).message or {}
 
 
-def _body(call: ModelCall, reply: dict[str, Any]) -> str:
+def _body(call: ModelCall, reply: dict[str, Any]) -> Text:
     """The text of a reply; of one that is no chat completion, whatever came."""
-    return text_of(reply.get("content")) if reply or call.response is None else indented(call.response)
+    return text_of(reply.get("content")) if reply or call.response is None else as_text(call.response)
 
 
 def _asked(message: dict[str, Any]) -> tuple[AskedCall, ...]:
-    return tuple(AskedCall(call.name, indented(call.arguments)) for call in calls_in(message))
+    return tuple(AskedCall(call.name, as_text(call.arguments)) for call in calls_in(message))
 
 
 def _embedded(request: Any) -> str:
@@ -334,75 +314,6 @@ def _packed(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def indented(value: Any) -> str:
-    """Recorded data for people: text as it is, all else as indented JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-
-
-# --- many runs -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class GridRow:
-    """One case, in words, and its runs for each framework, by trial; a framework without one has none."""
-
-    case: str
-    words: str
-    runs: dict[str, tuple[Key, ...]]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """All runs of one model on one task: cases from top to bottom, frameworks from left to right."""
-
-    model: str
-    task: str
-    frameworks: tuple[str, ...]
-    rows: tuple[GridRow, ...]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run stands: the runs that a reader goes on to."""
-
-    key: Key
-    others: tuple[Key, ...]
-    trials: tuple[Key, ...]
-    previous_case: Key | None
-    next_case: Key | None
-
-
-def grids(summaries: Mapping[Key, RunSummary], tasks: Sequence[str]) -> list[Grid]:
-    """The runs by model and task; real models come first, probes last, and the baseline before the frameworks."""
-    by_grid: dict[tuple[str, str], list[Key]] = defaultdict(list)
-    for key in sorted(summaries, key=lambda key: (key.case, key.trial)):
-        by_grid[key.model, key.task].append(key)
-    found = []
-    for model, task in sorted(by_grid, key=lambda pair: (*real_first(pair[0]), tasks.index(pair[1]))):
-        keys = by_grid[model, task]
-        frameworks = tuple(sorted({key.framework for key in keys}, key=baseline_first))
-        rows = []
-        for case, group in groupby(keys, key=lambda key: key.case):
-            of_case = list(group)
-            by_framework = {name: tuple(key for key in of_case if key.framework == name) for name in frameworks}
-            first = summaries[of_case[0]]
-            rows.append(GridRow(case, first.about or first.question, by_framework))
-        found.append(Grid(model, task, frameworks, tuple(rows)))
-    return found
-
-
-def real_first(model: str) -> tuple[bool, bool, str]:
-    """To sort models by: real ones, then those that play what is expected or recorded, and the probes last."""
-    return model == PROBES_NAME, not is_real(model), model
-
-
-def places(grid: Grid) -> Iterator[Place]:
-    """The place of each run of a grid."""
-    for name in grid.frameworks:
-        of_framework = [row for row in grid.rows if row.runs[name]]
-        for number, row in enumerate(of_framework):
-            before = of_framework[number - 1].runs[name][0] if number else None
-            after = of_framework[number + 1].runs[name][0] if number + 1 < len(of_framework) else None
-            firsts = tuple(keys[0] for keys in row.runs.values() if keys)
-            for key in row.runs[name]:
-                yield Place(key, firsts, row.runs[name], before, after)
+def as_text(value: Any) -> Text:
+    """Recorded data for people: text as it is, all else as JSON."""
+    return value if isinstance(value, str) else Json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

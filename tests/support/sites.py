@@ -1,12 +1,18 @@
 """A site of a few committed traces and of a hostile one, and what goes wrong on its pages."""
 
+import base64
+import gzip
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page
 
+from evaluator.providers.names import PROBES_NAME
 from evaluator.site.render import run_page
-from evaluator.trace import Key, Trace, read_trace
+from evaluator.trace import Key, Trace, read_trace, trace_files
 
 TAGS = "</pre></script><script>window.pwned = true</script><img src=x onerror='window.pwned = true'>"
 UNSEEN = "turned \u202e round, \x00 null, \x1b[31m red, \ufffe no character, lone \\ud800"
@@ -77,14 +83,30 @@ def pages(site: Site) -> dict[str, str]:
     def first(folder: str) -> str:
         return min((site.folder / folder).rglob("*.html")).relative_to(site.folder).as_posix()
 
+    probe = read_trace(trace_files(site.traces / PROBES_NAME)[0])
+    assert isinstance(probe, Trace)
     return {
         "overview": "index.html",
         "compare": "compare.html",
         "runs": "runs.html",
         "run": run_page(site.run),
         "case": first("cases/local"),
-        "probe": first("runs/probes"),
+        "probe": run_page(probe.key),
         "case of probes": first("cases/probes"),
         "method": "method.html",
         "hostile": run_page(site.hostile),
     }
+
+
+def runs_on(page: Path) -> dict[str, dict[str, Any]]:
+    """The runs that the page of a case holds, by name, as the page's script reads them; `shared` is with each."""
+    found = {}
+    for packed in re.findall(r'<script type="application/gzip\+base64" class="runs">(.*?)</script>', page.read_text()):
+        part = json.loads(gzip.decompress(base64.b64decode(packed, validate=True)))
+        found |= {run["name"]: {**run, "shared": part["shared"]} for run in part["runs"]}
+    return found
+
+
+def text_in(run: dict[str, Any], value: str | int) -> str:
+    """A text of a run, which may stand among what the runs share."""
+    return run["shared"][value] if isinstance(value, int) else value

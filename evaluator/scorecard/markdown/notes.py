@@ -21,12 +21,13 @@ def recorded_on(scorecard: Scorecard) -> list[str]:
     """The machines and versions, for each model every value that occurs in its traces."""
     if not scorecard.setups:
         return []
+    setups = scorecard.setups.values()
     rows = [
-        [label, *(_values(setup.get(name, [None])) for setup in scorecard.setups.values())]
+        [label, *(_values(setup.get(name, [None])) for setup in setups)]
         for name, label in SETUP_FIELDS.items()
-        if any(name in setup for setup in scorecard.setups.values())
+        if any(name in setup for setup in setups)
     ]
-    ends = [dict.fromkeys((setup["dates"][0], setup["dates"][-1])) for setup in scorecard.setups.values()]
+    ends = [dict.fromkeys((setup["dates"][0], setup["dates"][-1])) for setup in setups]
     rows.append(["dates", *(" to ".join(dates) for dates in ends)])
     header = ["", *(escape(model) for model in scorecard.setups)]
     return ["## Recorded on", table(header, rows, text_columns=len(scorecard.setups))]

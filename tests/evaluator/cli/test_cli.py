@@ -506,7 +506,7 @@ def test_no_planted_key_is_written_anywhere(
         monkeypatch.setenv(name, PLANTED)
     framework = make_framework("planted", tool_calling=SHOWS)
     monkeypatch.setattr(frameworks, "all_frameworks", lambda: {"planted": framework})
-    for module in ("evaluator.export.runs", "evaluator.scorecard.build"):
+    for module in ("evaluator.export.runs", "evaluator.export.run_table", "evaluator.scorecard.build"):
         monkeypatch.setattr(importlib.import_module(module), "framework_folders", lambda *_: [framework.folder])
 
     async def provided(*_: object) -> None:
@@ -539,7 +539,7 @@ def test_no_planted_key_is_written_anywhere(
         outputs.append(said.out + said.err)
     log = WORK / "logs" / "planted.log"
     files = [log, *(path for path in tmp_path.rglob("*") if path.is_file())]
-    written_from_the_trace = [tmp_path / name for name in ("scores/scorecard.json", "spans.jsonl", "runs.csv")]
+    written_from_the_trace = [tmp_path / name for name in ("scores/scorecard.failures.json", "spans.jsonl", "runs.csv")]
     assert all(b"Bearer ***" in path.read_bytes() for path in (log, *written_from_the_trace))
     assert any(b"Bearer ***" in path.read_bytes() for path in (tmp_path / "site").rglob("*.html"))
     for content in [*(output.encode() for output in outputs), *(path.read_bytes() for path in files)]:

@@ -21,7 +21,7 @@ from evaluator.catalog.digests import implementation_digest, lock_digest, task_d
 from evaluator.catalog.frameworks import read_framework
 from evaluator.catalog.tasks import all_tasks
 from evaluator.providers.prices import price_list
-from evaluator.scorecard import schema
+from evaluator.scorecard import schema, words
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
 from evaluator.wire.tokens import count_tokens
 
@@ -291,14 +291,14 @@ def test_the_files_are_written_together_or_not_at_all(project: Path, monkeypatch
     score(project)
     before = written(project)
     write_all(project, make_traces(project))
-    write_text = Path.write_text
+    write_bytes = Path.write_bytes
 
     def full(path: Path, *args: Any, **options: Any) -> int:
         if path.name.startswith(".SCORECARD.md"):
             raise OSError(28, "No space left on device")
-        return write_text(path, *args, **options)
+        return write_bytes(path, *args, **options)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
         score(project)
     assert written(project) == before
@@ -408,6 +408,30 @@ def test_markdown(project: Path) -> None:
     assert len(tables) == 5
     for lines in tables:
         assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, lines
+
+
+def test_more_runs_make_no_longer_page(project: Path) -> None:
+    def lines() -> int:
+        return len(scorecard.to_markdown(score(project)).splitlines())
+
+    write_all(project, make_traces(project))
+    before = lines()
+    for number in range(20):
+        run = key(f"case-{number}", framework="x")
+        write_trace(project / "traces", trace(run, ended="error", error=f"{number}", **digests(project, "x")))
+    assert lines() == before
+
+
+def test_a_sentence_names_a_few_pairs_that_differ(project: Path) -> None:
+    for name in ("w", "y", "z"):
+        (make_framework(project, name) / "tool_calling.py").write_text(IMPLEMENTATION)
+    for case in range(40):
+        for framework in ("baseline", "w", "x", "y", "z"):
+            answer = "Hello." if framework == "x" else "Goodbye."
+            write_trace(project / "traces", trace(key(f"c{case}", framework=framework), answer=answer))
+    said = words.correctness(score(project), "scripted")
+    assert said and said.startswith("Over 40 cases in pass rate X higher than X; ")
+    assert said.count("than") == 3 and "; and 1 more; all others tie" in said
 
 
 def test_the_event_loop_is_shown_where_a_trace_says_it(project: Path) -> None:

@@ -1,11 +1,12 @@
 """The site in a real browser: no complaint on any page, all by mouse and by keyboard, accessibility."""
 
+import json
 import re
 
 import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
-from sites import TAGS, Site, Watched, pages
+from sites import TAGS, Site, Watched, pages, runs_on
 
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, all_frameworks, implementation_path
 from evaluator.catalog.tasks import all_tasks
@@ -272,3 +273,32 @@ def test_a_run_leads_to_its_case_and_its_code(watched: Watched, site: Site) -> N
     page.locator("article.across h2 a").nth(2).click()
     page.get_by_role("link", name="the code").click()
     expect(page.locator("#right")).to_have_value(NAMES[2])
+
+
+def test_what_is_sent_again_leads_to_its_first_sending(watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.goto(site.url(pages(site)["run"]))
+    name = hash_of(page)
+    again = page.locator(".before a").first
+    target = again.get_attribute("href")
+    assert target and target.startswith(f"{name}/message-")
+    again.click()
+    expect(page.locator(f"#{target.partition('/')[2]}")).to_be_in_viewport()
+    page.goto(site.url(f"{pages(site)['run']}/call-2"))
+    page.reload()
+    expect(page.locator("#call-2")).to_be_in_viewport()
+
+
+def test_data_are_shown_indented(watched: Watched, site: Site) -> None:
+    address = pages(site)["run"]
+    file, _, name = address.partition("#")
+    run = runs_on(site.folder / file)[name]
+    watched.page.goto(site.url(address))
+    shown = watched.page.locator(".schema, .parameters pre").all_text_contents()
+    wanted = {
+        json.dumps(json.loads(value["json"]), ensure_ascii=False, indent=2)
+        for value in run["shared"]
+        if isinstance(value, dict) and "json" in value
+    }
+    assert len(shown) > 3
+    assert set(shown) <= wanted

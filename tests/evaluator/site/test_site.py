@@ -3,30 +3,30 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from sites import HOSTILE, TAGS, Site
+from sites import HOSTILE, TAGS, Site, runs_on, text_in
 
 from evaluator import ROOT, scorecard
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.pairs import Pair
+from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import all_frameworks
 from evaluator.errors import Mistake
 from evaluator.providers.names import PROBES_NAME
 from evaluator.providers.prices import calls_cost_usd, chat_tokens, find, started_at
 from evaluator.scorecard import Cell
-from evaluator.scorecard.words import per_1000_runs
+from evaluator.scorecard.words import per_1000_runs, per_1000_runs_on
 from evaluator.site.build import build
 from evaluator.site.charts import pareto_front, spread
 from evaluator.site.costs import PRICED_ON, of_cells, prices
 from evaluator.site.output import MADE_BY, replacing
 from evaluator.site.overview import Statement, selections, statements
 from evaluator.site.render import case_page, run_page, slug, visible
-from evaluator.trace import Key, Trace, read_trace, trace_path
+from evaluator.trace import Key, Trace, read_trace, trace_files, trace_path
 
 TITLES = {"a": "First", "b": "Second"}
 TWO_CELLS = [Cell("local", name, None, ("1",), {metric.name: 1 for metric in METRICS}, (), {}, None) for name in TITLES]
@@ -52,7 +52,7 @@ class Reader(HTMLParser):
             self.ids.append(values["id"])
         if values.get("http-equiv") == "Content-Security-Policy":
             self.policy = values["content"]
-        self._in_script = tag == "script" and values.get("type") != "application/json"
+        self._in_script = tag == "script" and values.get("type") not in ("application/json", "application/gzip+base64")
 
     def handle_data(self, data: str) -> None:
         if self._in_script and data.strip():
@@ -77,19 +77,24 @@ def test_the_same_traces_give_the_same_bytes(site: Site, tmp_path: Path) -> None
     assert contents(tmp_path / "again") == contents(site.folder)
 
 
-def test_every_run_and_every_case_has_a_page(site: Site) -> None:
-    runs, cases = (list((site.folder / name).rglob("*.html")) for name in ("runs", "cases"))
-    traces = list(site.traces.rglob("*.json"))
-    assert len(runs) == len(traces) > 50
-    assert len(cases) < len(runs)
+def test_every_run_is_on_the_page_of_its_case(site: Site) -> None:
+    traces = [read_trace(path) for path in trace_files(site.traces)]
+    keys = [trace.key for trace in traces if isinstance(trace, Trace)]
+    assert len(keys) == len(traces) > 50
+    for key in keys:
+        page, _, name = run_page(key).partition("#")
+        assert runs_on(site.folder / page)[name]["framework"] == key.framework
+    pages = list((site.folder / "cases").rglob("*.html"))
+    assert len(pages) == len({case_page(key.model, key.task, key.case) for key in keys})
+    assert sum(len(runs_on(page)) for page in pages) == len(keys)
 
 
 def test_links_lead_to_files_of_the_site_or_home_pages(site: Site) -> None:
     homepages = {framework.homepage for framework in all_frameworks().values()}
-    ids: dict[Path, set[str]] = {}
-    for page in sorted(site.folder.rglob("*.html")):
+    every = sorted(site.folder.rglob("*.html"))
+    ids = {page.resolve(): {"", *read(page).ids, *runs_on(page)} for page in every}
+    for page in every:
         reader = read(page)
-        ids.setdefault(page, set(reader.ids))
         for link in reader.links:
             if link in homepages or link == "data:,":
                 continue
@@ -97,8 +102,8 @@ def test_links_lead_to_files_of_the_site_or_home_pages(site: Site) -> None:
             assert not parts.scheme and not parts.netloc, (page, link)
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page.resolve()
             assert target.is_file() and target.is_relative_to(site.folder.resolve()), (page, link)
-            if not parts.path:
-                assert unquote(parts.fragment) in ids[page], (page, link)
+            if not parts.path or "cases" in target.parts:
+                assert unquote(parts.fragment) in ids[target], (page, link)
 
 
 def test_pages_have_a_policy_and_nothing_inline(site: Site) -> None:
@@ -113,18 +118,22 @@ def test_no_file_names_this_machine_or_another(site: Site) -> None:
     for name, content in contents(site.folder).items():
         assert str(Path.home()).encode() not in content, name
         if name.endswith((".css", ".js")):
-            assert b"http" not in content, name
+            assert b"http" not in content.replace(b"http://www.w3.org/2000/svg", b""), name  # the name of a namespace
+    for page in (site.folder / "cases").rglob("*.html"):
+        assert str(Path.home()) not in str(runs_on(page)), page
 
 
 def test_hostile_text_is_escaped_on_every_page(site: Site) -> None:
     shown = [page for page in site.folder.rglob("*.html") if "window.pwned" in page.read_text(encoding="utf-8")]
-    assert len(shown) >= 3  # its run, its case, all runs
+    assert len(shown) >= 2  # its case, all runs
     for page in shown:
         text = page.read_text(encoding="utf-8")
         assert TAGS not in text and "<script>window" not in text and "<img src=x" not in text
         assert not set("\x00\x1b\u202e\ufffe") & set(text)
-    run = (site.folder / run_page(site.hostile)).read_text(encoding="utf-8")
-    assert "⟨U+202E⟩" in run and "⟨U+0000⟩" in run and "{{ 7 * 7 }}" in run
+    page, _, name = run_page(site.hostile).partition("#")
+    run = str(runs_on(site.folder / page)[name])
+    assert "⟨U+202E⟩" in run and "⟨U+0000⟩" in run and "{{ 7 * 7 }}" in run and TAGS.replace("'", "\\'") in run
+    assert not set("\x00\x1b\u202e\ufffe") & set(run)
 
 
 def test_a_newcomers_questions_are_answered_for_every_model_and_task(site: Site) -> None:
@@ -144,10 +153,11 @@ def test_a_probe_passes_if_what_the_framework_did_will_do(site: Site) -> None:
     for one in card.behaviours:
         if one.probe == "concurrency":
             continue  # several runs are judged together
-        page = run_page(Key(model=PROBES_NAME, framework=one.framework, task=one.task, case=one.probe, trial=1))
-        text = unescape((site.folder / page).read_text(encoding="utf-8"))
-        assert f'<span class="verdict {"passed" if one.acceptable else "failed"}">' in text
-        assert one.words in text
+        key = Key(model=PROBES_NAME, framework=one.framework, task=one.task, case=one.probe, trial=1)
+        page, _, name = run_page(key).partition("#")
+        run = runs_on(site.folder / page)[name]
+        assert run["passed"] == one.acceptable
+        assert visible(one.words) in text_in(run, run["reasons"][0])
 
 
 def test_the_cost_of_a_run_is_that_of_its_calls(site: Site) -> None:
@@ -156,10 +166,25 @@ def test_the_cost_of_a_run_is_that_of_its_calls(site: Site) -> None:
     calls, at, model = chat_tokens(trace), started_at(trace), find(PRICED_ON)
     assert calls and at
     cost = calls_cost_usd(model.provider, model.entry, [replace(tokens, cached=None) for tokens in calls], at)
-    page = (site.folder / run_page(site.run)).read_text(encoding="utf-8")
-    assert f"<dt>$ / 1,000 runs</dt><dd>{per_1000_runs(cost)}</dd>" in page
-    assert page.count("for 1,000 of this call") == len(calls)
-    assert "Costs are estimates" in page
+    page, _, name = run_page(site.run).partition("#")
+    run = runs_on(site.folder / page)[name]
+    assert ["$ / 1,000 runs", per_1000_runs(cost)] in run["facts"]
+    assert sum("for 1,000 of this call" in step.get("tokens", "") for step in run["steps"]) == len(calls)
+    assert "Costs are estimates" in text_in(run, run["prices"])
+
+
+def test_the_overview_has_what_runs_would_have_cost_on_other_models(site: Site) -> None:
+    priced = scorecard.build(site.traces, prices=DEFAULT_MODELS).repricing
+    assert priced
+    page = (site.folder / "index.html").read_text(encoding="utf-8")
+    for model, rates in zip(priced.models, priced.rates, strict=True):
+        assert page.count(f'<th scope="col" class="number">{model.name}</th>') == len(
+            {(r.model, r.task) for r in priced.rows}
+        )
+        assert rates and f'<th scope="row">{model.name}</th><td class="number">{rates.prompt:g}</td>' in page
+    for row in priced.rows:
+        figures = "".join(f'<td class="number">{per_1000_runs_on(cost)}</td>' for cost in row.costs)
+        assert f"{figures}</tr>" in page
 
 
 def test_a_model_with_a_price_has_its_own() -> None:
