@@ -394,7 +394,7 @@ asyncio.run(main())
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     harness = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, env=environment)
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while not (pid_file.exists() and pid_file.read_text()):
             assert harness.poll() is None and time.monotonic() < until
             time.sleep(0.05)
