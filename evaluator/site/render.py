@@ -20,7 +20,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from evaluator.analysis.models import in_words, shown
-from evaluator.analysis.parity.report import parts_in_words, per_call
+from evaluator.analysis.parity.report import per_call
 from evaluator.scorecard import count, seconds
 from evaluator.scorecard.words import per_1000_runs, per_1000_runs_on
 from evaluator.trace import Key
@@ -115,7 +115,7 @@ def environment() -> Environment:
     )
     env.filters.update(visible=visible, seconds=seconds, count=count, per_call=per_call)
     env.filters.update(per_1000_runs=per_1000_runs, per_1000_runs_on=per_1000_runs_on, in_words=in_words, shown=shown)
-    env.globals.update(to=_to, run_page=run_page, run_name=run_name, case_page=case_page, parts_in_words=parts_in_words)
+    env.globals.update(to=_to, run_page=run_page, run_name=run_name, case_page=case_page)
     return env
 
 

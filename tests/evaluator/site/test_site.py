@@ -1,6 +1,7 @@
 """The site's files: the same bytes again, links that lead somewhere, nothing from outside, nothing unescaped."""
 
 import re
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -8,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from PIL import Image
 from sites import HOSTILE, TAGS, Site, runs_on, text_in
 
 from evaluator import ROOT, scorecard
@@ -26,6 +28,7 @@ from evaluator.site.costs import PRICED_ON, of_cells, prices
 from evaluator.site.output import MADE_BY, replacing
 from evaluator.site.overview import Statement, selections, statements
 from evaluator.site.render import case_page, run_page, slug, visible
+from evaluator.site.screenshot import take
 from evaluator.trace import Key, Trace, read_trace, trace_files, trace_path
 
 TITLES = {"a": "First", "b": "Second"}
@@ -217,6 +220,14 @@ def test_what_ties_with_the_fastest_is_named() -> None:
 
 def said(about: list[Statement]) -> str:
     return "\n".join(f"{one.question} {one.answer} {one.because}" for one in about)
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
+def test_the_start_page_fits_a_small_picture(site: Site, tmp_path: Path) -> None:
+    take(site.folder, tmp_path / "docs" / "site.png")
+    assert (tmp_path / "docs" / "site.png").stat().st_size < 150_000
+    with Image.open(tmp_path / "docs" / "site.png") as image:
+        assert image.width == 1280
 
 
 def test_a_site_of_no_traces_says_so(tmp_path: Path) -> None:
