@@ -39,7 +39,8 @@ class GradedRun:
     None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
     `first_token_s` has the wait for the first byte of each streamed answer. `injected_tokens` sum over the
     `compared_calls`; they take the baseline's run of the same case, and so are filled in where that is at
-    hand.
+    hand. `timed` is false where most runs of the model were recorded on another machine: times compare only
+    on one, so those of this run count in no metric.
     """
 
     key: Key
@@ -69,6 +70,7 @@ class GradedRun:
     first_token_s: tuple[float, ...] = ()
     injected_tokens: int | None = None
     compared_calls: int = 0
+    timed: bool = True
 
 
 # --- from a trace to a graded run ------------------------------------------------------------

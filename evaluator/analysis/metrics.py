@@ -55,6 +55,11 @@ def _mean(read: _Read) -> Callable[[CellRuns], Value]:
     return lambda cell: fmean(values) if (values := _known(cell, read)) else None
 
 
+def _time(percent: float, read: _Read) -> Callable[[CellRuns], Value]:
+    """The percentile of a time, over the runs whose times compare."""
+    return _percentile(percent, lambda run: read(run) if run.timed else None)
+
+
 def _percentile(percent: float, read: _Read) -> Callable[[CellRuns], Value]:
     return lambda cell: percentile(values, percent) if (values := _known(cell, read)) else None
 
@@ -83,7 +88,7 @@ def _pass_rate_interval(cell: CellRuns) -> tuple[float, float]:
 
 
 def _time_to_first_token_s(cell: CellRuns) -> Value:
-    waits = [wait for run in cell.runs for wait in run.first_token_s]
+    waits = [wait for run in cell.runs if run.timed for wait in run.first_token_s]
     return percentile(waits, 50) if waits else None
 
 
@@ -137,30 +142,30 @@ METRICS = (
         lambda cell: _pass_rate_interval(cell)[1],
     ),
     Metric("mean_score", "mean share of a run's checks that held", "share", "higher", _mean(lambda run: run.score)),
-    Metric("wall_s_p50", "median wall time of a run", "s", "lower", _percentile(50, lambda run: run.wall_s)),
-    Metric("wall_s_p95", "95th percentile of wall time", "s", "lower", _percentile(95, lambda run: run.wall_s)),
+    Metric("wall_s_p50", "median wall time of a run", "s", "lower", _time(50, lambda run: run.wall_s)),
+    Metric("wall_s_p95", "95th percentile of wall time", "s", "lower", _time(95, lambda run: run.wall_s)),
     Metric(
         "model_s_p50",
         "median time with the model at work",
         "s",
         "lower",
-        _percentile(50, lambda run: run.split.model_s),
+        _time(50, lambda run: run.split.model_s),
     ),
-    Metric("tool_s_p50", "median time in tools", "s", "lower", _percentile(50, lambda run: run.split.tool_s)),
-    Metric("gateway_s_p50", "median time in the gateway", "s", None, _percentile(50, lambda run: run.split.gateway_s)),
+    Metric("tool_s_p50", "median time in tools", "s", "lower", _time(50, lambda run: run.split.tool_s)),
+    Metric("gateway_s_p50", "median time in the gateway", "s", None, _time(50, lambda run: run.split.gateway_s)),
     Metric(
         "overhead_s_p50",
         "median wall time not spent in model, gateway or tools",
         "s",
         "lower",
-        _percentile(50, lambda run: run.split.overhead_s),
+        _time(50, lambda run: run.split.overhead_s),
     ),
     Metric(
         "overhead_per_model_call_s_p50",
         "median of a run's overhead / its model calls",
         "s",
         "lower",
-        _percentile(50, _overhead_per_model_call_s),
+        _time(50, _overhead_per_model_call_s),
     ),
     Metric(
         "time_to_first_token_s_p50",
@@ -308,7 +313,7 @@ METRICS = (
         "median time to import the implementation and its framework",
         "s",
         "lower",
-        _percentile(50, lambda run: run.import_s),
+        _time(50, lambda run: run.import_s),
     ),
     Metric(
         "memory_after_import_mb_p50",

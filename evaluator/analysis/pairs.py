@@ -54,8 +54,8 @@ PASS_RATE = Compared("pass_rate", "pass rate", False, "higher", lambda run: floa
 COMPARED = (
     PASS_RATE,
     Compared("score", "score", False, "higher", lambda run: run.score),
-    Compared("wall_s", "wall time", True, "lower", lambda run: run.wall_s),
-    Compared("overhead_s", "overhead", True, "lower", lambda run: run.split.overhead_s),
+    Compared("wall_s", "wall time", True, "lower", lambda run: run.wall_s if run.timed else None),
+    Compared("overhead_s", "overhead", True, "lower", lambda run: run.split.overhead_s if run.timed else None),
     Compared(
         "tokens",
         "tokens",

@@ -1,8 +1,8 @@
 """Computes a scorecard from traces."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class _Seen:
     """What is kept of the traces of one cell."""
 
     runs: list[GradedRun] = field(default_factory=list)
+    machines: list[str] = field(default_factory=list)
     priced: list[Priced | None] = field(default_factory=list)
     comparisons: list[parity.Comparison] = field(default_factory=list)
     framework_versions: set[str] = field(default_factory=set)
@@ -57,6 +58,7 @@ class _Seen:
 
     def add(self, one: Scored) -> None:
         self.runs.append(one.run)
+        self.machines.append(f"{one.setup.cpu}, {one.setup.cpu_cores} cores")
         self.priced.append(one.priced)
         if one.comparison is not None:
             self.comparisons.append(one.comparison)
@@ -119,6 +121,7 @@ def build(
             setup[name].add(getattr(one.setup, name))
         setup["dates"].add(one.setup.started_at[:10])
 
+    untimed_notes = _take_other_machines_times_out(cells)
     tasks = all_tasks() if tasks is None else tasks
     order = list(tasks)
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), baseline_first(key[1])))
@@ -170,12 +173,37 @@ def build(
         price_list=price_list() if any(run.cost_usd is not None for run in all_runs) else None,
         notes=(
             *(note for name, note in broken.items() if name in with_runs),
+            *untimed_notes,
             *_token_notes(cells),
             *sorted(parity_notes),
             *_changed_since(cells, sorted_keys, frameworks, tasks),
         ),
         runs=tuple(all_runs),
     )
+
+
+def _take_other_machines_times_out(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
+    """Times compare only on one machine: that of most runs of a model. Says whose times are left out."""
+    machines: dict[str, Counter[str]] = defaultdict(Counter)
+    for (model, _, _), seen in cells.items():
+        machines[model].update(seen.machines)
+    notes = []
+    for model, counted in sorted(machines.items()):
+        [(most, of_most), *others] = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+        names = []
+        for (of_model, framework, task), seen in sorted(cells.items()):
+            if of_model == model and set(seen.machines) != {most}:
+                seen.runs = [
+                    run if machine == most else replace(run, timed=False)
+                    for run, machine in zip(seen.runs, seen.machines, strict=True)
+                ]
+                names.append(f"{framework}/{task}")
+        if others:
+            notes.append(
+                f"{model}: times compare only on one machine, so those of {counted.total() - of_most} runs count in no "
+                f"figure: {of_most} runs were recorded on {most}, these on another: {', '.join(names)}"
+            )
+    return notes
 
 
 def _parities(
