@@ -341,6 +341,7 @@ def server_config(application: Any) -> uvicorn.Config:
         log_config=None,
         log_level="critical",  # a stream that breaks off is recorded in the trace, not on the user's terminal
         access_log=False,
+        timeout_keep_alive=75,  # s; clients keep one for less (httpx 5 s), so none is closed as it is used again
         proxy_headers=False,
         server_header=False,
         date_header=False,
