@@ -11,6 +11,8 @@ from evaluator import ROOT, scorecard
 from evaluator.providers import page as endpoints_page
 from evaluator.scorecard import schema
 
+pytestmark = pytest.mark.xdist_group("generated")  # one process scores all traces once
+
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:

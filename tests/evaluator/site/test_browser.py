@@ -11,6 +11,8 @@ from sites import TAGS, Site, Watched, pages, runs_on
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, all_frameworks, implementation_path
 from evaluator.catalog.tasks import all_tasks
 
+pytestmark = pytest.mark.xdist_group("site")  # one process builds one site
+
 KINDS = ("overview", "compare", "runs", "run", "case", "probe", "case of probes", "method", "hostile")
 NAMES = list(all_frameworks())
 TASKS = list(all_tasks())

@@ -31,6 +31,8 @@ from evaluator.site.render import case_page, run_page, slug, visible
 from evaluator.site.screenshot import take
 from evaluator.trace import Key, Trace, read_trace, trace_files, trace_path
 
+pytestmark = pytest.mark.xdist_group("site")  # one process builds one site
+
 TITLES = {"a": "First", "b": "Second"}
 TWO_CELLS = [Cell("local", name, None, ("1",), {metric.name: 1 for metric in METRICS}, (), {}, None) for name in TITLES]
 
