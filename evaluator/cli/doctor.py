@@ -9,7 +9,7 @@ from rich.console import Console
 
 from evaluator import ROOT
 from evaluator.cli.options import BaseUrlOption, KeyVariableOption, command, console, every_framework
-from evaluator.doctor import machine, telling
+from evaluator.doctor import machine, report
 from evaluator.doctor import model as doctor_model
 from evaluator.errors import Mistake
 from evaluator.models import specs
@@ -49,7 +49,7 @@ def doctor(
         if base_url is not None or key_variable is not None:
             raise Mistake("--base-url and --key-variable say where a model is: name it with -m MODEL")
         examine = partial(machine.examine, list(every_framework().values()))
-        passed = asyncio.run(telling.tell(console, "this machine", examine, as_json))
+        passed = asyncio.run(report.tell(console, "this machine", examine, as_json))
     else:
         spec = specs.resolve(model, base_url, key_variable)
         if spec.name == PROBES_NAME:
@@ -68,6 +68,6 @@ async def _examine_model(spec: specs.ModelSpec, time_limit_s: float, as_json: bo
     async with specs.running(spec, Console(stderr=True)) as upstream:
         try:
             seen = doctor_model.Seen(doctor_model.Examination(upstream, time_limit_s), needs, spec.timeout_s)
-            return await telling.tell(console, spec.name, partial(doctor_model.examine, seen), as_json)
+            return await report.tell(console, spec.name, partial(doctor_model.examine, seen), as_json)
         finally:
             await upstream.close()

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 
 from evaluator import ROOT
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework
-from evaluator.doctor.telling import Begun, Finding, Result, Verdict
+from evaluator.doctor.report import Begun, Finding, Result, Verdict
 from evaluator.errors import Failure, Mistake
 from evaluator.harness import environments
 from evaluator.models import local, weights

@@ -22,7 +22,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from evaluator.doctor.telling import Begun, Finding, Result, Verdict
+from evaluator.doctor.report import Begun, Finding, Result, Verdict
 from evaluator.models.upstreams import Upstream, UpstreamError
 from evaluator.models.upstreams.http import HttpUpstream, reason
 from evaluator.models.upstreams.redaction import Redactor

@@ -4,8 +4,8 @@ from evaluator.analysis.models import verdict
 from evaluator.providers.names import SCRIPTED
 from evaluator.scorecard import tables, words
 from evaluator.scorecard.content import COMMAND, MARKDOWN_NAME, Scorecard
+from evaluator.scorecard.letters import letters_of, pairs_of
 from evaluator.scorecard.tables import Column, asked_most, quiet_model, whole_code
-from evaluator.scorecard.ties import letters_of, pairs_of
 from evaluator.text import escape, raised, table
 
 README_BEGIN = "<!-- scorecard:begin -->"

@@ -11,7 +11,7 @@ from evaluator.catalog.frameworks import BASELINE
 from evaluator.probes.behaviours import Shared, shared
 from evaluator.providers.names import SCRIPTED, is_real
 from evaluator.scorecard.content import Cell, Scorecard
-from evaluator.scorecard.ties import detectable, tie_letters
+from evaluator.scorecard.letters import detectable, tie_letters
 from evaluator.scorecard.words import beside_baseline, count, limit, pass_rate, per_1000_runs, seconds
 
 

@@ -12,7 +12,7 @@ from evaluator.analysis.models import ModelComparison, in_words
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.frameworks import BASELINE
-from evaluator.scorecard import tables, ties, words
+from evaluator.scorecard import letters, tables, words
 from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Cell, Scorecard
 from evaluator.scorecard.tables import by_probe, by_task, who
 from evaluator.scorecard.words import not_implemented, per_1000_runs_on
@@ -38,7 +38,7 @@ def print_scorecard(
             if lacks := not_implemented(scorecard, model, cells[0].task):
                 console.print(Text(lacks))
             console.print()
-        if ties.with_baseline(scorecard, model, None):
+        if letters.with_baseline(scorecard, model, None):
             console.print(_pairs_table(scorecard, model))
             console.print(Text(words.correctness(scorecard, model) or ""))
             console.print()
@@ -78,7 +78,7 @@ def _pairs_table(scorecard: Scorecard, model: str) -> Table:
     table.add_column("cases", justify="right")
     for compared in COMPARED:
         table.add_column(compared.title.replace(" ", "\n", 1), justify="right")
-    against = ties.with_baseline(scorecard, model, None)
+    against = letters.with_baseline(scorecard, model, None)
     found = {(one.framework, one.metric): one for one in against}
     for name in dict.fromkeys(one.framework for one in against):
         cases = max(one.cases for one in against if one.framework == name)

@@ -7,7 +7,7 @@ from evaluator.analysis.metrics import Value
 from evaluator.analysis.pairs import COMPARED, PASS_RATE, Compared, Pair
 from evaluator.analysis.repricing import Cost
 from evaluator.scorecard.content import FrameworkNotes, Scorecard
-from evaluator.scorecard.ties import detectable, pairs_of
+from evaluator.scorecard.letters import detectable, pairs_of
 
 _NAMED = 3
 """Pairs of frameworks that a sentence names."""

@@ -9,7 +9,7 @@ from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.providers.names import PROBES_NAME, SCRIPTED, is_real
 from evaluator.scorecard import Cell, Scorecard, count, seconds
-from evaluator.scorecard.ties import detectable, pairs_of
+from evaluator.scorecard.letters import detectable, pairs_of
 from evaluator.scorecard.words import amount, not_implemented
 from evaluator.site import costs
 from evaluator.site.charts import Chart

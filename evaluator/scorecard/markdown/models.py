@@ -8,8 +8,8 @@ from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.pairs import COMPARED, Pair
 from evaluator.scorecard import tables, words
 from evaluator.scorecard.content import ABOUT_MODEL, Cell, FrameworkNotes, Scorecard
+from evaluator.scorecard.letters import letters_of, pairs_of
 from evaluator.scorecard.tables import Column
-from evaluator.scorecard.ties import letters_of, pairs_of
 from evaluator.stats.variance import SOURCES
 from evaluator.text import escape, raised, table
 

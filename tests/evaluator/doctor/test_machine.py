@@ -20,7 +20,7 @@ from evaluator.doctor.machine import (
     unpacked_bytes,
     weights_finding,
 )
-from evaluator.doctor.telling import Verdict
+from evaluator.doctor.report import Verdict
 from evaluator.harness import environments
 from evaluator.models.weights import WeightFile
 

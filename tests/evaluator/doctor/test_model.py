@@ -24,7 +24,7 @@ from evaluator.doctor.model import (
     sent_forms,
     times_of_content,
 )
-from evaluator.doctor.telling import Result, Verdict
+from evaluator.doctor.report import Result, Verdict
 from evaluator.models.upstreams.http import HttpUpstream
 from evaluator.models.upstreams.scripted import ScriptedUpstream
 from evaluator.providers.endpoint import Endpoint

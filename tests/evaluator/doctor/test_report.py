@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from rich.console import Console
 
-from evaluator.doctor.telling import (
+from evaluator.doctor.report import (
     Begun,
     Examine,
     Finding,
