@@ -56,8 +56,9 @@ def _mean(read: _Read) -> Callable[[CellRuns], Value]:
 
 
 def _time(percent: float, read: _Read) -> Callable[[CellRuns], Value]:
-    """The percentile of a time, over the runs whose times compare."""
-    return _percentile(percent, lambda run: read(run) if run.timed else None)
+    """The percentile of a time; none where the times of a run do not compare, for it would be one of other cases."""
+    over_all = _percentile(percent, read)
+    return lambda cell: over_all(cell) if all(run.timed for run in cell.runs) else None
 
 
 def _percentile(percent: float, read: _Read) -> Callable[[CellRuns], Value]:
@@ -88,8 +89,8 @@ def _pass_rate_interval(cell: CellRuns) -> tuple[float, float]:
 
 
 def _time_to_first_token_s(cell: CellRuns) -> Value:
-    waits = [wait for run in cell.runs if run.timed for wait in run.first_token_s]
-    return percentile(waits, 50) if waits else None
+    waits = [wait for run in cell.runs for wait in run.first_token_s]
+    return percentile(waits, 50) if waits and all(run.timed for run in cell.runs) else None
 
 
 def _of_code(read: Callable[[CodeSize], int]) -> Callable[[CellRuns], Value]:

@@ -200,8 +200,9 @@ def _take_other_machines_times_out(cells: Mapping[tuple[str, str, str], _Seen]) 
                 names.append(f"{framework}/{task}")
         if others:
             notes.append(
-                f"{model}: times compare only on one machine, so those of {counted.total() - of_most} runs count in no "
-                f"figure: {of_most} runs were recorded on {most}, these on another: {', '.join(names)}"
+                f"{model}: times compare only on one machine. {of_most} runs were recorded on {most}, "
+                f"{counted.total() - of_most} on another, and no time is given of what these belong to: "
+                f"{', '.join(names)}"
             )
     return notes
 

@@ -131,6 +131,8 @@ def _fastest(
         because += f" A tie with it, as far as these cases can tell: {', '.join(ties)}."
     if best is not worst:
         because += f" The slowest: {title[worst.framework]}, {seconds(worst.metrics['overhead_s_p50'])}."
+    if untimed := [title[cell.framework] for cell in frameworks if cell.metrics["overhead_s_p50"] is None]:
+        because += f" Recorded on another machine, and so without a time here: {', '.join(untimed)}."
     for cell in cells:
         if cell.framework == BASELINE:
             because += f" Without a framework: {seconds(cell.metrics['overhead_s_p50'])}."
