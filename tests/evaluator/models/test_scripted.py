@@ -1,7 +1,8 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from inspect import ismethod
 from typing import Any
 
 import orjson
@@ -79,7 +80,7 @@ class Agent:
         return ""
 
     def offered(self) -> list[dict[str, Any]]:
-        return [function(name, **TypeAdapter(tool).json_schema()) for name, tool in self.tools.items()]
+        return [function(name, **parameters_of(written(tool))) for name, tool in self.tools.items()]
 
     def invoke(self, name: str, arguments: dict[str, Any]) -> Any:
         return self.change(self.called(name, arguments, self.tools[name]))
@@ -88,11 +89,33 @@ class Agent:
         bound = bound_arguments(tool, (), arguments)
         result, error = None, None
         try:
-            result = to_jsonable_python(validate_call(tool)(**arguments))
+            itself = [tool.__self__] if ismethod(tool) else []
+            result = to_jsonable_python(validated(written(tool))(*itself, **arguments))
         except ToolError as refusal:
             error = str(refusal)
         self.calls.append(ToolCall(agent=self.owner, name=tool.__name__, arguments=bound, result=result, error=error))
         return f"Error: {error}" if error else json.dumps(result)
+
+
+def written(tool: Tool) -> Tool:
+    """The function as it is written, which the tools of all runs share."""
+    return tool.__func__ if ismethod(tool) else tool
+
+
+@cache
+def validated(tool: Tool) -> Tool:
+    return validate_call(tool)
+
+
+@cache
+def parameters_of(tool: Tool) -> dict[str, Any]:
+    """Made once for all tests: they are about the model."""
+    schema = TypeAdapter(tool).json_schema()
+    own = {"self"} if "." in tool.__qualname__.rpartition("<locals>.")[2] else set()
+    properties = {name: one for name, one in schema["properties"].items() if name not in own}
+    required = [name for name in schema.get("required", []) if name not in own]
+    rest = {name: value for name, value in schema.items() if name != "required"}
+    return {**rest, "properties": properties, **({"required": required} if required else {})}
 
 
 def function(name: str, **parameters: Any) -> dict[str, Any]:
