@@ -147,7 +147,7 @@ document.addEventListener("DOMContentLoaded", async function () {
         const one = (title, of) => element("div", null, element("h4", null, title), block(null, text(of)));
         made.append(element("div", { class: "two" }, one("Arguments", step.arguments), one(step.what, step.result)));
       } else if (step.lane === "embeddings") {
-        made.append(paragraph("aside", step.tokens), block(null, text(step.embedded)));
+        made.append(paragraph("aside", step.tokens), element("details", null, element("summary", null, "what was embedded"), block(null, text(step.embedded))));
       } else {
         const nothing = step.reply === undefined && !step.asked ? paragraph("aside", "nothing") : null;
         made.append(...[
