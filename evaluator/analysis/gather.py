@@ -104,9 +104,32 @@ def gather(
     """What the traces below `root` give whose key, as their paths have it, `keep` accepts.
 
     `processes` is one for each core unless given. Runs are priced on the models `priced_on`, and `look` is shown all
-    traces of a case. With `tasks` of the caller's own there is but one process. What a case gave is taken from `kept`
+    traces of a case. A run that is recorded twice counts once, where its path comes first. With `tasks` of the caller's
+    own there is but one process. What a case gave is taken from `kept`
     where that has it; then there are no tasks of the caller's own, and `repr(look)` says all that it depends on.
     """
+    keys: set[Key] = set()
+    for one in _gathered(root, models, keep, frameworks, tasks, processes, priced_on, look, kept):
+        if isinstance(one, Scored) and one.run.key in keys:
+            yield LeftOut(run_name(one.run.key), RECORDED_ALREADY)
+            continue
+        if isinstance(one, Scored):
+            keys.add(one.run.key)
+        yield one
+
+
+def _gathered(
+    root: Path,
+    models: Sequence[str] | None,
+    keep: Callable[[Key], bool],
+    frameworks: Iterable[str],
+    tasks: Mapping[str, Task] | None,
+    processes: int | None,
+    priced_on: Sequence[PricedModel],
+    look: Look | None,
+    kept: Kept | None,
+) -> Iterator[Gathered]:
+    """What `gather` gives, with the runs that are recorded twice."""
     files = [path for path in trace_files(root, models) if (key := _key(root, path)) is None or keep(key)]
     groups: dict[tuple[str, ...], list[Path]] = {}
     for path in files:
@@ -190,7 +213,8 @@ def _key(root: Path, path: Path) -> Key | None:
 
 
 @cache
-def _every_task() -> dict[str, Task]:
+def every_task() -> dict[str, Task]:
+    """The project's own tasks, looked for once in each process: every trace asks for them."""
     return all_tasks()
 
 
@@ -203,7 +227,7 @@ def _gather_case(
     group: Sequence[Path],
 ) -> list[Gathered]:
     """The runs of one case, by trial."""
-    tasks = _every_task() if tasks is None else tasks
+    tasks = every_task() if tasks is None else tasks
     trials: dict[str, list[Path]] = {}
     for path in group:
         trials.setdefault(path.name, []).append(path)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from evaluator.analysis.gather import RECORDED_ALREADY, LeftOut, Scored, gather, run_name
+from evaluator.analysis.gather import LeftOut, Scored, gather
 from evaluator.catalog.frameworks import baseline_first, framework_folders
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
@@ -62,8 +62,6 @@ def write(
     for one in gather(traces, models or None, lambda key: True, [folder.name for folder in framework_folders()]):
         if isinstance(one, LeftOut):
             report.damaged.append(f"{one.path}: {one.reason}")
-        elif isinstance(one, Scored) and one.run.key in runs:
-            report.damaged.append(f"{run_name(one.run.key)}: {RECORDED_ALREADY}")
         elif isinstance(one, Scored):
             runs[one.run.key] = one
             read()

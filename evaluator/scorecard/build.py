@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.analysis import parity
-from evaluator.analysis.gather import RECORDED_ALREADY, LeftOut, Look, Scored, Seen, gather, run_name
+from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, gather
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.kept import Kept
 from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_hat
@@ -95,7 +95,6 @@ def build(
     cells: dict[tuple[str, str, str], _Seen] = defaultdict(_Seen)
     setups: dict[str, dict[str, set[Any]]] = {}
     damaged: list[Damaged] = []
-    keys: set[Key] = set()
     parity_notes: list[str] = []
     probed: list[Trace] = []
     for one in gather(traces, models, keep, folders, tasks, processes, priced_on, look, kept):
@@ -109,10 +108,6 @@ def build(
             seen(one.made)
             continue
         key = one.run.key
-        if key in keys:
-            damaged.append(Damaged(run_name(key), RECORDED_ALREADY))
-            continue
-        keys.add(key)
         if one.note is not None:
             parity_notes.append(one.note)
         cells[key.model, key.framework, key.task].add(one)

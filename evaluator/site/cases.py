@@ -8,10 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evaluator.analysis.gather import Whole
+from evaluator.analysis.gather import Whole, every_task
 from evaluator.analysis.graded_run import measure_run
 from evaluator.catalog.frameworks import baseline_first
-from evaluator.catalog.tasks import all_tasks
 from evaluator.probes.behaviours import judged
 from evaluator.site import runs
 from evaluator.site.overview import real_first
@@ -77,7 +76,7 @@ def _article() -> Callable[[RunView, str], Markup]:
 
 def _view(one: Whole) -> RunView | None:
     """The run as it is shown. A probe passes if what the framework did will do, and its reason says what that was."""
-    task = all_tasks()[one.trace.key.task]
+    task = every_task()[one.trace.key.task]
     if one.scored is not None:
         return runs.view(one.trace, task, one.scored.run, one.observation, one.scored.comparison)
     if not task.probes or (judgement := judged(one.trace)) is None:
