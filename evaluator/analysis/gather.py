@@ -105,8 +105,8 @@ def gather(
 
     `processes` is one for each core unless given. Runs are priced on the models `priced_on`, and `look` is shown all
     traces of a case. A run that is recorded twice counts once, where its path comes first. With `tasks` of the caller's
-    own there is but one process. What a case gave is taken from `kept`
-    where that has it; then there are no tasks of the caller's own, and `repr(look)` says all that it depends on.
+    own there is but one process. What a case gave is taken from `kept` where that has it; then there are no tasks of
+    the caller's own, and `repr(look)` says all that it depends on.
     """
     keys: set[Key] = set()
     for one in _gathered(root, models, keep, frameworks, tasks, processes, priced_on, look, kept):
@@ -137,7 +137,7 @@ def _gathered(
     names = frozenset(frameworks)
     work = partial(_gather_case, root, names, priced_on, look, tasks)
     cases = [group for _, group in sorted(groups.items())]
-    at_once = len(os.sched_getaffinity(0)) if processes is None else processes
+    at_once = _cores() if processes is None else processes
     if tasks is not None:
         at_once = 1
     if kept is None:
@@ -153,6 +153,11 @@ def _gathered(
             results = results or work(case)
             kept.put(name, results)
         yield from results
+
+
+def _cores() -> int:
+    """How many cores this process may use; macOS does not say, so all of them there."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _each(

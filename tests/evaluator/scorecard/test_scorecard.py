@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import os
 import random
 import re
 import shutil
@@ -727,3 +728,11 @@ def test_no_time_is_given_of_runs_on_another_machine(project: Path) -> None:
     write_all(project, [trace(key(case, framework="x"), wall_s=9.0, **digests(project, "x")) for case in "ef"])
     score(project)
     assert cells_of(project)["scripted", "x"]["wall_s_p50"] == 2.0
+
+
+def test_it_is_computed_where_the_system_does_not_say_which_cores_are_free(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    write_all(project, make_traces(project))
+    assert score(project).runs
