@@ -12,7 +12,7 @@ difference:
 
 **Calls** follow from the model's replies: as long as it asks for tool calls, it is asked again, and once it does not,
 that is the answer. A call after an answer that leads to no tool call, such as that of a team's leader who passes it on,
-is an *extra call*. *Fewer calls* are those of a run whose first agent had no turn, or which ended while the model
+is an *extra call*. *Fewer calls* are those of a run whose first agent had no turn, or that ended while the model
 waited for what its tools gave. The scripted model asks for the tool calls of its script whatever the framework; others,
 more or less are *other tool calls*.
 

@@ -19,8 +19,8 @@ from evaluator.wire.tool_schemas import collapsed
 class Step:
     """One answered chat call. `agent` had its turn; None where nothing of any agent was sent.
 
-    `parts` are the tokens of the request by part, and `canonical` those of the canonical request, which has none where
-    the call `follows_the_answer`: the model had answered already, and the call led to no further tool call.
+    `parts` are the tokens of the request by part, and `canonical` those of the canonical request. There is no such step
+    where the call `follows_the_answer`: the model had answered already, and the call led to no further tool call.
     """
 
     agent: str | None
