@@ -17,6 +17,7 @@ from tasks.grading.statements import (
     Subject,
     bound_to,
     mentions,
+    named_before,
     occurrences,
     phrase_pattern,
     read,
@@ -97,7 +98,7 @@ class World:
 
     def states_of(self, group: Sequence[str]) -> frozenset[str]:
         """The words of a group that the world has."""
-        return frozenset(word for word in group if phrase_pattern(word).search(self.words))
+        return frozenset(word for word in group if re.search(rf"\b{word.removesuffix('ed')}", self.words))
 
 
 def reading_of(case: Case, answer: str, vocabulary: Vocabulary) -> Reading:
@@ -133,8 +134,8 @@ def _find(case: Case, reading: Reading, vocabulary: Vocabulary) -> list[list[_Fo
         here: list[_Found] = []
         for span, negative in found:
             polarity = reading.polarity(*span)
-            if negative and polarity in ("denied", "open"):
-                polarity = "affirmed"
+            if negative and polarity in ("denied", "topic") or case.stance == "denied" and polarity == "topic":
+                polarity = "affirmed"  # "final-sale items cannot be refunded" gives the reason of a refusal
             here.append(_Found(span, polarity, _misplaced(reading, fact, span, named, about, roles)))
         result.append(here)
     return result
@@ -155,7 +156,8 @@ def _misplaced(
     """To what else than its own subject or role the value at `span` is given; empty where to nothing else."""
     if fact.about and named:
         own = tuple(fact.about)
-        subject = bound_to(reading, span, named, about)
+        is_id = any(value.kind == "id" and (value.start, value.end) == span for value in reading.values)
+        subject = named_before(reading, span, named) if is_id else bound_to(reading, span, named, about)
         if subject is not None and subject != own:
             return subject[0]
     clause = reading.clause_at(span[0])
@@ -288,7 +290,7 @@ def _foreign_states(reading: Reading, world: World) -> Iterable[str]:
 @lru_cache(maxsize=256)
 def _said_of(word: str) -> re.Pattern[str]:
     return re.compile(
-        r"(?:\b(?:is|are|was|were|been|being|be|status|still|already|now|as|marked|says|it's|state)\b|'s|:|\||=|\()\W*"
+        r"(?:\b(?:is|are|was|were|been|being|be|has|have|status|still|already|now|as|marked|says|it's|state)\b|'s|:|\||=|\()\W*"
         rf"(?:(?:it|this|that|currently|already|still|now|just|since|the order|your order|is|been|in)\s)*({re.escape(word)})\b",
         re.IGNORECASE,
     )

@@ -169,12 +169,13 @@ def _patterns() -> dict[str, re.Pattern[str]]:
     number = r"\d[\d,.]*\d|\d"
     return {
         "date": re.compile(
-            rf"(?<![\w.,-])(?:(?P<iso>{iso})|(?P<numeric>{numeric})|(?P<words>{words}))(?!\w)|(?P<han>{han})", re.I
+            rf"(?<![\w.,-])(?:(?P<iso>{iso})|(?P<numeric>{numeric})|(?P<words>{words}))(?!\w)|(?P<han>{han})", re.I | re.A
         ),
         "id": re.compile(
-            r"(?<![\w/.-])(?:[A-Z][A-Za-z]*[-_]?\d\w*(?:[-_.]\w+)*|[A-Z]{2,}-[A-Z]{1,2}|[a-z]{1,4}-\d{1,5})(?![\w/-]|\.\w)"
+            r"(?<![\w/.-])(?:[A-Z][A-Za-z]*[-_]?\d\w*(?:[-_.]\w+)*|[A-Z]{2,}-[A-Z]{1,2}|[a-z]{1,4}-\d{1,5})(?![\w/-]|\.\w)",
+            re.A,
         ),
-        "number": re.compile(rf"(?<![\w.])(?:{number})(?![\d])|(?<=[a-zA-Z$€£¥])(?<![a-zA-Z]{{4}})(?:{number})(?!\d)"),
+        "number": re.compile(rf"(?<![\w.])(?:{number})(?![\d])|(?<=[a-zA-Z$€£¥])(?<![a-zA-Z]{{4}})(?:{number})(?!\d)", re.A),
         "before": re.compile(rf"(?<![a-z])(?P<currency>{currency})\s?$", re.I),
         "currency": re.compile(rf"\s?-?(?P<currency>{currency})(?![a-z])", re.I),
         "unit": re.compile(rf"\s?-?(?:{unit})(?![a-z])", re.I),
