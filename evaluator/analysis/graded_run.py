@@ -150,7 +150,9 @@ def _retrieved(trace: Trace, task: Task) -> list[str] | None:
     passages = task_spec(task, trace.case).passages
     if not passages:
         return None
-    sent = dict.fromkeys(text for call in trace.chats for text in leaves(call.request))
+    shortest = min(map(len, passages.values()))
+    texts = (text for call in trace.chats for text in leaves(call.request))
+    sent = dict.fromkeys(text for text in texts if len(text) >= shortest)
     told = "\n".join(_unspaced(search_text(text, passages)[0]) for text in sent)
     return [id for id, passage in passages.items() if _unspaced(passage) in told]
 

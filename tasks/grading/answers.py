@@ -150,9 +150,7 @@ def _asked_roles(question: str, group: tuple[Subject, ...]) -> frozenset[Subject
 Roles = Sequence[tuple[tuple[Subject, ...], list[Mention], frozenset[Subject]]]
 
 
-def _misplaced(
-    reading: Reading, fact: Fact, span: Span, named: list[Mention], about: list[Span], roles: Roles
-) -> str:
+def _misplaced(reading: Reading, fact: Fact, span: Span, named: list[Mention], about: list[Span], roles: Roles) -> str:
     """To what else than its own subject or role the value at `span` is given; empty where to nothing else."""
     if fact.about and named:
         own = tuple(fact.about)
@@ -317,7 +315,9 @@ def stance_checks(case: Case, answer: str, world: World) -> list[Check]:
         held = not stance.gives_up(reading)
         reason = "says that it cannot answer"
         return [
-            Check(name="stance", part="abstention", held=held, kind="gives up although there is an answer", reason=reason)
+            Check(
+                name="stance", part="abstention", held=held, kind="gives up although there is an answer", reason=reason
+            )
         ]
     does, kind, reason = _STANCES[case.stance]
     checks = [Check(name="stance", part="abstention", held=does(reading), kind=kind, reason=reason)]  # type: ignore[arg-type]

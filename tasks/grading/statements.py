@@ -23,9 +23,7 @@ Span = tuple[int, int]
 
 # --- polarity ------------------------------------------------------------------------------------
 
-_AUX = (
-    "is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must|be|been|being|ca|wo|ai"
-)
+_AUX = "is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must|be|been|being|ca|wo|ai"
 _SENTENTIAL = re.compile(
     rf"\b(?:{_AUX})(?:n't|\s(?:\w+ly\s|yet\s|also\s|still\s)?not\b)|\bcannot\b|\bcan not\b|\bnever\b|\bno longer\b"
     r"|\b(?:fail(?:s|ed)?|unable|impossible|refus(?:es|ed)|declin(?:es|ed)) to\b"
@@ -61,7 +59,9 @@ _DOUBT = re.compile(
     re.IGNORECASE,
 )
 _CERTAIN = re.compile(r"\b(?:no doubt|without (?:a )?doubt|not only)\b|不可能", re.IGNORECASE)
-_CONDITION = re.compile(r"^\W*(?:and |but |or |so )?(?:if|unless|whether|in case|should you|provided)\b|如果|是否", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"^\W*(?:and |but |or |so )?(?:if|unless|whether|in case|should you|provided)\b|如果|是否", re.IGNORECASE
+)
 _OR = re.compile(r"[\s,、]*(?:\bor\b|或者?|还是)\s*(?:even |maybe |perhaps |about )?$", re.IGNORECASE)
 
 
@@ -193,7 +193,9 @@ def occurrences(reading: Reading, fact: Fact) -> list[tuple[Span, bool]]:
             if wanted.kind in ("count", "quantity") and wanted.low == wanted.high == 0:
                 found += [(match.span(), True) for match in _NOUGHT.finditer(reading.text)]
         else:
-            negative = bool(re.search(r"^(?:un|non-)|\b(?:not|no|never|without|cannot)\b|n't\b|不|没|未", phrase, re.IGNORECASE))
+            negative = bool(
+                re.search(r"^(?:un|non-)|\b(?:not|no|never|without|cannot)\b|n't\b|不|没|未", phrase, re.IGNORECASE)
+            )
             found += [(match.span(), negative) for match in phrase_pattern(phrase).finditer(reading.text)]
     return sorted(set(found))
 
@@ -285,7 +287,9 @@ def named_before(reading: Reading, span: Span, named: Sequence[Mention]) -> Subj
     return before[-1].subject if before and _OF_ID.fullmatch(reading.text, before[-1].end, span[0]) else None
 
 
-_OF_ID = re.compile(r"'?s?\s*(?:(?:id|number|no\.?|reference|ref\.?|is|was|has|the)\s*)*[:=(#|-]*\s*(?:is )?", re.IGNORECASE)
+_OF_ID = re.compile(
+    r"'?s?\s*(?:(?:id|number|no\.?|reference|ref\.?|is|was|has|the)\s*)*[:=(#|-]*\s*(?:is )?", re.IGNORECASE
+)
 
 
 def _is_head(reading: Reading, clause: Clause, place: int) -> bool:

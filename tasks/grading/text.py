@@ -49,9 +49,13 @@ _NUMBER_WORD = (
     "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen"
     "|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand"
 )
-_COUNTED = re.compile(rf"\b(?:{_NUMBER_WORD}|zero|first|second|third|fifth|eighth|ninth|twelfth|[a-z]+tieth)", re.IGNORECASE)
+_COUNTED = re.compile(
+    rf"\b(?:{_NUMBER_WORD}|zero|first|second|third|fifth|eighth|ninth|twelfth|[a-z]+tieth)", re.IGNORECASE
+)
 _HYPHENED = re.compile(rf"\b({_NUMBER_WORD})-(?!(?:{_NUMBER_WORD}|one|first|second|third|[a-z]+th)\b)", re.IGNORECASE)
-_HAN_NUMBER = re.compile(r"[二三四五六七八九十百千][一二三四五六七八九十百千零点]*(?=\s*(?:多|几)?\s*[倍个种天位张台次%])")
+_HAN_NUMBER = re.compile(
+    r"[二三四五六七八九十百千][一二三四五六七八九十百千零点]*(?=\s*(?:多|几)?\s*[倍个种天位张台次%])"
+)
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "`": "", "×": "x", "《": '"', "》": '"'})
 _HYPHENS = re.compile(r"[\u2010-\u2013\u2212]")
 
