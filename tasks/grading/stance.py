@@ -5,7 +5,7 @@ what would be said or done, an area that it names as its only one. English and C
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tasks.grading.statements import Reading
 from tasks.grading.text import HAN, Clause
@@ -189,11 +189,13 @@ def reports_refusal(reading: Reading) -> bool:
     return any(_REFUSED.search(clause.text) for clause in _said(reading))
 
 
-def claims(reading: Reading) -> bool:
-    """Whether the answer says that something was done."""
+def claims(reading: Reading, facts: Sequence[int] = ()) -> bool:
+    """Whether the answer says that something was done, but for clauses in which a fact stands; `facts` are the places."""
     for clause in _said(reading):
+        if _negated(clause) or any(clause.start <= place < clause.end for place in facts):
+            continue
         for found in _CLAIM.finditer(clause.text):
             place = clause.start + found.start(), clause.start + found.end()
-            if not _negated(clause) and reading.polarity(*place) in ("affirmed", "doubted"):
+            if reading.polarity(*place) in ("affirmed", "doubted"):
                 return True
     return False

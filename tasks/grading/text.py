@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cn2an
 from text_to_num import alpha2digit
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -76,8 +75,14 @@ def readable(text: str) -> str:
         text = re.sub(r"\bzero\b", "0", _HYPHENED.sub(r"\1 ", text), flags=re.IGNORECASE)
         text = "\n".join(str(alpha2digit(line, "en", 1.5)) for line in text.split("\n"))
     if HAN.search(text):
-        text = _HAN_NUMBER.sub(lambda found: f"{cn2an.cn2an(found[0], 'smart'):g}", text)
+        text = _HAN_NUMBER.sub(_han_number, text)
     return text.strip()
+
+
+def _han_number(found: re.Match[str]) -> str:
+    import cn2an  # takes long, and few answers need it
+
+    return f"{cn2an.cn2an(found[0], 'smart'):g}"
 
 
 @dataclass(frozen=True, slots=True)
