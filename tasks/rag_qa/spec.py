@@ -51,6 +51,7 @@ Answer questions about LLM tooling with the function {SEARCH_TOOL_NAME}, which s
 2. Answer from the documents found, in one sentence. \
 After each fact, cite its document by the id in square brackets, for example [some-id].
 """
+"""The first two steps alone: with a still shorter text small models answered at once, without a search."""
 
 Kind = Literal[
     "single_fact",
