@@ -93,13 +93,16 @@ def test_several_models_are_run_in_turn_and_shown_together(
     traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
     assert Counter(trace.key.model for trace in traces) == {"scripted": 2, "local-0.5b": 2}
     assert {trace.setup.model_digest for trace in traces} == {"digest of scripted", "digest of local-0.5b"}
+    sittings = {(trace.key.model, trace.setup.sitting) for trace in traces}
+    assert len(sittings) == len({sitting for _, sitting in sittings}) == 2 and None not in dict(sittings).values()
 
     trace_path(tmp_path / "traces", traces[0].key).unlink()
     again = bakeoff(*command)
     assert again.code == 0, again.err
     assert "3 of 4 runs are recorded already in traces\n" in again.out and "1 of 1 runs" in again.out
     assert started[2:] == [traces[0].key.model]
-    assert len(list(read_traces(tmp_path / "traces"))) == 4
+    after = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
+    assert len(after) == 4 and len({trace.setup.sitting for trace in after}) == 3
 
 
 @pytest.mark.parametrize(
