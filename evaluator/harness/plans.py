@@ -89,6 +89,9 @@ def make(
         say(f"{plan.model}: {done} of {asked} runs are recorded already in {shown_path(traces)}{again}")
     if to_make:
         stopping.run(_make(standing, missing, records, traces, console, say, shown))
+    elif (table := shown(standing)) is not None:
+        console.print(table)
+        console.print()
 
 
 async def _make(

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from evaluator.harness.jobs import Job, levels_in_words
@@ -96,9 +97,14 @@ class UnderWay:
 
     def __rich__(self) -> RenderableType:
         """All of it, as it is now."""
-        above = [] if self._table is None else [self._table, ""]
-        bar = self.bar()
-        return Group(*above, *([] if bar is None else [bar]), Text(self.line()))
+        parts = Table.grid()
+        if self._table is not None:
+            parts.add_row(self._table)
+            parts.add_row("")
+        if (bar := self.bar()) is not None:
+            parts.add_row(bar)
+        parts.add_row(Text(self.line()))
+        return parts
 
     def _say_now_and_then(self) -> None:
         while not self._ended.wait(LINE_INTERVAL_S):

@@ -170,6 +170,6 @@ def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
 
 def _print_lines(console: Console, lines: Sequence[str], file: str) -> None:
     for line in lines[:_FAILURE_LINES]:
-        console.print(Text(f" {' '.join(line.split())}", no_wrap=True, overflow="ellipsis"))
+        console.print(Text(f" {' '.join(line.split())}"), no_wrap=True, overflow="ellipsis")
     if len(lines) > _FAILURE_LINES:
         console.print(Text(f" … and {len(lines) - _FAILURE_LINES} more: see {file}"))

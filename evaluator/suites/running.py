@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from evaluator import scorecard
 from evaluator.errors import Failure
@@ -75,7 +76,7 @@ class Command:
         scorecard.print_scorecard(self.console, card, all_of_them, all_of_them)
         self.console.print()
         for line in in_words(card, standings, self.traces):
-            self.say(line)
+            self.console.print(Text(line))
         plans = [one.plan for one in standings if one.whole]
         as_recorded = all(
             came_out_as_recorded(plan.jobs, self.traces, asked.replayed, self.say)
