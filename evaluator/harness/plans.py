@@ -78,10 +78,12 @@ def make(
     and what stands in the way of a run.
     """
     plan = standing.plan
-    with UnderWay(console) as under_way, under_way.doing(f"{plan.model}: looking at its weights"):
-        digest = specs.digest(plan.settings.model, console)
-    records = Records(plan.settings, digest, sitting=secrets.token_hex(8))
-    missing = [list(jobs) if rerun else records.missing(jobs, traces) for jobs in plan.rounds]
+    with UnderWay(console) as under_way:
+        with under_way.doing(f"{plan.model}: looking at its weights"):
+            digest = specs.digest(plan.settings.model, console)
+        records = Records(plan.settings, digest, sitting=secrets.token_hex(8))
+        with under_way.doing(f"{plan.model}: looking at what is recorded already"):
+            missing = [list(jobs) if rerun else records.missing(jobs, traces) for jobs in plan.rounds]
     standing.whole.update(number for number, jobs in enumerate(missing) if not jobs)
     asked, to_make = len(plan.jobs), sum(map(len, missing))
     if done := asked - to_make:
@@ -113,9 +115,9 @@ async def _make(
             if standing.whole and (table := shown(standing)) is not None:
                 progress.show(table)
 
-        show()
         starting = f"{plan.model}: starting"
         progress.begin(starting)
+        show()
         async with harness(plan.settings, task_names, console, records=records) as opened:
             progress.end(starting)
             for number, each in enumerate(missing):

@@ -11,6 +11,7 @@ from rich.text import Text
 from evaluator import scorecard
 from evaluator.errors import Failure
 from evaluator.harness.plans import Plan, Standing, make
+from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import exclusive
 from evaluator.harness.runner import ModelGoneError
 from evaluator.harness.stopping import Stopped, stoppable
@@ -71,7 +72,8 @@ class Command:
 
     def _print(self, standings: Sequence[Standing], asked: Asked) -> int:
         """Print the scorecard, and what it can tell; gives 1 where something came out as it must not."""
-        card = self._scorecard(standings)
+        with UnderWay(self.console) as under_way, under_way.doing("computing the scorecard"):
+            card = self._scorecard(standings)
         all_of_them = f"`bakeoff score --traces {shown_path(self.traces)}`"
         scorecard.print_scorecard(self.console, card, all_of_them, all_of_them)
         self.console.print()

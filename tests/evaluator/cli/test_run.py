@@ -24,7 +24,7 @@ from evaluator import ROOT
 from evaluator.catalog import frameworks
 from evaluator.catalog.frameworks import BASELINE, read_framework
 from evaluator.harness import plans
-from evaluator.models import specs
+from evaluator.models import specs, weights
 from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.scripted import ScriptedUpstream
 from evaluator.suites import planning
@@ -252,6 +252,16 @@ def test_a_dry_run_says_what_would_be_run_and_does_nothing(
     assert "no new round once the rounds have taken 90 s" in said.out
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert models_played == ["scripted"]
+
+
+def test_a_dry_run_fetches_no_weights(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("BAKEOFF_LOCAL_GGUF", raising=False)
+    monkeypatch.setattr(weights, "fetch", Mock(side_effect=AssertionError("fetched")))
+    said = bakeoff("run", "--dry-run", "-f", "baseline", "--traces", "traces")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.index("scripted") < said.out.index("local") < said.out.index("budget: no new round")
+    assert not list(tmp_path.rglob("*.gguf")) and not (tmp_path / "traces").exists()
 
 
 def test_a_model_server_that_is_gone_ends_with_one_line_and_records_nothing(bakeoff: Bakeoff, tmp_path: Path) -> None:
