@@ -38,9 +38,9 @@ class GradedRun:
     upstream did not. The `reported` tokens are the framework's own count, if it gave one. `cost_usd` is
     None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
     `first_token_s` has the wait for the first byte of each streamed answer. `injected_tokens` sum over the
-    `compared_calls`; they take the baseline's run of the same case, and so are filled in where that is at
-    hand. `timed` is false where most runs of the model were recorded on another machine: times compare only
-    on one, so those of this run count in no metric.
+    `compared_calls`, and are filled in where the run was compared with its canonical requests. `timed` is false
+    where most runs of the model were recorded on another machine: times compare only on one, so those of this run
+    count in no metric.
     """
 
     key: Key

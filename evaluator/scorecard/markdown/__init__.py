@@ -44,7 +44,8 @@ count as failed. The pass rate has its 95 % interval over the cases. Numbers bes
 - **Times** are medians of a run. **Overhead** is what is left of its wall time without model, tools and gateway: the \
 framework's own work.
 - **Model calls** and **tokens** are means of a run, read on the wire. **Injected** are prompt tokens of a call beyond \
-those of the first framework, the baseline, at the same step; below zero, the framework sends less.
+those of the task's canonical request for the same step: the fewest that say what the task's spec says. The first \
+framework, the baseline, has its own; below zero, something is left out.
 - **Ties**: two frameworks with a <sup>letter</sup> in common in a column are a tie, and those with an *a* tie with \
 the best; a column without letters has only ties. Frameworks are compared in pairs, on the same cases and trials, by \
 means or, for times and tokens, geometric means. A tie is what a sign-flip test over the cases does not tell apart, \
