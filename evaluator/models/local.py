@@ -86,8 +86,8 @@ class Settings:
     threads: int = field(default_factory=lambda: psutil.cpu_count(logical=False) or os.cpu_count() or 1)
 
 
-def local_model(name: str = LOCAL, console: Console | None = None) -> LocalModel:
-    """An embedded model by name, its weights fetched first if need be.
+def local_model(name: str = LOCAL, console: Console | None = None, *, fetched: bool = True) -> LocalModel:
+    """An embedded model by name, its weights fetched first if need be; unless `fetched`, as they would be.
 
     For `local`, `$BAKEOFF_LOCAL_GGUF` takes a file of the user's own in place of its weights. That is not
     checked against a digest; its own digest is computed, to be recorded. Raises Failure if that
@@ -96,7 +96,8 @@ def local_model(name: str = LOCAL, console: Console | None = None) -> LocalModel
     own = own_weights(name)
     if own is None:
         embedded = EMBEDDED[name]
-        return LocalModel(name, weights.fetch(embedded.weights, console), embedded.weights.sha256, embedded.template)
+        path = weights.fetch(embedded.weights, console) if fetched else embedded.weights.path
+        return LocalModel(name, path, embedded.weights.sha256, embedded.template)
     return LocalModel(name, own, weights.sha256_of(own), None)
 
 

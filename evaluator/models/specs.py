@@ -106,17 +106,22 @@ def knows_cases(spec: ModelSpec) -> bool:
     return spec.endpoint is None and spec.name in _PLAYED and spec.name != REPLAY
 
 
-def digest(spec: ModelSpec, console: Console) -> str:
+def computed_here(spec: ModelSpec) -> bool:
+    """Whether a language model on this machine answers, and takes its time for it."""
+    return spec.endpoint is None and spec.name not in _PLAYED
+
+
+def digest(spec: ModelSpec, console: Console, *, fetched: bool = True) -> str:
     """16 hex digits over what decides the model's answers, as far as it can be known. Nothing is started.
 
-    Weights are fetched if they are not there. Raises `Mistake`, `Failure`.
+    Weights are fetched if they are not there, unless `fetched` is false. Raises `Mistake`, `Failure`.
     """
     if spec.endpoint is not None:
         decides = " ".join([spec.name, spec.endpoint.base_url, *spec.endpoint.quirks])
         return hashlib.sha256(decides.encode()).hexdigest()[:16]
     if spec.name in _PLAYED:
         return _PLAYED[spec.name].digest()
-    return local.model_digest(local.local_model(spec.name, console), local.Settings())[:16]
+    return local.model_digest(local.local_model(spec.name, console, fetched=fetched), local.Settings())[:16]
 
 
 @contextlib.asynccontextmanager

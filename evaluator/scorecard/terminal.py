@@ -2,18 +2,19 @@
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import ModelComparison, in_words
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.scorecard import letters, tables, words
-from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Cell, Scorecard
+from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Scorecard
 from evaluator.scorecard.tables import by_probe, by_task, who
 from evaluator.scorecard.words import not_implemented, per_1000_runs_on
 
@@ -34,7 +35,8 @@ def print_scorecard(
     """Print the tables and the failures, for 100 columns; `failures` and `left_out` are where all of them stand."""
     for model in scorecard.models:
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
-            console.print(_rich_table(scorecard, f"{model} · {title}", cells))
+            rows = [(scorecard.frameworks[cell.framework].title, cell.metrics) for cell in cells]
+            console.print(table_of(f"{model} · {title}", rows))
             if lacks := not_implemented(scorecard, model, cells[0].task):
                 console.print(Text(lacks))
             console.print()
@@ -59,14 +61,16 @@ def print_scorecard(
         _print_lines(console, [f"{damaged.path}: {damaged.reason}" for damaged in scorecard.damaged], left_out)
 
 
-def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Table:
+def table_of(
+    title: str, rows: Iterable[tuple[str, Mapping[str, Value]]], columns: Sequence[tables.Column] = _COLUMNS
+) -> Table:
+    """A row for each framework, by its title and metrics, for 100 columns of a terminal."""
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("framework")  # the only column that gives way where the console is narrow
-    for column in _COLUMNS:
+    for column in columns:
         table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
-    for cell in cells:
-        name = scorecard.frameworks[cell.framework].title
-        table.add_row(Text(name), *(Text(column.show(cell.metrics)) for column in _COLUMNS))
+    for name, metrics in rows:
+        table.add_row(Text(name), *(Text(column.show(metrics)) for column in columns))
     return table
 
 
@@ -166,6 +170,6 @@ def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
 
 def _print_lines(console: Console, lines: Sequence[str], file: str) -> None:
     for line in lines[:_FAILURE_LINES]:
-        console.print(Text(f" {' '.join(line.split())}", no_wrap=True, overflow="ellipsis"))
+        console.print(Text(f" {' '.join(line.split())}"), no_wrap=True, overflow="ellipsis")
     if len(lines) > _FAILURE_LINES:
         console.print(Text(f" … and {len(lines) - _FAILURE_LINES} more: see {file}"))
