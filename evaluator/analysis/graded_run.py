@@ -9,7 +9,7 @@ from evaluator.analysis.parity.spec import task_spec
 from evaluator.catalog.tasks import Task
 from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
 from evaluator.stats.intervals import covered_length
-from evaluator.trace import Ended, Key, ModelCall, Trace
+from evaluator.trace import Ended, Key, ModelCall, Setup, Trace
 from evaluator.wire.tool_results import leaves, search_text
 from tasks.base import Outcome, ToolCall
 from tasks.grading import FailureKind, Grade, Part
@@ -37,14 +37,15 @@ class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
 
     `score` is None where the case has nothing to earn. `kinds` are those of the `reasons`, in their order;
-    `parts` says of each part of the grade whether all its checks held. A token count is None where an answered call came
-    without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
+    `parts` says of each part of the grade whether all its checks held. A token count is None where an answered call
+    came without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
     upstream did not. The `reported` tokens are the framework's own count, if it gave one. `cost_usd` is
     None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
     `first_token_s` has the wait for the first byte of each streamed answer. `injected_tokens` sum over the
-    `compared_calls`, and are filled in where the run was compared with its canonical requests. `timed` is false
-    where most runs of the model were recorded on another machine: times compare only on one, so those of this run
-    count in no metric.
+    `compared_calls`, and are filled in where the run was compared with its canonical requests. `sitting` and `machine`
+    are what the trace says of where and when it was recorded. `sitting` is None where it does not name one;
+    `evaluator.analysis.sittings` then tells what it was, and sets `timed` to false where the times of this run would
+    not compare with the others'.
     """
 
     key: Key
@@ -74,6 +75,8 @@ class GradedRun:
     first_token_s: tuple[float, ...] = ()
     injected_tokens: int | None = None
     compared_calls: int = 0
+    sitting: str | None = None
+    machine: str = ""
     timed: bool = True
     parts: Mapping[Part, bool] = field(default_factory=dict)
 
@@ -122,7 +125,15 @@ def measure_run(trace: Trace, grade: Grade) -> GradedRun:
         chat_tokens=chat_tokens(trace),
         cost_usd=run_cost_usd(trace),
         first_token_s=tuple(call.first_byte_s - call.sent_s for call in chats if call.stream and call.answered),
+        sitting=trace.setup.sitting,
+        machine=_machine(trace.setup),
     )
+
+
+def _machine(setup: Setup) -> str:
+    """The machine, and how it was used, as far as that changes how long a run takes."""
+    loop = f", {setup.event_loop}" if setup.event_loop else ""
+    return f"{setup.cpu}, {setup.cpu_cores} cores, {setup.jobs} at a time{loop}"
 
 
 def _grade(trace: Trace, task: Task) -> Grade:
