@@ -52,17 +52,17 @@ def test_a_round_has_one_case_of_each_task_and_the_easiest_come_first(
     other = dataclasses.replace(tool_calling, name="other")
     cases = [
         job(framework, id=f"{level}-{size}", level=level, size=size).case
-        for level, size in ((3, "quick"), (1, "full"), (2, "quick"), (1, "quick"), (1, "standard"))
+        for level, size in ((4, "quick"), (2, "full"), (3, "quick"), (2, "quick"), (2, "standard"))
     ]
     rounds = in_rounds([framework], [(tool_calling, cases), (other, cases[:2])], trials=1)
     assert [[(each.task.name, each.case.id) for each in one] for one in rounds] == [
-        [("tool_calling", "1-quick"), ("other", "1-full")],
-        [("tool_calling", "1-standard"), ("other", "3-quick")],
-        [("tool_calling", "1-full")],
-        [("tool_calling", "2-quick")],
+        [("tool_calling", "2-quick"), ("other", "2-full")],
+        [("tool_calling", "2-standard"), ("other", "4-quick")],
+        [("tool_calling", "2-full")],
         [("tool_calling", "3-quick")],
+        [("tool_calling", "4-quick")],
     ]
-    assert [levels_in_words(one) for one in rounds[:2]] == ["level 1", "levels 1 and 3"]
+    assert [levels_in_words(one) for one in rounds[:2]] == ["level 2", "levels 2 and 4"]
 
 
 def test_a_task_that_a_framework_does_not_implement_is_not_run_with_it(
