@@ -28,7 +28,7 @@ from evaluator.harness.records import exclusive
 from evaluator.harness.runner import ModelGoneError
 from evaluator.models import specs
 from evaluator.probes.behaviours import unexpected
-from evaluator.providers.names import BUILT_IN, LOCAL, PROBES_NAME, REPLAY
+from evaluator.providers.names import BUILT_IN, GGUF_ON_HUB, GGUF_PATH, LOCAL, PROBES_NAME, REPLAY
 from evaluator.suites import replays
 from evaluator.suites.planning import Asked, planned, say_what_is_lacking
 from evaluator.suites.rerecording import came_out_as_recorded, no_longer_replaying
@@ -56,6 +56,8 @@ app = command()
 
     bakeoff run -m ollama/qwen3:8b --cases standard --trials 3
 
+    bakeoff run -m gguf:~/models/Qwen3-4B-Q4_K_M.gguf           any GGUF file, run as the embedded model is
+
     bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints"""
 )
 def run(
@@ -67,8 +69,8 @@ def run(
             "--model",
             "-m",
             metavar="MODEL",
-            help=f"{', '.join(map(repr, BUILT_IN))}, ENDPOINT/MODEL (see `bakeoff list`), or a name with "
-            f"--base-url. Several: one -m for each. Default: {LOCAL}.",
+            help=f"{', '.join(map(repr, BUILT_IN))}, {GGUF_PATH}, {GGUF_ON_HUB}, ENDPOINT/MODEL (see "
+            f"`bakeoff list`), or a name with --base-url. Several: one -m for each. Default: {LOCAL}.",
         ),
     ] = None,
     base_url: BaseUrlOption = None,
