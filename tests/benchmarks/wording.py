@@ -1,8 +1,8 @@
 """Tries wordings of what the embedded models' chat template says after the results of tools.
 
-`uv run python tests/benchmarks/wording.py` asks the embedded models the questions of `wording.toml`, which no task has,
-once with each wording, and writes `WORDING.md` beside this file. It takes about half an hour on two cores, and keeps
-each reply in `.bakeoff/wording`: what was asked already is not asked again.
+`uv run python tests/benchmarks/wording.py` puts the embedded models into the situations of `wording.toml`, which no
+task has, once with each wording, and writes `WORDING.md` beside this file. It takes about 20 minutes on two idle cores,
+and keeps each reply in `.bakeoff/wording`: what was asked already is not asked again.
 """
 
 import argparse
@@ -13,8 +13,10 @@ import re
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -37,84 +39,122 @@ WORDINGS = {
     "answer": "Now give me the answer in plain text from these results. Only if something I asked for is still "
     "missing, call the function for it.",
     "if": "If my request needs another function, call it now. Otherwise answer it in plain text.",
-    "missing": "Is something that I asked for still missing here? Then call the next function for it. Otherwise give "
-    "me the answer in plain text.",
     "use": "Use this result for the next call, if my request needs one. Otherwise give me the answer in plain text.",
+    "go on": "Go on with my request: make the next call that it needs. If nothing is missing, answer in plain text.",
 }
-MOST_TURNS = 5
+MOST_TOKENS = 96
+
+
+class Did(StrEnum):
+    """What a model did with its turn."""
+
+    RIGHT = "right"
+    REPEATED = "repeated"
+    OTHER_CALL = "other call"
+    OTHER_TEXT = "other text"
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question, the messages that it is put in, the calls that it needs, and words of which the answer has one."""
+class Situation:
+    """A conversation in which all was right so far, and what has to come next: a call, or a text with one of the words.
+
+    `kind` says what came last, and what has to come next. `made` are the calls so far.
+    """
 
     kind: str
     messages: tuple[dict[str, Any], ...]
-    calls: tuple[str, ...]
+    made: tuple[str, ...]
+    next_call: str | None
     says: tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class Answered:
-    """What came of a question: the calls that were made, in order, and the last text; None if calls never ended."""
-
-    calls: tuple[str, ...]
-    text: str | None
-
-    def right(self, question: Question) -> bool:
-        """Whether the needed calls were made, none where none is needed, and the answer says what was asked."""
-        if self.text is None or "```" in self.text or (self.calls and not question.calls):
-            return False
-        return set(question.calls) <= set(self.calls) and any(word in self.text for word in question.says)
-
-    @property
-    def repeats(self) -> bool:
-        """Whether the same call was made again."""
-        return len(set(self.calls)) < len(self.calls)
+    def judged(self, calls: Sequence[str], text: str) -> Did:
+        """What the model did, from its calls and its text."""
+        if any(call in self.made for call in calls):
+            return Did.REPEATED
+        if calls:
+            return Did.RIGHT if self.next_call in calls else Did.OTHER_CALL
+        answered = self.next_call is None and "```" not in text and any(word in text for word in self.says)
+        return Did.RIGHT if answered else Did.OTHER_TEXT
 
 
 class Garden:
-    """The questions, and the little tools that they are about."""
+    """The situations, and the little tools that they are about."""
 
     def __init__(self) -> None:
         self._read = tomllib.loads(QUESTIONS.read_text(encoding="utf-8"))
         self._tools = {tool["name"]: tool for tool in self._read["tools"]}
         self.offered = [self._schema(tool) for tool in self._read["tools"]]
-        self.questions = tuple(self._questions())
+        kinds = [list(self._after_a_first()), list(self._after_the_last()), list(self._thanked()), list(self._handed())]
+        self.situations = tuple(one for turn in zip_longest(*kinds) for one in turn if one is not None)
+        """Kinds in turn, so that a measurement that was cut short has some of each."""
 
-    def call(self, name: str, arguments: dict[str, Any]) -> tuple[str, str]:
-        """The call as the questions name it, and what the tool says."""
-        if name not in self._tools or set(arguments) != {self._tools[name]["parameter"]}:
-            return f"{name}({arguments})", "Error: there is no such function with these arguments."
-        (asked,) = arguments.values()
-        known = self._tools[name]["results"].get(asked)
-        return f"{name}({asked})", json.dumps(known) if known else f"Error: {asked!r} is not known."
+    def result(self, call: str) -> str:
+        """What a tool says to a call that is written `tool(text)`."""
+        name, text = _parts(call)
+        known = self._tools[name]["results"].get(text)
+        return json.dumps(known) if known else f"Error: {text!r} is not known."
+
+    def written(self, call: dict[str, Any]) -> str:
+        """A call of the model as `tool(text)`."""
+        function = call["function"]
+        try:
+            values = list(json.loads(function["arguments"]).values())
+        except (ValueError, AttributeError):
+            values = [function["arguments"]]
+        return f"{function['name']}({', '.join(map(str, values))})"
 
     def _schema(self, tool: dict[str, Any]) -> dict[str, Any]:
         properties = {tool["parameter"]: {"type": "string"}}
         parameters = {"type": "object", "properties": properties, "required": list(properties)}
-        return {"type": "function", "function": {**_part(tool, "name", "description"), "parameters": parameters}}
+        function = {"name": tool["name"], "description": tool["description"], "parameters": parameters}
+        return {"type": "function", "function": function}
 
-    def _questions(self) -> Iterator[Question]:
-        system = {"role": "system", "content": self._read["instructions"]}
-        for kind in ("chain", "one_call", "no_call"):
+    def _after_a_first(self) -> Iterator[Situation]:
+        for one in self._read["chain"]["questions"]:
+            first, second = one["calls"]
+            yield Situation("result, call next", self._asked(one, [first]), (first,), second, ())
+
+    def _after_the_last(self) -> Iterator[Situation]:
+        for kind in ("one_call", "chain"):
             for one in self._read[kind]["questions"]:
-                yield self._question(kind, one, system, _user(one["asks"]))
+                calls = tuple(one["calls"])
+                yield Situation("result, answer next", self._asked(one, calls), calls, None, tuple(one["says"]))
+
+    def _thanked(self) -> Iterator[Situation]:
+        before = self._read["one_call"]["questions"]
+        for number, one in enumerate(self._read["no_call"]["questions"]):
+            calls = tuple(before[number]["calls"])
+            told = {"role": "assistant", "content": f"It is {before[number]['says'][0]}."}
+            messages = (*self._asked(before[number], calls), told, _user(one["asks"]))
+            yield Situation("talk, answer next", messages, (), None, tuple(one.get("says", ("",))))
+
+    def _handed(self) -> Iterator[Situation]:
         handed = self._read["handed_over"]
-        call = {"id": "call_0", "type": "function", "function": {"name": handed["handoff"], "arguments": "{}"}}
-        calling = {"role": "assistant", "content": None, "tool_calls": [call]}
-        done = {"role": "tool", "tool_call_id": "call_0", "content": handed["by_tool"]}
+        by = {"tool": self._called(0, handed["handoff"], "{}", handed["by_tool"]), "user": (_user(handed["by_user"]),)}
         for one in handed["questions"]:
-            yield self._question("by tool message", one, system, _user(one["asks"]), calling, done)
-        for one in handed["questions"]:
-            yield self._question("by user message", one, system, _user(one["asks"]), _user(handed["by_user"]))
+            for kind, messages in by.items():
+                (call,) = one["calls"]
+                yield Situation(f"handed over by {kind}, call next", self._asked(one, []) + messages, (), call, ())
 
-    def _question(self, kind: str, one: dict[str, Any], *messages: dict[str, Any]) -> Question:
-        return Question(kind.replace("_", " "), messages, tuple(one.get("calls", ())), tuple(one.get("says", ("",))))
+    def _asked(self, one: dict[str, Any], calls: Sequence[str]) -> tuple[dict[str, Any], ...]:
+        messages = [{"role": "system", "content": self._read["instructions"]}, _user(one["asks"])]
+        for number, call in enumerate(calls):
+            name, text = _parts(call)
+            arguments = json.dumps({self._tools[name]["parameter"]: text})
+            messages += self._called(number, name, arguments, self.result(call))
+        return tuple(messages)
+
+    def _called(self, number: int, name: str, arguments: str, result: str) -> tuple[dict[str, Any], ...]:
+        call = {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        return (
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": call["id"], "content": result},
+        )
 
 
-def _part(of: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: of[name] for name in names}
+def _parts(call: str) -> tuple[str, str]:
+    name, _, text = call.removesuffix(")").partition("(")
+    return name, text
 
 
 def _user(text: str) -> dict[str, Any]:
@@ -131,44 +171,31 @@ class Asker:
         template.write_text(text, encoding="utf-8")
         settings = Settings(threads=threads)
         self._server = LocalServer(replace(local_model(name), template=template), settings)
-        digest = model_digest(self._server.model, settings)
-        self._path = KEPT / f"{digest[:16]}.json"
+        self._path = KEPT / f"{model_digest(self._server.model, settings)[:16]}.json"
         self._kept: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
-    async def ask_all(self) -> dict[str, list[Answered]]:
-        """What came of each question, in their order, with each wording.
+    async def ask_all(self) -> dict[str, list[Did]]:
+        """What the model did in each situation, in their order, with each wording.
 
-        All wordings of one question are asked one after the other: what they have in common is read once.
+        All wordings of one situation are tried one after the other: what they have in common is read once.
         """
-        found: dict[str, list[Answered]] = {name: [] for name in WORDINGS}
+        found: dict[str, list[Did]] = {name: [] for name in WORDINGS}
         async with self._server, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(600)) as session:
-            for number, question in enumerate(self._garden.questions, 1):
+            for number, situation in enumerate(self._garden.situations, 1):
                 for name, wording in WORDINGS.items():
-                    found[name].append(await self._ask(session, question, wording))
-                right = [name for name, answers in found.items() if answers[-1].right(question)]
-                print(f"{self._server.model.name} {number}: {question.kind}: {', '.join(right) or 'none'}", flush=True)
+                    message = await self._reply(session, situation, wording)
+                    calls = [self._garden.written(call) for call in message.get("tool_calls") or []]
+                    found[name].append(situation.judged(calls, message.get("content") or ""))
+                did = ", ".join(f"{name}: {answers[-1]}" for name, answers in found.items())
+                print(f"{self._server.model.name} {number} ({situation.kind}) {did}", flush=True)
         return found
 
-    async def _ask(self, session: aiohttp.ClientSession, question: Question, wording: str) -> Answered:
-        messages, calls = list(question.messages), []
-        for _ in range(MOST_TURNS):
-            message = await self._reply(session, messages, wording)
-            asked = message.get("tool_calls") or []
-            if not asked:
-                return Answered(tuple(calls), message.get("content") or "")
-            messages.append({"role": "assistant", "content": message.get("content"), "tool_calls": asked})
-            for one in asked:
-                call, said = self._garden.call(one["function"]["name"], _arguments(one))
-                calls.append(call)
-                messages.append({"role": "tool", "tool_call_id": one["id"], "content": said})
-        return Answered(tuple(calls), None)
-
-    async def _reply(self, session: aiohttp.ClientSession, messages: list[Any], wording: str) -> dict[str, Any]:
+    async def _reply(self, session: aiohttp.ClientSession, situation: Situation, wording: str) -> dict[str, Any]:
         """What the model says; a wording that does not stand in the prompt makes no difference."""
-        shown = wording if any(message["role"] == "tool" for message in messages) else ""
-        body = {"messages": messages, "tools": self._garden.offered, "temperature": 0, "max_tokens": 128}
-        body |= {"chat_template_kwargs": {VARIABLE: shown}}
-        key = hashlib.sha256(re.sub(r'"(tool_call_)?id": "\w*"', "", json.dumps(body)).encode()).hexdigest()
+        shown = wording if any(message["role"] == "tool" for message in situation.messages) else ""
+        body = {"messages": situation.messages, "tools": self._garden.offered}
+        body |= {"temperature": 0, "max_tokens": MOST_TOKENS, "chat_template_kwargs": {VARIABLE: shown}}
+        key = hashlib.sha256(json.dumps(body).encode()).hexdigest()
         if key not in self._kept:
             async with session.post(f"{self._server.base_url}/chat/completions", json=body) as response:
                 response.raise_for_status()
@@ -178,24 +205,12 @@ class Asker:
         return kept
 
 
-def _arguments(call: dict[str, Any]) -> dict[str, Any]:
-    try:
-        arguments = json.loads(call["function"]["arguments"])
-    except ValueError:
-        return {}
-    return arguments if isinstance(arguments, dict) else {}
-
-
-def row(questions: tuple[Question, ...], answers: list[Answered]) -> list[str]:
-    """Right answers of each kind and of all, and in how many questions calls were repeated, or never ended."""
-    of = Counter(question.kind for question in questions)
-    right = Counter(
-        question.kind for question, answer in zip(questions, answers, strict=True) if answer.right(question)
-    )
-    repeated = sum(answer.repeats for answer in answers)
-    endless = sum(answer.text is None for answer in answers)
+def row(situations: Sequence[Situation], did: Sequence[Did]) -> list[str]:
+    """How many of each kind were right, and of all; and in how many a call was repeated."""
+    of = Counter(situation.kind for situation in situations)
+    right = Counter(one.kind for one, what in zip(situations, did, strict=True) if what is Did.RIGHT)
     kinds = [f"{right[kind]} of {count}" for kind, count in of.items()]
-    return [*kinds, f"**{right.total()} of {of.total()}**", str(repeated), str(endless)]
+    return [*kinds, f"**{right.total()} of {of.total()}**", str(sum(what is Did.REPEATED for what in did))]
 
 
 _WORDS = """\
@@ -203,16 +218,16 @@ _WORDS = """\
 
 # What the template says after the results of tools
 
-The harness runs `local` and `local-0.5b` with a chat template of its own, which ends the results of tools with a
-sentence. These wordings were tried on {count} questions that are in no task (`wording.toml`): some that take one call,
-some that take two of which the second depends on the first, some that take none, and some that another agent has handed
-over, in a tool message or in a user message. Greedy, with the settings of runs.
+The harness runs `local` and `local-0.5b` with a chat template of its own. These wordings of what it says after the
+results of tools were tried in {count} situations that are in no task (`wording.toml`): a result after which another
+call has to come, a result after which the answer has to come, talk that needs no call, and a question that another
+agent has handed over, in a tool message or in a user message. In each of them all was right so far, and one turn of the
+model was judged: whether it made the call that has to come next, or gave the answer. Greedy, with the settings of runs.
 
 {wordings}
 
-The template has **{chosen}**. An answer is right where the calls that the question needs were made (none where it needs
-none) and the text says what was asked. *Repeats*: questions in which the same call was made again; *endless*: those
-that still made calls after {turns} turns.
+The template has **{chosen}**. *Repeated*: turns in which a call was made again that had its result already, which is
+how a run begins that never ends.
 
 {tables}
 """
@@ -226,24 +241,22 @@ def main() -> None:
         "--threads", type=int, default=Settings().threads, help="fewer are faster where other programs are busy, too"
     )
     asked = parser.parse_args()
-    only = asked.model
     garden, tables = Garden(), []
-    for name in [only] if only else EMBEDDED:
+    for name in [asked.model] if asked.model else EMBEDDED:
         with tempfile.TemporaryDirectory() as folder:
             found = asyncio.run(Asker(garden, name, Path(folder) / TEMPLATE.name, asked.threads).ask_all())
-        kinds = dict.fromkeys(question.kind for question in garden.questions)
-        rows = [[wording, *row(garden.questions, answers)] for wording, answers in found.items()]
-        tables.append(f"## `{name}`\n\n{table(['wording', *kinds, 'all', 'repeats', 'endless'], rows)}")
-        print(tables[-1], flush=True)
-    if only:
+        kinds = dict.fromkeys(situation.kind for situation in garden.situations)
+        rows = [[wording, *row(garden.situations, did)] for wording, did in found.items()]
+        tables.append(f"## `{name}`\n\n{table(['wording', *kinds, 'all', 'repeated'], rows)}")
+    if asked.model:
+        print(*tables)
         return
     chosen = sentences()[VARIABLE]
     words = _WORDS.format(
         command=COMMAND,
-        count=len(garden.questions),
+        count=len(garden.situations),
         wordings=table(["wording", "text"], ([name, text or "—"] for name, text in WORDINGS.items()), 2),
         chosen=next(name for name, text in WORDINGS.items() if text == chosen),
-        turns=MOST_TURNS,
         tables="\n\n".join(tables),
     )
     TABLE.write_text(words, encoding="utf-8")
