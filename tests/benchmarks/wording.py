@@ -40,6 +40,7 @@ WORDINGS = {
     "missing, call the function for it.",
     "if": "If my request needs another function, call it now. Otherwise answer it in plain text.",
     "use": "Use this result for the next call, if my request needs one. Otherwise give me the answer in plain text.",
+    "yet": "If this does not answer my request yet, make the next call that it needs. Otherwise answer in plain text.",
     "go on": "Go on with my request: make the next call that it needs. If nothing is missing, answer in plain text.",
 }
 MOST_TOKENS = 96
@@ -80,12 +81,12 @@ class Situation:
 class Garden:
     """The situations, and the little tools that they are about."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int | None = None) -> None:
         self._read = tomllib.loads(QUESTIONS.read_text(encoding="utf-8"))
         self._tools = {tool["name"]: tool for tool in self._read["tools"]}
         self.offered = [self._schema(tool) for tool in self._read["tools"]]
         kinds = [list(self._after_a_first()), list(self._after_the_last()), list(self._thanked()), list(self._handed())]
-        self.situations = tuple(one for turn in zip_longest(*kinds) for one in turn if one is not None)
+        self.situations = tuple(one for turn in zip_longest(*kinds) for one in turn if one is not None)[:first]
         """Kinds in turn, so that a measurement that was cut short has some of each."""
 
     def result(self, call: str) -> str:
@@ -240,8 +241,9 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=Settings().threads, help="fewer are faster where other programs are busy, too"
     )
+    parser.add_argument("--first", type=int, help="only so many situations")
     asked = parser.parse_args()
-    garden, tables = Garden(), []
+    garden, tables = Garden(asked.first), []
     for name in [asked.model] if asked.model else EMBEDDED:
         with tempfile.TemporaryDirectory() as folder:
             found = asyncio.run(Asker(garden, name, Path(folder) / TEMPLATE.name, asked.threads).ask_all())
