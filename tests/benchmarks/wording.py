@@ -237,7 +237,7 @@ how a run begins that never ends.
 def main() -> None:
     """Ask the models in turn, and write the table."""
     parser = argparse.ArgumentParser(description="Tries wordings of the embedded models' chat template.")
-    parser.add_argument("--model", choices=EMBEDDED, help="only this one, without writing the table")
+    parser.add_argument("--model", choices=EMBEDDED, help="only this one")
     parser.add_argument(
         "--threads", type=int, default=Settings().threads, help="fewer are faster where other programs are busy, too"
     )
@@ -250,9 +250,6 @@ def main() -> None:
         kinds = dict.fromkeys(situation.kind for situation in garden.situations)
         rows = [[wording, *row(garden.situations, did)] for wording, did in found.items()]
         tables.append(f"## `{name}`\n\n{table(['wording', *kinds, 'all', 'repeated'], rows)}")
-    if asked.model:
-        print(*tables)
-        return
     chosen = sentences()[VARIABLE]
     words = _WORDS.format(
         command=COMMAND,
