@@ -8,7 +8,7 @@ from rich.table import Table
 from evaluator.catalog.frameworks import lacking, lacking_in_words
 from evaluator.cli.options import command, console, every_framework, every_task, say
 from evaluator.providers import endpoints
-from evaluator.providers.names import BUILT_IN
+from evaluator.providers.names import BUILT_IN, GGUF_ON_HUB, GGUF_PATH
 from tasks.base import SIZES, of_size
 
 app = command()
@@ -35,6 +35,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
             ],
             "tasks": [{"name": name, "cases": counts} for name, counts in sizes.items()],
             "models": list(BUILT_IN),
+            "model_files": [GGUF_PATH, GGUF_ON_HUB],
             "endpoints": [{"name": name, **endpoint.model_dump()} for name, endpoint in there_are.items()],
         }
         console.print_json(data=listed)
@@ -54,6 +55,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
         table.add_row(name, endpoint.base_url, endpoint.key_variable or "none", ", ".join(endpoint.quirks))
     console.print(table)
     console.print(
-        f"\nModels: {', '.join(BUILT_IN)}, ENDPOINT/MODEL, or any name together with --base-url URL. "
+        f"\nModels: {', '.join(BUILT_IN)}, {GGUF_PATH}, {GGUF_ON_HUB}, ENDPOINT/MODEL, or any name together with "
+        "--base-url URL. "
         "Your own endpoints: docs/models.md"
     )

@@ -20,7 +20,7 @@ from evaluator.cli.options import (
 )
 from evaluator.errors import Mistake
 from evaluator.harness.limits import MAX_MODEL_CALLS
-from evaluator.providers.names import BUILT_IN, LOCAL, PROBES_NAME, REPLAY, SCRIPTED
+from evaluator.providers.names import BUILT_IN, GGUF_ON_HUB, GGUF_PATH, LOCAL, PROBES_NAME, REPLAY, SCRIPTED
 
 app = command()
 
@@ -48,6 +48,8 @@ app = command()
 
     bakeoff run -m ollama/qwen3:8b --cases standard --trials 3
 
+    bakeoff run -m gguf:~/models/Qwen3-4B-Q4_K_M.gguf           any GGUF file, run as the embedded model is
+
     bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints"""
 )
 def run(
@@ -59,8 +61,8 @@ def run(
             "--model",
             "-m",
             metavar="MODEL",
-            help=f"{', '.join(map(repr, BUILT_IN))}, ENDPOINT/MODEL (see `bakeoff list`), or a name with "
-            f"--base-url. Several: one -m for each. Default: {SCRIPTED}, then {LOCAL}.",
+            help=f"{', '.join(map(repr, BUILT_IN))}, {GGUF_PATH}, {GGUF_ON_HUB}, ENDPOINT/MODEL (see "
+            f"`bakeoff list`), or a name with --base-url. Several: one -m for each. Default: {SCRIPTED}, then {LOCAL}.",
         ),
     ] = None,
     base_url: BaseUrlOption = None,

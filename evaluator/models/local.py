@@ -26,10 +26,8 @@ from rich.console import Console
 
 from evaluator.errors import Failure
 from evaluator.models import weights
+from evaluator.models.template import TEMPLATE
 from evaluator.providers.names import LOCAL, LOCAL_HALF_B
-
-TEMPLATE = Path(__file__).parent / "templates" / "qwen2.5-coder-tools.jinja"
-"""Chat template of the Qwen2.5-Coder models: asks for tool calls in the form that they write by nature."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +105,8 @@ def own_weights(name: str) -> Path | None:
     if not own or name != LOCAL:
         return None
     path = Path(own).expanduser()
-    try:
-        with path.open("rb") as opened:
-            magic = opened.read(4)
-    except OSError as error:
-        raise Failure(f"BAKEOFF_LOCAL_GGUF: cannot read {path} ({error.strerror})") from error
-    if magic != b"GGUF":
-        raise Failure(f"BAKEOFF_LOCAL_GGUF: {path} is not a GGUF file")
+    if wrong := weights.not_gguf(path):
+        raise Failure(f"BAKEOFF_LOCAL_GGUF: {wrong}")
     return path
 
 

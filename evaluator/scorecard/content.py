@@ -10,7 +10,9 @@ from evaluator.analysis.pairs import Pair
 from evaluator.analysis.parity import Parity
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.code_size import CodeSize
+from evaluator.models.template import sentences
 from evaluator.probes.behaviours import Behaviour
+from evaluator.providers.names import GGUF_PREFIX, LOCAL, LOCAL_HALF_B
 from evaluator.trace import Key
 
 COMMAND = "uv run bakeoff score"
@@ -40,7 +42,7 @@ SETUP_FIELDS = {
 NEWER_SETUP_FIELDS = frozenset({"event_loop"})
 """Those of them that older traces lack. A model none of whose traces has one is shown without it."""
 
-ABOUT_MODEL = {
+_ABOUT_MODEL = {
     "scripted": (
         "A deterministic model without latency of its own. Every case can be passed, so a failure lies in what the "
         "framework or the implementation carries through, and nearly all of the wall time is overhead. Its tokens are "
@@ -64,6 +66,30 @@ ABOUT_MODEL = {
     ),
 }
 """What a reader must know of a model, as Markdown."""
+
+_ABOUT_A_FILE = (
+    "A GGUF file of whoever ran it, named by it and the beginning of its SHA-256. It was run as `local` is, but with "
+    "the chat template that is inside the file."
+)
+
+
+def about_model(name: str) -> str:
+    """What a reader must know of a model, as Markdown; empty where there is nothing to say."""
+    if name.startswith(GGUF_PREFIX):
+        return _ABOUT_A_FILE
+    return " ".join([*([_ABOUT_MODEL[name]] if name in _ABOUT_MODEL else []), *_added_by_the_harness(name)])
+
+
+def _added_by_the_harness(name: str) -> list[str]:
+    """What the chat template of an embedded model says itself: no framework has sent it."""
+    if name not in (LOCAL, LOCAL_HALF_B):
+        return []
+    follows = sentences()["after_results"]
+    after = f"follows the results of tools with “{follows}”" if follows else "adds nothing after the results of tools"
+    return [
+        "Its chat template is the harness's own: it ends a system message that offers tools with how to call them, and "
+        f"{after} (docs/models.md has it all)."
+    ]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework, framework_folders, usable_frameworks
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.scorecard import Scorecard, tables
-from evaluator.scorecard.content import ABOUT_MODEL
+from evaluator.scorecard.content import about_model
 from evaluator.site import charts, code, method, overview
 from evaluator.site.cases import Grid, Maker, Part, grids, page_data
 from evaluator.site.charts import Chart
@@ -64,8 +64,8 @@ def build(
 
 def _shared(card: Scorecard) -> dict[str, Any]:
     """What every page is given."""
-    about_model = {name: documentation(text) for name, text in ABOUT_MODEL.items()}
-    return {"made_by": MADE_BY, "card": card, "titles": card.titles, "about_model": about_model}
+    about = {name: documentation(text) for name in card.models if (text := about_model(name))}
+    return {"made_by": MADE_BY, "card": card, "titles": card.titles, "about_model": about}
 
 
 def _write(

@@ -7,7 +7,7 @@ from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.pairs import COMPARED, Pair
 from evaluator.scorecard import tables, words
-from evaluator.scorecard.content import ABOUT_MODEL, Cell, FrameworkNotes, Scorecard
+from evaluator.scorecard.content import Cell, FrameworkNotes, Scorecard, about_model
 from evaluator.scorecard.letters import letters_of, pairs_of
 from evaluator.scorecard.tables import Column
 from evaluator.stats.variance import SOURCES
@@ -36,7 +36,7 @@ def framework_or_model(scorecard: Scorecard) -> list[str]:
 
 def model(scorecard: Scorecard, name: str) -> list[str]:
     """One model: what it is, what failed, and a table of all frameworks with ties."""
-    about = [ABOUT_MODEL[name]] if name in ABOUT_MODEL else []
+    about = [text] if (text := about_model(name)) else []
     said = [words.failures(scorecard, name), words.correctness(scorecard, name)]
     summary = escape(" ".join(sentence for sentence in said if sentence), limit=2000)
     lacks = words.not_implemented(scorecard, name, None)

@@ -25,6 +25,7 @@ from evaluator.catalog import frameworks
 from evaluator.catalog.frameworks import BASELINE, read_framework
 from evaluator.harness import plans
 from evaluator.models import specs, weights
+from evaluator.models.local import LocalModel
 from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.scripted import ScriptedUpstream
 from evaluator.suites import planning
@@ -70,6 +71,37 @@ def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path, monkey
     said = bakeoff("score", "--traces", "traces", "--out", "scores")
     assert said.code == 0, said.err
     assert (tmp_path / "scores/scorecard.json").exists()
+
+
+def test_a_gguf_file_is_a_model_by_its_name_and_content(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scripted model answers in place of the engine, which would refuse this file."""
+    run_here: list[LocalModel | None] = []
+
+    @contextlib.asynccontextmanager
+    async def running(spec: specs.ModelSpec, _: Console) -> AsyncIterator[Upstream]:
+        run_here.append(spec.own)
+        yield ScriptedUpstream()
+
+    monkeypatch.setattr(specs, "running", running)
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    for folder in ("mine-and-secret", "moved"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "Tiny-Q4.gguf").write_bytes(b"GGUF and weights")
+    file = written(tmp_path / "mine.jsonl", [json.dumps(case) for case in CASES])
+    command = ("run", "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
+    said = bakeoff(*command, "-m", f"gguf:{tmp_path}/mine-and-secret/Tiny-Q4.gguf")
+    assert said.code == 0, said.err
+    (model,) = run_here
+    assert model is not None and model.path == tmp_path / "mine-and-secret" / "Tiny-Q4.gguf"
+    files = list((tmp_path / "traces" / model.name).rglob("*.json"))
+    assert len(files) == len(CASES) and not any("mine-and-secret" in file.read_text() for file in files)
+    again = bakeoff(*command, "-m", f"gguf:{tmp_path}/moved/Tiny-Q4.gguf")
+    assert "2 of 2 runs are recorded already in traces" in again.out and len(run_here) == 1
+    assert bakeoff("score", "--traces", "traces", "--out", "scores").code == 0
+    scorecard = (tmp_path / "scores/SCORECARD.md").read_text()
+    assert f"## Model {model.name}" in scorecard and "the chat template that is inside the file" in scorecard
 
 
 def test_several_models_are_run_in_turn_and_shown_together(

@@ -22,6 +22,7 @@ from evaluator.analysis.models import in_words
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
 from evaluator.catalog.frameworks import read_framework
 from evaluator.catalog.tasks import all_tasks
+from evaluator.models.template import sentences
 from evaluator.providers.prices import price_list
 from evaluator.scorecard import schema, words
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
@@ -465,6 +466,7 @@ def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
     text = (project / "SCORECARD.md").read_text()
     assert "1.5 billion" in text
     assert "deterministic model" not in text
+    assert (sentences()["after_results"] or "adds nothing after the results of tools") in text
 
 
 NICE = "Be nice & <b>brief</b>."
