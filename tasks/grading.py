@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 from pydantic_core import to_jsonable_python
 
-from tasks.base import Case, Data, Fact, Step, ToolCall
+from tasks.base import Case, Data, Step, ToolCall
 
 FailureKind = Literal[
     "ended with an error",
@@ -97,17 +97,17 @@ def states(text: str, phrase: str) -> bool:
     return re.search(wanted, normalise(text)) is not None
 
 
-def states_fact(text: str, fact: Fact) -> bool:
-    """Whether any alternative of `fact` stands in `text`."""
-    return any(states(text, phrase) for phrase in fact)
+def states_fact(text: str, spellings: Sequence[str]) -> bool:
+    """Whether any of `spellings` stands in `text`."""
+    return any(states(text, phrase) for phrase in spellings)
 
 
 def fact_checks(case: Case, answer: str) -> list[Check]:
     """A check for the answer not being empty, each required fact and each forbidden one."""
     checks = [Check(held=bool(answer.strip()), kind="the answer is empty", reason="the answer is empty")]
-    for fact in (*case.facts, *case.must_say):
-        reason = f"the answer lacks the fact {fact[0]!r}" + (" in any wording" if len(fact) > 1 else "")
-        checks.append(Check(held=states_fact(answer, fact), kind="the answer lacks a fact", reason=reason))
+    for fact in case.facts:
+        reason = f"the answer lacks the fact {fact.says[0]!r}" + (" in any wording" if len(fact.says) > 1 else "")
+        checks.append(Check(held=states_fact(answer, [*fact.says, *fact.needed()]), kind="the answer lacks a fact", reason=reason))
     for phrase in case.forbidden:
         reason = f"the answer states the forbidden {phrase!r}"
         held = not states(answer, phrase)

@@ -143,4 +143,4 @@ def prepare(case: HandoffCase, wrap: Wrap = unwrapped) -> Prepared:
 
 def script(case: HandoffCase) -> Script:
     """How the scripted model plays the case."""
-    return Script(turns=case.turns, needs=case.facts, answer=case.answer)
+    return Script(turns=case.turns, needs=case.needs(), answer=case.answer)

@@ -31,7 +31,7 @@ def grade(case: RagQaCase, outcome: Outcome) -> Grade:
     checks = fact_checks(case, outcome.answer)
     if case.gold:
         # "Not mentioned" may be part of a right answer, so it counts only where a fact is missing too.
-        gave_up = abstains(outcome.answer) and not all(states_fact(outcome.answer, fact) for fact in case.facts)
+        gave_up = abstains(outcome.answer) and not all(states_fact(outcome.answer, [*fact.says, *fact.needed()]) for fact in case.facts)
         reason = "abstains, although the documents answer the question"
         checks.append(Check(held=not gave_up, kind="gives up although the documents answer", reason=reason))
     else:

@@ -169,5 +169,5 @@ def prepare(case: RagQaCase, wrap: Wrap = unwrapped) -> Prepared:
 
 def script(case: RagQaCase) -> Script:
     """The perfect run: search, and answer once every fact and every document to cite was seen."""
-    needs = [*case.facts, *([f"[{id}]"] for id in case.gold)]
+    needs = [*case.needs(), *([f"[{id}]"] for id in case.gold)]
     return Script(searches=case.searches, needs=needs, answer=case.answer)

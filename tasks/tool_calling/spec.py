@@ -95,4 +95,4 @@ def prepare(case: ToolCallingCase, wrap: Wrap = unwrapped) -> Prepared:
 
 def script(case: ToolCallingCase) -> Script:
     """How the scripted model plays `case`."""
-    return Script(turns=case.turns, needs=case.facts, answer=case.answer)
+    return Script(turns=case.turns, needs=case.needs(), answer=case.answer)
