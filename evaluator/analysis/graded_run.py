@@ -1,9 +1,10 @@
 """What one trace comes to: its grade, its tokens, and where its wall time went."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from evaluator.analysis.levels import level_of
 from evaluator.catalog.tasks import Task
 from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
 from evaluator.stats.intervals import covered_length
@@ -32,6 +33,9 @@ class WallTimeSplit:
 @dataclass(frozen=True, slots=True)
 class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
+
+    `level` is how hard the case is, None where that is not known. `parts` says of each part of the grade that has
+    checks whether all of them held.
 
     `kinds` are those of the `reasons`, in their order. A token count is None where an answered call came
     without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
@@ -71,6 +75,8 @@ class GradedRun:
     injected_tokens: int | None = None
     compared_calls: int = 0
     timed: bool = True
+    level: int | None = None
+    parts: Mapping[str, bool] = field(default_factory=dict)
 
 
 # --- from a trace to a graded run ------------------------------------------------------------
@@ -82,11 +88,11 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
     Raises `pydantic.ValidationError` for a case that is none of this task, and whatever the grader
     raises for a case that cannot be played.
     """
-    return measure_run(trace, _grade(trace, task))
+    return measure_run(trace, _grade(trace, task), level_of(task, trace.case))
 
 
-def measure_run(trace: Trace, grade: Grade) -> GradedRun:
-    """Measure one run whose grade is known."""
+def measure_run(trace: Trace, grade: Grade, level: int | None = None) -> GradedRun:
+    """Measure one run whose grade is known, of a case of this level."""
     split = split_wall_time(trace)
     chats = trace.chats
     embeddings = [call for call in trace.model_calls if call.operation == "embeddings"]
@@ -116,7 +122,14 @@ def measure_run(trace: Trace, grade: Grade) -> GradedRun:
         chat_tokens=chat_tokens(trace),
         cost_usd=run_cost_usd(trace),
         first_token_s=tuple(call.first_byte_s - call.sent_s for call in chats if call.stream and call.answered),
+        level=level,
+        parts=parts_of(grade),
     )
+
+
+def parts_of(grade: Grade) -> dict[str, bool]:
+    """For each part of the grade that has checks whether all of them held."""
+    return dict(getattr(grade, "parts", {}))
 
 
 def _grade(trace: Trace, task: Task) -> Grade:

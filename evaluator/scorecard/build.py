@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.analysis import parity
+from evaluator.analysis.breakdown import Judged, by_level, components, judged
 from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, gather
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.kept import Kept
@@ -40,6 +41,7 @@ from evaluator.scorecard.content import (
     FrameworkNotes,
     Scorecard,
 )
+from evaluator.scorecard.references import reference_rows
 from evaluator.trace import Key, Trace
 
 
@@ -50,6 +52,7 @@ class _Seen:
     runs: list[GradedRun] = field(default_factory=list)
     machines: list[str] = field(default_factory=list)
     priced: list[Priced | None] = field(default_factory=list)
+    references: dict[str, tuple[Judged, ...]] = field(default_factory=dict)
     comparisons: list[parity.Comparison] = field(default_factory=list)
     framework_versions: set[str] = field(default_factory=set)
     implementation_digests: set[str] = field(default_factory=set)
@@ -60,6 +63,7 @@ class _Seen:
         self.runs.append(one.run)
         self.machines.append(f"{one.setup.cpu}, {one.setup.cpu_cores} cores")
         self.priced.append(one.priced)
+        self.references.setdefault(one.run.key.case, one.references)
         if one.comparison is not None:
             self.comparisons.append(one.comparison)
         self.framework_versions.add(one.setup.framework_version)
@@ -129,6 +133,7 @@ def build(
     code = {key: _code(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
     pairs = sorted({(model, framework) for model, framework, _ in cells}, key=_model_baseline_first)
     all_runs = [run for key in sorted_keys for run in cells[key].runs]
+    comparison = compare_models(all_runs)
     failures = [run for run in all_runs if not run.passed]
     return Scorecard(
         cells=tuple(_cell(*key, [cells[key]], [code[key]], [parities.get(key)]) for key in sorted_keys),
@@ -143,7 +148,8 @@ def build(
             for pair in pairs
             if (keys_of_pair := [key for key in sorted_keys if key[:2] == pair])
         ),
-        comparison=compare_models(all_runs),
+        references=tuple(reference_rows(_references(cells, sorted_keys), order, comparison)),
+        comparison=comparison,
         repricing=reprice(
             zip(all_runs, (one for key in sorted_keys for one in cells[key].priced), strict=True), priced_on
         ),
@@ -170,6 +176,7 @@ def build(
             *(note for name, note in broken.items() if name in with_runs),
             *untimed_notes,
             *_token_notes(cells),
+            *_level_notes(cells),
             *sorted(parity_notes),
             *_changed_since(cells, sorted_keys, frameworks, tasks),
         ),
@@ -200,6 +207,18 @@ def _take_other_machines_times_out(cells: Mapping[tuple[str, str, str], _Seen]) 
                 f"{', '.join(names)}"
             )
     return notes
+
+
+def _references(
+    cells: Mapping[tuple[str, str, str], _Seen], keys: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str], dict[str, tuple[Judged, ...]]]:
+    """What the floors and the ceiling get in every case that any framework ran, by model and task."""
+    found: dict[tuple[str, str], dict[str, tuple[Judged, ...]]] = defaultdict(dict)
+    for model, framework, task in keys:
+        of_task = found[model, task]
+        for case, references in cells[model, framework, task].references.items():
+            of_task.setdefault(case, references)
+    return found
 
 
 def _parities(
@@ -238,6 +257,8 @@ def _cell(
         pass_hat=pass_hat(measured),
         failure_kinds=failure_kinds(measured),
         code=measured.code,
+        levels=by_level(map(judged, measured.runs)),
+        components=components(map(judged, measured.runs)) if task is not None else (),
     )
 
 
@@ -286,6 +307,18 @@ def _token_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
         if unknown := sum(run.prompt_tokens is None or run.completion_tokens is None for run in runs):
             notes.append(f"{model}: {unknown} of {len(runs)} runs have no token count; the means leave them out")
     return notes
+
+
+def _level_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
+    """Of how many runs it is not known how hard their case is."""
+    unknown: Counter[str] = Counter()
+    for (model, _, _), seen in sorted(cells.items()):
+        unknown[model] += sum(run.level is None for run in seen.runs)
+    return [
+        f"{model}: {number} runs are of cases that have no level, and so are in no pass rate by level"
+        for model, number in unknown.items()
+        if number
+    ]
 
 
 def _changed_since(

@@ -1,0 +1,80 @@
+"""Runs by how hard their case is, and by the parts of their grade."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from evaluator.analysis.graded_run import GradedRun
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a breakdown needs of a run, or of what a reference does with a case.
+
+    `level` is None where it is not known. `parts` says of each part of the grade whether all of its checks held; a part
+    without any check is not in it. `score` is None where nothing can be earned.
+    """
+
+    task: str
+    case: str
+    level: int | None
+    passed: bool
+    score: float | None
+    parts: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LevelRate:
+    """The runs of one level: over how many cases, how many there are, and how many passed."""
+
+    level: int
+    cases: int
+    runs: int
+    passed: int
+
+    @property
+    def rate(self) -> float:
+        """Passed runs / runs."""
+        return self.passed / self.runs
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of the grade: how many runs have a check of it, and in how many of these all of them held."""
+
+    part: str
+    runs: int
+    held: int
+
+    @property
+    def share(self) -> float:
+        """Runs in which it held / runs that have it."""
+        return self.held / self.runs
+
+
+def judged(run: GradedRun) -> Judged:
+    """What a breakdown needs of `run`."""
+    return Judged(run.key.task, run.key.case, run.level, run.passed, run.score, run.parts)
+
+
+def by_level(judged: Iterable[Judged]) -> tuple[LevelRate, ...]:
+    """The pass rate of each level that occurs, the easiest first. What has no level is left out."""
+    levels: dict[int, list[Judged]] = defaultdict(list)
+    for one in judged:
+        if one.level is not None:
+            levels[one.level].append(one)
+    return tuple(
+        LevelRate(
+            level, len({(one.task, one.case) for one in of_level}), len(of_level), sum(one.passed for one in of_level)
+        )
+        for level, of_level in sorted(levels.items())
+    )
+
+
+def components(judged: Iterable[Judged]) -> tuple[Component, ...]:
+    """The parts of the grades, in the order in which grades have them."""
+    held: dict[str, list[bool]] = defaultdict(list)
+    for one in judged:
+        for part, all_held in one.parts.items():
+            held[part].append(all_held)
+    return tuple(Component(part, len(runs), sum(runs)) for part, runs in held.items())
