@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from evaluator.analysis.graded_run import GradedRun
+from tasks.grading import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Judged:
     level: int | None
     passed: bool
     score: float | None
-    parts: Mapping[str, bool] = field(default_factory=dict)
+    parts: Mapping[Part, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class LevelRate:
 class Component:
     """A part of the grade: how many runs have a check of it, and in how many of these all of them held."""
 
-    part: str
+    part: Part
     runs: int
     held: int
 
@@ -73,7 +74,7 @@ def by_level(judged: Iterable[Judged]) -> tuple[LevelRate, ...]:
 
 def components(judged: Iterable[Judged]) -> tuple[Component, ...]:
     """The parts of the grades, in the order in which grades have them."""
-    held: dict[str, list[bool]] = defaultdict(list)
+    held: dict[Part, list[bool]] = defaultdict(list)
     for one in judged:
         for part, all_held in one.parts.items():
             held[part].append(all_held)

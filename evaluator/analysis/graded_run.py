@@ -10,7 +10,7 @@ from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, starte
 from evaluator.stats.intervals import covered_length
 from evaluator.trace import Ended, Key, ModelCall, Trace
 from tasks.base import Outcome, ToolCall
-from tasks.grading import FailureKind, Grade
+from tasks.grading import FailureKind, Grade, Part
 
 _FAILED_TO_ANSWER: dict[Ended, FailureKind] = {
     "error": "ended with an error",
@@ -34,8 +34,7 @@ class WallTimeSplit:
 class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
 
-    `level` is how hard the case is, None where that is not known. `parts` says of each part of the grade that has
-    checks whether all of them held.
+    `level` is how hard the case is, None where that is not known.
 
     `kinds` are those of the `reasons`, in their order. A token count is None where an answered call came
     without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
@@ -49,7 +48,7 @@ class GradedRun:
 
     key: Key
     passed: bool
-    score: float
+    score: float | None
     reasons: tuple[str, ...]
     kinds: tuple[FailureKind, ...]
     ended: Ended
@@ -75,8 +74,8 @@ class GradedRun:
     injected_tokens: int | None = None
     compared_calls: int = 0
     timed: bool = True
+    parts: Mapping[Part, bool] = field(default_factory=dict)
     level: int | None = None
-    parts: Mapping[str, bool] = field(default_factory=dict)
 
 
 # --- from a trace to a graded run ------------------------------------------------------------
@@ -102,6 +101,7 @@ def measure_run(trace: Trace, grade: Grade, level: int | None = None) -> GradedR
         score=grade.score,
         reasons=tuple(grade.reasons),
         kinds=tuple(grade.kinds),
+        parts=grade.parts,
         ended=trace.outcome.ended,
         wall_s=split.wall_s,
         split=split,
@@ -123,13 +123,7 @@ def measure_run(trace: Trace, grade: Grade, level: int | None = None) -> GradedR
         cost_usd=run_cost_usd(trace),
         first_token_s=tuple(call.first_byte_s - call.sent_s for call in chats if call.stream and call.answered),
         level=level,
-        parts=parts_of(grade),
     )
-
-
-def parts_of(grade: Grade) -> dict[str, bool]:
-    """For each part of the grade that has checks whether all of them held."""
-    return dict(getattr(grade, "parts", {}))
 
 
 def _grade(trace: Trace, task: Task) -> Grade:

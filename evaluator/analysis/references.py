@@ -12,19 +12,18 @@ from typing import Any, Literal
 import orjson
 
 from evaluator.analysis.breakdown import Judged
-from evaluator.analysis.graded_run import parts_of
 from evaluator.analysis.levels import level_of
 from evaluator.catalog.tasks import Task
 from tasks.base import Case, Outcome, Tool, play
+from tasks.grading import FLOORS, floor_outcomes
 
 Kind = Literal["floor", "ceiling"]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A row that is no framework: its name, whether it is a floor or the ceiling, and what it does, in words."""
+    """A row that is no framework: whether it is a floor or the ceiling, and what it does, in words."""
 
-    name: str
     kind: Kind
     meaning: str
 
@@ -35,9 +34,8 @@ class Reference:
 
 
 REFERENCES = (
-    Reference("refuses", "floor", "refuses all"),
-    Reference("claims", "floor", "answers at once"),
-    Reference("gold", "ceiling", "the gold outcome"),
+    *(Reference("floor", meaning) for meaning in FLOORS),
+    Reference("ceiling", "the gold outcome"),
 )
 
 
@@ -55,19 +53,11 @@ def _judged(task: Task, content: bytes) -> tuple[Judged, ...]:
     case: Case = task.read_case(read)
     level = level_of(task, read)
     found = []
-    for outcome in (*_floors(task, case), _gold(task, case)):
-        grade = task.grade(case, outcome)
-        found.append(Judged(task.name, case.id, level, grade.passed, grade.score, parts_of(grade)))
-    return tuple(found)
-
-
-def _floors(task: Task, case: Case) -> list[Outcome]:
-    """What the floors do: they leave everything as it was, and look nothing up."""
     untouched = task.prepare(case).final_state()
-    return [
-        Outcome(answer=answer, final_state=untouched, retrieved=[])
-        for answer in ("Sorry, I cannot help with that. I don't know.", f"Done: {case.question}")
-    ]
+    for outcome in (*floor_outcomes(case, untouched).values(), _gold(task, case)):
+        grade = task.grade(case, outcome)
+        found.append(Judged(task.name, case.id, level, grade.passed, grade.score, grade.parts))
+    return tuple(found)
 
 
 def _gold(task: Task, case: Case) -> Outcome:

@@ -131,7 +131,6 @@ class ReferenceRow(Part):
     each of which counts once.
     """
 
-    name: str
     kind: ReferenceKind
     meaning: str
     model: Annotated[str | None, Field(description="null: on the cases of `models`")]

@@ -72,7 +72,7 @@ def print_scorecard(
 
 def _rich_table(scorecard: Scorecard, title: str, cells: Sequence[Cell]) -> Table:
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
-    table.add_column("framework")  # the only column that gives way where the console is narrow
+    table.add_column("framework", overflow="fold")  # the only column that gives way where the console is narrow
     for column in _COLUMNS:
         table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
     for cell in cells:
