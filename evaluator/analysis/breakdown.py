@@ -59,7 +59,12 @@ def judged(run: GradedRun) -> Judged:
 
 
 def by_level(judged: Iterable[Judged]) -> tuple[LevelRate, ...]:
-    """The pass rate of each level that occurs, the easiest first. What has no level is left out."""
+    """The pass rate of each level that occurs, the easiest first. What has no level is left out.
+
+    Level 1 is one step with few tools or two agents, 2 one step in the full setting, 3 two dependent steps, sources
+    that disagree or an error to recover from, 4 long chains and several demands at once. A run has the level of its
+    case; traces of before there were levels have that of today's case with the same id and question.
+    """
     levels: dict[int, list[Judged]] = defaultdict(list)
     for one in judged:
         if one.level is not None:
@@ -73,7 +78,12 @@ def by_level(judged: Iterable[Judged]) -> tuple[LevelRate, ...]:
 
 
 def components(judged: Iterable[Judged]) -> tuple[Component, ...]:
-    """The parts of the grades, in the order in which grades have them."""
+    """The parts of the grades, in their order, such as the facts and the citations of an answer.
+
+    Each has the runs that have a check of the part, and of these the runs in which all of them held: n differs from
+    part to part, for a question that the documents do not answer has nothing to cite. A run passes only if all parts
+    held, so its pass rate is at most that of its worst part.
+    """
     held: dict[Part, list[bool]] = defaultdict(list)
     for one in judged:
         for part, all_held in one.parts.items():

@@ -7,6 +7,14 @@ from typing import Any
 from evaluator.catalog.tasks import Task
 from tasks.base import Case
 
+LEVELS: dict[int, str] = {
+    1: "one step, few tools or two agents, a short prompt",
+    2: "one step in the full setting",
+    3: "two dependent steps, sources that disagree, or an error to recover from",
+    4: "long chains, three agents, several demands at once",
+}
+"""What each level is, in words."""
+
 
 def level_of(task: Task, case: Mapping[str, Any]) -> int | None:
     """The level of a case as a trace holds it.

@@ -1,7 +1,10 @@
 """What runs are read against: agents that do nothing of use (the floors), and the gold outcome (the ceiling).
 
-Nobody has to run them: what they do with a case is known, and it is graded as any run is. A pass rate at a floor says
-that an agent that does nothing would have done as well; one at the ceiling cannot be bettered.
+One floor refuses everything, the other says of whatever is asked that it is done; neither calls a tool or looks
+anything up. The ceiling makes the calls that the case expects and gives the right answer. Nobody has to run them:
+what they do with a case is known, and it is graded as any run is. They stand beside the frameworks on exactly the
+cases that these ran, each case once, and are in no ranking, no pair and no tie. A pass rate at a floor says that an
+agent that does nothing would have done as well; a ceiling below 100 % says that a case or its grader is wrong.
 """
 
 from collections.abc import Mapping

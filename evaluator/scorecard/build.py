@@ -15,6 +15,7 @@ from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_ha
 from evaluator.analysis.models import compare_models
 from evaluator.analysis.pairs import compare
 from evaluator.analysis.parity import Parity
+from evaluator.analysis.references import REFERENCES
 from evaluator.analysis.repricing import Priced, reprice
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
@@ -177,6 +178,7 @@ def build(
             *untimed_notes,
             *_token_notes(cells),
             *_level_notes(cells),
+            *_gold_notes(cells),
             *sorted(parity_notes),
             *_changed_since(cells, sorted_keys, frameworks, tasks),
         ),
@@ -319,6 +321,18 @@ def _level_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
         for model, number in unknown.items()
         if number
     ]
+
+
+def _gold_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
+    """The cases that nothing can pass as they are."""
+    failed = {
+        f"{one.task}/{one.case}"
+        for seen in cells.values()
+        for references in seen.references.values()
+        for reference, one in zip(REFERENCES, references, strict=True)
+        if reference.kind == "ceiling" and not one.passed
+    }
+    return [f"the gold outcome does not pass these cases: {', '.join(sorted(failed))}"] if failed else []
 
 
 def _changed_since(

@@ -1,6 +1,7 @@
 """The plot of pass rates by level: a small one for each framework, all on the same scale."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from evaluator.analysis.levels import LEVELS
 from evaluator.analysis.references import Kind
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.scorecard import Cell, ReferenceRow
@@ -22,8 +24,11 @@ _PANEL = 1.16
 _TOP = 0.48
 _LEFT, _RIGHT, _BETWEEN = 0.42, 0.08, 0.2
 _ABOVE, _BELOW = 0.22, 0.34
+_LOWEST = -0.06
 _HALF = 0.4
 """Half the width of a floor or a ceiling, in levels."""
+
+_WORDS = "; ".join(f"{level} {words}" for level, words in LEVELS.items())
 
 
 def chart(cells: Sequence[Cell], references: Sequence[ReferenceRow], title: Mapping[str, str]) -> Chart | None:
@@ -52,7 +57,7 @@ def chart(cells: Sequence[Cell], references: Sequence[ReferenceRow], title: Mapp
             axes.set_title(title[cell.framework], loc="left", fontsize=POINTS, pad=4, color=NAMED["ink"])
             axes.set_xticks(levels, [f"{level}\nn {runs.get(level, 0)}" for level in levels], fontsize=POINTS - 1.5)
             axes.set_xlim(levels[0] - 0.5, levels[-1] + 0.5)
-            axes.set_ylim(-0.06, 1.08)
+            axes.set_ylim(_LOWEST, 1.08)
             axes.set_yticks([0, 0.5, 1], ["0", "50", "100%"] if column == 0 else [""] * 3, fontsize=POINTS - 1.5)
         figure.legend(
             handles=_legend(baseline=bool(baseline)),
@@ -66,9 +71,8 @@ def chart(cells: Sequence[Cell], references: Sequence[ReferenceRow], title: Mapp
     return Chart(
         NAME,
         "Pass rate by level",
-        "How many of the runs passed, by how hard the case is: 1 one step with few tools, 2 one step in the full "
-        "setting, 3 two steps or sources that disagree, 4 long chains. n: runs. What does not rise above the floor is "
-        "no better than doing nothing.",
+        f"How many of the runs passed, by how hard the case is: {_WORDS}. n: runs. What does not rise above the floor "
+        "is no better than doing nothing.",
         _in_words(drawn, levels, floor, title),
         svg,
     )
@@ -81,7 +85,8 @@ def _rates(row: Cell | ReferenceRow) -> dict[int, float]:
 def _highest(references: Sequence[ReferenceRow], kind: Kind) -> dict[int, float]:
     """By level the highest rate of any reference of this kind."""
     of_kind = [_rates(row) for row in references if row.reference.kind == kind]
-    return {level: max(rates[level] for rates in of_kind if level in rates) for level in {*().union(*of_kind)}}
+    levels = sorted({level for rates in of_kind for level in rates})
+    return {level: max(rates[level] for rates in of_kind if level in rates) for level in levels}
 
 
 def _draw(
@@ -91,7 +96,8 @@ def _draw(
     ceiling: Mapping[int, float],
     baseline: Mapping[int, float],
 ) -> None:
-    axes.bar(list(floor), list(floor.values()), width=2 * _HALF, color=NAMED["line"], zorder=1)
+    for level, rate in floor.items():  # from below zero, so that a floor of zero is seen
+        axes.bar([level], [rate - _LOWEST], bottom=_LOWEST, width=2 * _HALF, color=NAMED["line"], zorder=1)
     for level, rate in ceiling.items():
         axes.plot([level - _HALF, level + _HALF], [rate, rate], color=NAMED["quiet"], **_CEILING, zorder=2)
     if cell.framework != BASELINE:
@@ -101,9 +107,9 @@ def _draw(
     axes.plot(list(rates), list(rates.values()), color=colour, **_FRAMEWORK, zorder=4)
 
 
-_FRAMEWORK = {"linewidth": 1.4, "marker": "o", "markersize": 4.5}
-_BASELINE = {"linewidth": 0.9, "marker": "o", "markersize": 2}
-_CEILING = {"linewidth": 1.1, "linestyle": (0, (3, 2))}
+_FRAMEWORK: dict[str, Any] = {"linewidth": 1.4, "marker": "o", "markersize": 4.5}
+_BASELINE: dict[str, Any] = {"linewidth": 0.9, "marker": "o", "markersize": 2}
+_CEILING: dict[str, Any] = {"linewidth": 1.1, "linestyle": (0, (3, 2))}
 
 
 def _legend(*, baseline: bool) -> list[Line2D | Patch]:
