@@ -17,6 +17,7 @@ from tasks.grading.statements import (
     Subject,
     bound_to,
     mentions,
+    named_before,
     occurrences,
     phrase_pattern,
     read,
@@ -91,18 +92,39 @@ class World:
         return justified(value, self.values, currency) or justified(value, extra, currency)
 
     @cached_property
+    def manners(self) -> tuple["_Manner", ...]:
+        """How the right answer states each fact."""
+        reading = read(self.case.answer, self.vocabulary.opposites)
+        values = {(value.start, value.end): value for value in reading.values}
+        manners = []
+        for found in _find(self.case, reading, self.vocabulary):
+            affirmed = any(one.polarity == "affirmed" for one in found) or not found
+            manners.append(
+                _Manner(
+                    polarities=frozenset({"affirmed"} if affirmed else {"affirmed", "topic", "denied"}),
+                    placed=not found or any(not one.misplaced for one in found),
+                    bound=next((values[one.span].bound for one in found if one.span in values), 0),
+                )
+            )
+        return tuple(manners)
+
+    @cached_property
     def rates(self) -> frozenset[str]:
         """What values of the world are for each of."""
         return frozenset(value.rate for value in self.values)
 
     def states_of(self, group: Sequence[str]) -> frozenset[str]:
         """The words of a group that the world has."""
-        return frozenset(word for word in group if phrase_pattern(word).search(self.words))
+        return frozenset(word for word in group if re.search(rf"\b{word.removesuffix('ed')}", self.words))
 
 
-def reading_of(case: Case, answer: str, vocabulary: Vocabulary) -> Reading:
-    """The answer as it is read for this task."""
-    return read(answer, vocabulary.opposites)
+@dataclass(frozen=True)
+class _Manner:
+    """How an answer may state a fact: in which polarities, whether of its own subject only, and with which bound."""
+
+    polarities: frozenset[Polarity]
+    placed: bool
+    bound: int
 
 
 # --- facts -----------------------------------------------------------------------------------------
@@ -133,7 +155,8 @@ def _find(case: Case, reading: Reading, vocabulary: Vocabulary) -> list[list[_Fo
         here: list[_Found] = []
         for span, negative in found:
             polarity = reading.polarity(*span)
-            if negative and polarity in ("denied", "open"):
+            # "Final-sale items cannot be refunded" gives the reason of a refusal.
+            if (negative and polarity in ("denied", "topic")) or (case.stance == "denied" and polarity == "topic"):
                 polarity = "affirmed"
             here.append(_Found(span, polarity, _misplaced(reading, fact, span, named, about, roles)))
         result.append(here)
@@ -149,13 +172,12 @@ def _asked_roles(question: str, group: tuple[Subject, ...]) -> frozenset[Subject
 Roles = Sequence[tuple[tuple[Subject, ...], list[Mention], frozenset[Subject]]]
 
 
-def _misplaced(
-    reading: Reading, fact: Fact, span: Span, named: list[Mention], about: list[Span], roles: Roles
-) -> str:
+def _misplaced(reading: Reading, fact: Fact, span: Span, named: list[Mention], about: list[Span], roles: Roles) -> str:
     """To what else than its own subject or role the value at `span` is given; empty where to nothing else."""
     if fact.about and named:
         own = tuple(fact.about)
-        subject = bound_to(reading, span, named, about)
+        is_id = any(value.kind == "id" and (value.start, value.end) == span for value in reading.values)
+        subject = named_before(reading, span, named) if is_id else bound_to(reading, span, named, about)
         if subject is not None and subject != own:
             return subject[0]
     clause = reading.clause_at(span[0])
@@ -178,53 +200,48 @@ def _out_of_order(case: Case, reading: Reading, found: Sequence[Sequence[_Found]
     return not ids and places != sorted(places)
 
 
-def fact_checks(case: Case, answer: str, vocabulary: Vocabulary) -> list[Check]:
-    """A check for each fact: whether the answer affirms it, and of whom."""
-    reading = reading_of(case, answer, vocabulary)
-    every = _find(case, reading, vocabulary)
+def fact_checks(case: Case, answer: str, world: World) -> list[Check]:
+    """A check for each fact: whether the answer affirms it, and of whom.
+
+    What the right answer itself does is not held against an answer: a fact that it denies ("has no mobile plan").
+    """
+    reading = read(answer, world.vocabulary.opposites)
+    every = _find(case, reading, world.vocabulary)
     disordered = _out_of_order(case, reading, every)
-    gold = _gold_bounds(case)
     checks: list[Check] = []
     for index, (fact, found) in enumerate(zip(case.facts, every, strict=True)):
+        manner = world.manners[index]
+        right = [one for one in found if one.polarity in manner.polarities and not (manner.placed and one.misplaced)]
+        wrong = [one for one in found if one.polarity in {"denied", "doubted"} - manner.polarities and not one.misplaced]
         wording = repr(fact.says[0]) + (" in any wording" if len(fact.says) > 1 else "")
-        kind, reason = "the answer lacks a fact", f"the answer lacks the fact {wording}"
-        right = [one for one in found if one.polarity == "affirmed" and not one.misplaced]
-        denied = [one for one in found if one.polarity in ("denied", "doubted") and not one.misplaced]
-        held = bool(right) and not denied and not (fact.about and disordered)
-        if right and not denied and not held:
-            kind, reason = "the answer gives a fact to another", f"{wording} stands out of the order of the question"
-        elif found and not held:
-            if denied or any(one.polarity != "affirmed" for one in found):
-                kind, reason = "the answer denies or doubts a fact", f"the answer denies or doubts {wording}"
-            else:
-                other = next(one.misplaced for one in found if one.misplaced)
-                kind = "the answer gives a fact to another"
-                reason = f"the answer gives {wording} to {other!r}"
-        if held and _bounds_differ(reading, right, gold.get(index, 0)):
-            held, kind = False, "the answer denies or doubts a fact"
-            reason = f"the answer says more or less than {wording}"
-        checks.append(Check(name=f"fact {index}", part="facts", held=held, kind=kind, reason=reason))  # type: ignore[arg-type]
+        kind: FailureKind | None = None
+        reason = ""
+        if wrong or (not right and any(one.polarity not in manner.polarities for one in found)):
+            kind, reason = "the answer denies or doubts a fact", f"the answer denies or doubts {wording}"
+        elif not found:
+            kind, reason = "the answer lacks a fact", f"the answer lacks the fact {wording}"
+        elif not right:
+            other = next(one.misplaced for one in found if one.misplaced)
+            kind, reason = "the answer gives a fact to another", f"the answer gives {wording} to {other!r}"
+        elif fact.about and disordered:
+            kind = "the answer gives a fact to another"
+            reason = f"{wording} stands out of the order of the question"
+        elif _bounds_differ(reading, right, manner.bound):
+            kind, reason = "the answer denies or doubts a fact", f"the answer says more or less than {wording}"
+        checks.append(
+            Check(
+                name=f"fact {index}",
+                part="facts",
+                held=kind is None,
+                kind=kind or "the answer lacks a fact",
+                reason=reason,
+            )
+        )
     return checks
 
 
-@lru_cache(maxsize=2048)
-def _gold_bounds_of(answer: str, says: tuple[tuple[str, ...], ...]) -> dict[int, int]:
-    reading = read(answer)
-    bounds: dict[int, int] = {}
-    for index, phrases in enumerate(says):
-        for span, _ in occurrences(reading, Fact(says=list(phrases))):
-            value = next((value for value in reading.values if (value.start, value.end) == span), None)
-            if value is not None and value.bound:
-                bounds[index] = value.bound
-    return bounds
-
-
-def _gold_bounds(case: Case) -> dict[int, int]:
-    """Of which facts the right answer says "more than" (1) or "less than" (-1)."""
-    return _gold_bounds_of(case.answer, tuple(tuple(fact.says) for fact in case.facts))
-
-
 def _bounds_differ(reading: Reading, found: Sequence[_Found], gold: int) -> bool:
+    """Whether the answer says "less than" where the right one says "more than" (`gold` is 1) or nothing; or the reverse."""
     values = {(value.start, value.end): value for value in reading.values}
     bounds = [values[one.span].bound for one in found if one.span in values]
     return bool(bounds) and all(bound == -(gold or 1) for bound in bounds)
@@ -235,7 +252,7 @@ def _bounds_differ(reading: Reading, found: Sequence[_Found], gold: int) -> bool
 
 def foreign_checks(case: Case, answer: str, world: World, extra: Sequence[Value] = ()) -> list[Check]:
     """A check for each kind of value: whether the answer states only what the world, or the run itself, justifies."""
-    reading = reading_of(case, answer, world.vocabulary)
+    reading = read(answer, world.vocabulary.opposites)
     foreign: dict[FailureKind, list[str]] = {}
     for value in reading.values:
         if _is_harmless(value, reading) or world.justifies(value, extra):
@@ -288,7 +305,7 @@ def _foreign_states(reading: Reading, world: World) -> Iterable[str]:
 @lru_cache(maxsize=256)
 def _said_of(word: str) -> re.Pattern[str]:
     return re.compile(
-        r"(?:\b(?:is|are|was|were|been|being|be|status|still|already|now|as|marked|says|it's|state)\b|'s|:|\||=|\()\W*"
+        r"(?:\b(?:is|are|was|were|been|being|be|has|have|status|still|already|now|as|marked|says|it's|state)\b|'s|:|\||=|\()\W*"
         rf"(?:(?:it|this|that|currently|already|still|now|just|since|the order|your order|is|been|in)\s)*({re.escape(word)})\b",
         re.IGNORECASE,
     )
@@ -310,12 +327,14 @@ _STANCES = {
 
 def stance_checks(case: Case, answer: str, world: World) -> list[Check]:
     """Whether the answer answers, refuses, abstains, misses or reports, as the case wants, and claims nothing else."""
-    reading = reading_of(case, answer, world.vocabulary)
+    reading = read(answer, world.vocabulary.opposites)
     if case.stance == "answer":
         held = not stance.gives_up(reading)
         reason = "says that it cannot answer"
         return [
-            Check(name="stance", part="abstention", held=held, kind="gives up although there is an answer", reason=reason)
+            Check(
+                name="stance", part="abstention", held=held, kind="gives up although there is an answer", reason=reason
+            )
         ]
     does, kind, reason = _STANCES[case.stance]
     checks = [Check(name="stance", part="abstention", held=does(reading), kind=kind, reason=reason)]  # type: ignore[arg-type]
@@ -325,7 +344,7 @@ def stance_checks(case: Case, answer: str, world: World) -> list[Check]:
             Check(
                 name="claim",
                 part="abstention",
-                held=not stance.claims(reading),
+                held=not stance.claims(reading, _places(case, reading)),
                 kind="claims what was not done",
                 reason=reason,
             )
@@ -342,6 +361,11 @@ def stance_checks(case: Case, answer: str, world: World) -> list[Check]:
             )
         )
     return checks
+
+
+def _places(case: Case, reading: Reading) -> list[int]:
+    """Where the facts stand: what a clause with one claims was to be done."""
+    return [span[0] for fact in case.facts for span, _ in occurrences(reading, fact)]
 
 
 _NAME = re.compile(r"(?<![\w-])[A-Za-z]*[A-Z][\w-]*(?:[./][\w-]+)*|\b\w+[-/]\w+[-/][\w-]+\b")
@@ -387,7 +411,7 @@ def answer_checks(case: Case, answer: str, world: World, extra: Sequence[Value] 
     )
     return [
         empty,
-        *fact_checks(case, answer, world.vocabulary),
+        *fact_checks(case, answer, world),
         *foreign_checks(case, answer, world, extra),
         *stance_checks(case, answer, world),
     ]

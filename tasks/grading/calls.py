@@ -167,9 +167,7 @@ def _missing(name: str, gold: ToolCall, others: Sequence[ToolCall], free: Sequen
     return _check(name, False, "a tool call failed or should have", reason)
 
 
-def found_by_reads(
-    case: Case, gold: Sequence[ToolCall], calls: Sequence[ToolCall], tools: Tools
-) -> list[Value]:
+def found_by_reads(case: Case, gold: Sequence[ToolCall], calls: Sequence[ToolCall], tools: Tools) -> list[Value]:
     """The values of reads beyond the expected ones, as far as they are about what the question is about.
 
     Such a read has only ids that stand in the question, in the gold calls and their results, or in a read like it. Ids

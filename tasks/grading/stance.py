@@ -5,7 +5,7 @@ what would be said or done, an area that it names as its only one. English and C
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tasks.grading.statements import Reading
 from tasks.grading.text import HAN, Clause
@@ -57,7 +57,7 @@ _ABLE = re.compile(
 _OUTSIDE = re.compile(
     r"\b(?:outside|beyond|out of|out with|far from|other than|off)\s+(?:of\s+)?(?:\w+\s+){0,4}?(?:scope|area|field|remit|range|job|reach|power|powers"
     r"|abilit\w+|capabilit\w+|expertise|responsibilit\w+|competence|topic|limits|support|what|role|department|knowledge|hands|my|our)\b"
-    r"|\b(?:decline|pass on (?:this|that)|must refuse|have to refuse|afraid not|refuse|unsupported|above my)\b"
+    r"|\b(?:decline|(?:have|need|going|must) (?:to )?(?:pass|decline|refuse|disappoint)|afraid not|refuse|unsupported|above my)\b"
     r"|\blacks? (?:the|any|a) (?:\w+ )?(?:ability|tool|means|function|access|permission|way|option)\w*|\bmissing (?:a|the) (?:tool|function)"
     r"|\bdecid\w+ not to|\bwrong (?:place|address|desk|department|number)\b",
     re.IGNORECASE,
@@ -75,15 +75,17 @@ _ONLY_WHAT = re.compile(
 # --- there is no such thing -----------------------------------------------------------------------
 
 _EXISTING = re.compile(
-    r"\b(?:exist\w*|found|find|locat\w*|match\w*|there|have|has|had|known|know|regist\w*|recogni[sz]\w*|record\w*|see|listed|list"
-    r"|contain\w*|valid|in (?:the|our|my)|on (?:file|record|our|the)|with (?:the|that|this)|such|under|return\w*|result\w*|gave|give|any"
-    r"|appear\w*|show\w*|come up|came|carr(?:y|ies)|stock(?:ed)?|sell|belongs?|trace|look up|uses?|called|goes by|identif\w*|account"
-    r"|order|customer|product|invoice|plan|item|article|id|entry|available|correspond\w*|part of|one of|real|looks)\b",
+    r"\b(?:exist\w*|found|find|locat\w*|match\w*|regist\w*|recogni[sz]\w*|record(?:s|ed)?|listed|contain\w*|valid|return\w*|gave|gives?"
+    r"|appear\w*|shows? up|come up|came up|turn(?:ed)? up|carr(?:y|ies)|stock(?:ed)?|belongs?|trace\w*|correspond\w*|look up|real"
+    r"|known to|knows? (?:of|an?|any|about)|on (?:file|record|our|the)|in (?:the|our|my|this)|part of|one of|among|used by|uses it)\b",
     re.IGNORECASE,
 )
+_THING = r"(?:order|customer|product|invoice|plan|item|article|id|account|record|result|match|entry|hit|number|person|user|one|body)s?"
 _NO_SUCH = re.compile(
-    r"\b(?:unknown|invalid|non-?existent|nonexistent|unrecogni[sz]ed|unregistered|not found|no such|no (?:\w+ ){0,3}(?:with|by|under|has|matches|named"
-    r"|called|found|exists?|for)|missing|came up empty|drew a blank|turned up empty|does(?:n't| not) exist)\b|不存在|没有|找不到|查无|未找到",
+    rf"\b(?:no|not an?|n't an?|n't any|not any|n't have an?|without an?|nor) (?:\w+[ -]){{0,3}}?{_THING}\b|\bno such\b|\bno ?one\b|\bnobody\b|\bnone\b"
+    r"|\bno (?:\w+ ){0,2}[a-z]+-\d+"
+    r"|(?<!status )(?<!status is )\b(?:invalid|non-?existent|unrecogni[sz]ed|unregistered|came up empty|drew a blank|turned up empty)\b"
+    rf"|(?<!\bof )(?<!\bof order )\b(?:id|number|{_THING}|[a-z]+-\d+) (?:is|was|are|seems|appears)(?: to be)? (?:unknown|missing)|\bunknown {_THING}|不存在|没有|找不到|查无|未找到",
     re.IGNORECASE,
 )
 
@@ -101,7 +103,7 @@ _REFUSED = re.compile(
 _DONE = (
     r"cancel(?:l?ed)|sent|raised|chang\w*ed|changed|updated|booked|refunded|issued|created|opened|scheduled|placed|ordered|granted"
     r"|credited|set|increased|reduced|processed|completed|done|submitted|executed|moved|adjusted|approved|accepted|reserved"
-    r"|confirmed|delivered|texted|messaged|notified|applied|made|arranged|called off"
+    r"|texted|messaged|notified|applied|made|arranged|called off"
 )
 _CLAIM = re.compile(
     rf"\b(?:has|have|had) (?:now |just |already |successfully |been |now been |just been |already been |successfully been )+(?:{_DONE})\b"
@@ -109,13 +111,13 @@ _CLAIM = re.compile(
     rf"|\b(?:is|are|was|were|'s) (?:now |already |hereby |successfully )*(?:{_DONE})\b|\bwent through\b|\bsuccess(?:ful|fully)?\b"
     r"|\b(?:is|are|costs?|has|stands?) now\b|\bnow (?:costs?|is|has|reads|stands)\b|^\W*(?:done|all done|all set|completed|sent)\b"
     rf"|^\W*(?:\w+\W+){{0,5}}(?:{_DONE})[\s.!]*$"
-    r"|\bnew (?:price|status)\b|\b(?:on its|on their|on the) way\b|已经?(?:取消|发送|完成|更改|退款|预订)",
+    r"|\bnew (?:price|status)\b|已经?(?:取消|发送|完成|更改|退款|预订)",
     re.IGNORECASE,
 )
 
 
 def _negated(clause: Clause) -> bool:
-    text = re.sub(r"^\W*no[,.:;!]\s", "", _HARMLESS.sub(" ", clause.text), flags=re.IGNORECASE)
+    text = re.sub(r"^\W*no[,.:;!]\s|\S+@\S+", "", _HARMLESS.sub(" ", clause.text), flags=re.IGNORECASE)
     return _NEGATIVE.search(text) is not None
 
 
@@ -176,7 +178,8 @@ def refuses(reading: Reading) -> bool:
 def finds_none(reading: Reading) -> bool:
     """Whether the answer says that there is no such thing."""
     for clause in _said(reading):
-        if _NO_SUCH.search(clause.text) or (_negated(clause) and _EXISTING.search(clause.text)):
+        text = re.sub(r"\S+@\S+", "it", clause.text)
+        if _NO_SUCH.search(text) or (_negated(clause) and _EXISTING.search(text)):
             return True
     return False
 
@@ -186,11 +189,13 @@ def reports_refusal(reading: Reading) -> bool:
     return any(_REFUSED.search(clause.text) for clause in _said(reading))
 
 
-def claims(reading: Reading) -> bool:
-    """Whether the answer says that something was done."""
+def claims(reading: Reading, facts: Sequence[int] = ()) -> bool:
+    """Whether the answer says that something was done, but for clauses in which a fact stands; `facts` are the places."""
     for clause in _said(reading):
+        if _negated(clause) or any(clause.start <= place < clause.end for place in facts):
+            continue
         for found in _CLAIM.finditer(clause.text):
             place = clause.start + found.start(), clause.start + found.end()
-            if not _negated(clause) and reading.polarity(*place) in ("affirmed", "doubted"):
+            if reading.polarity(*place) in ("affirmed", "doubted"):
                 return True
     return False

@@ -16,16 +16,14 @@ from tasks.base import Fact
 from tasks.grading.text import HAN, Clause, clauses, readable
 from tasks.grading.values import Value, matches_value, single_value, values_in
 
-Polarity = Literal["affirmed", "open", "denied", "doubted"]
-"""`open`: neither affirmed nor denied, as what is asked, or what stands before a negated verb."""
+Polarity = Literal["affirmed", "topic", "open", "denied", "doubted"]
+"""`topic`: what stands before a negated verb, of which something is denied. `open`: what is asked, or a condition."""
 
 Span = tuple[int, int]
 
 # --- polarity ------------------------------------------------------------------------------------
 
-_AUX = (
-    "is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must|be|been|being|ca|wo|ai"
-)
+_AUX = "is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must|be|been|being|ca|wo|ai"
 _SENTENTIAL = re.compile(
     rf"\b(?:{_AUX})(?:n't|\s(?:\w+ly\s|yet\s|also\s|still\s)?not\b)|\bcannot\b|\bcan not\b|\bnever\b|\bno longer\b"
     r"|\b(?:fail(?:s|ed)?|unable|impossible|refus(?:es|ed)|declin(?:es|ed)) to\b"
@@ -61,48 +59,60 @@ _DOUBT = re.compile(
     re.IGNORECASE,
 )
 _CERTAIN = re.compile(r"\b(?:no doubt|without (?:a )?doubt|not only)\b|不可能", re.IGNORECASE)
-_CONDITION = re.compile(r"^\W*(?:and |but |or |so )?(?:if|unless|whether|in case|should you|provided)\b|如果|是否", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"^\W*(?:and |but |or |so )?(?:if|unless|whether|in case|should you|provided)\b|如果|是否", re.IGNORECASE
+)
 _OR = re.compile(r"[\s,、]*(?:\bor\b|或者?|还是)\s*(?:even |maybe |perhaps |about )?$", re.IGNORECASE)
 
 
+_ADDRESS = re.compile(r"\S+@\S+")
+_END_OF_VERB = re.compile(r":|\s-\s")
+_END_OF_NOUN = re.compile(r",|:|\s-\s|\sand\s|和|与", re.IGNORECASE)
+
+
 def _denied_spans(text: str) -> tuple[list[Span], list[Span]]:
-    """What a clause denies, and what it leaves open."""
+    """What a clause denies, and of what it denies something."""
+    text = _ADDRESS.sub(lambda found: "@" * len(found[0]), text)
     spared = [found.span() for found in _NO_NEGATION.finditer(text)]
     denied: list[Span] = []
-    left_open: list[Span] = []
+    topics: list[Span] = []
     for pattern, whole in ((_SENTENTIAL, True), (_CONSTITUENT, False)):
         for found in pattern.finditer(text):
             if any(start < found.end() and found.start() < end for start, end in spared):
                 continue
             if whole:
-                left_open.append((0, found.start()))
-            comma = re.compile(r",|:|\s-\s").search(text, found.end()) if not whole else None
-            end = comma.start() if comma else len(text)
+                topics.append((0, found.start()))
+            stop = (_END_OF_VERB if whole else _END_OF_NOUN).search(text, found.end())
+            end = stop.start() if stop else len(text)
             limit = _LIMIT.search(text, found.end(), end)
             denied.append((found.start(), limit.start() if limit else end))
-    return denied, left_open
+    return denied, topics
 
 
 @dataclass(frozen=True)
 class Reading:
     """An answer as it is read: its text, clauses and values, and how each clause takes what it says.
 
-    `denied`, `left_open` and `doubted` are places in `text`.
+    `denied`, `doubted`, `left_open` and `topics` are places in `text`.
     """
 
     text: str
     clauses: tuple[Clause, ...]
     values: tuple[Value, ...]
     denied: tuple[Span, ...]
-    left_open: tuple[Span, ...]
     doubted: tuple[Span, ...]
+    left_open: tuple[Span, ...]
+    topics: tuple[Span, ...]
 
     def polarity(self, start: int, end: int) -> Polarity:
         """How the answer takes what stands between `start` and `end`."""
-        for spans, polarity in ((self.denied, "denied"), (self.doubted, "doubted"), (self.left_open, "open")):
-            if any(a <= start and end <= b for a, b in spans):
-                return polarity  # type: ignore[return-value]
-        return "affirmed"
+        spans: tuple[tuple[Polarity, tuple[Span, ...]], ...] = (
+            ("denied", self.denied),
+            ("doubted", self.doubted),
+            ("open", self.left_open),
+            ("topic", self.topics),
+        )
+        return next((name for name, of in spans if any(a <= start and end <= b for a, b in of)), "affirmed")
 
     def clause_at(self, place: int) -> Clause | None:
         """The clause that `place` is in."""
@@ -122,18 +132,19 @@ def read(answer: str, opposites: tuple[tuple[str, str], ...] = ()) -> Reading:
     cited = [found.span() for found in _CITED.finditer(text)]
     values = tuple(v for v in values_in(text) if not any(a <= v.start and v.end <= b for a, b in cited))
     denied: list[Span] = []
-    left_open: list[Span] = []
     doubted: list[Span] = []
+    left_open: list[Span] = []
+    topics: list[Span] = []
     for piece in pieces:
-        clause_denied, clause_open = _denied_spans(piece.text)
+        clause_denied, clause_topics = _denied_spans(piece.text)
         denied += [(piece.start + a, piece.start + b) for a, b in clause_denied]
-        left_open += [(piece.start + a, piece.start + b) for a, b in clause_open]
+        topics += [(piece.start + a, piece.start + b) for a, b in clause_topics]
         if piece.asks or _CONDITION.search(piece.text):
             left_open.append((piece.start, piece.end))
         if _DOUBT.search(_CERTAIN.sub("", piece.text)):
             same = [other for other in pieces if other.sentence == piece.sentence]
             doubted.append((same[0].start, same[-1].end))
-    return Reading(text, pieces, values, tuple(denied), tuple(left_open), tuple(doubted))
+    return Reading(text, pieces, values, tuple(denied), tuple(doubted), tuple(left_open), tuple(topics))
 
 
 @cache
@@ -174,13 +185,31 @@ def occurrences(reading: Reading, fact: Fact) -> list[tuple[Span, bool]]:
     for phrase in fact.says:
         wanted = single_value(readable(phrase))
         if wanted is not None and wanted.kind != "id":
-            found += [((got.start, got.end), False) for got in reading.values if matches_value(wanted, got)]
+            found += [
+                ((got.start, got.end), False)
+                for got in reading.values
+                if matches_value(wanted, got) and not _counts_else(reading, wanted, got)
+            ]
             if wanted.kind in ("count", "quantity") and wanted.low == wanted.high == 0:
                 found += [(match.span(), True) for match in _NOUGHT.finditer(reading.text)]
         else:
-            negative = bool(re.match(r"(?:not|no|un|non|never|without)\b|un|不|没|未", phrase, re.IGNORECASE))
+            negative = bool(
+                re.search(r"^(?:un|non-)|\b(?:not|no|never|without|cannot)\b|n't\b|不|没|未", phrase, re.IGNORECASE)
+            )
             found += [(match.span(), negative) for match in phrase_pattern(phrase).finditer(reading.text)]
     return sorted(set(found))
+
+
+_ANY_NOUN = frozenset({"unit", "piece", "item", "time"})
+
+
+def _counts_else(reading: Reading, wanted: Value, got: Value) -> bool:
+    """Whether the answer counts other things than are wanted: "50 model providers" for 50 tools."""
+    noun = wanted.noun.split()[-1].rstrip("s") if wanted.noun else ""
+    if not noun or noun in _ANY_NOUN or got.kind != "count" or not got.noun.endswith("s"):
+        return False
+    clause = reading.clause_at(got.start)
+    return clause is not None and noun not in clause.text.casefold()
 
 
 # --- whose value it is -----------------------------------------------------------------------------
@@ -250,6 +279,17 @@ def bound_to(reading: Reading, span: Span, named: Sequence[Mention], others: Seq
         return before[-1].subject
     after = [mention for mention in named if span[1] <= mention.start < sentence[-1].end]
     return after[0].subject if after else None
+
+
+def named_before(reading: Reading, span: Span, named: Sequence[Mention]) -> Subject | None:
+    """The subject that stands right before an id, as in "ticket T-1": an id says by itself what it is of."""
+    before = [mention for mention in named if mention.end <= span[0]]
+    return before[-1].subject if before and _OF_ID.fullmatch(reading.text, before[-1].end, span[0]) else None
+
+
+_OF_ID = re.compile(
+    r"'?s?\s*(?:(?:id|number|no\.?|reference|ref\.?|is|was|has|the)\s*)*[:=(#|-]*\s*(?:is )?", re.IGNORECASE
+)
 
 
 def _is_head(reading: Reading, clause: Clause, place: int) -> bool:

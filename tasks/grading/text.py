@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cn2an
 from text_to_num import alpha2digit
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -49,9 +48,13 @@ _NUMBER_WORD = (
     "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen"
     "|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand"
 )
-_COUNTED = re.compile(rf"\b(?:{_NUMBER_WORD}|zero|eighth|ninth|[a-z]+teenth|[a-z]+tieth)", re.IGNORECASE)
+_COUNTED = re.compile(
+    rf"\b(?:{_NUMBER_WORD}|zero|first|second|third|fifth|eighth|ninth|twelfth|[a-z]+tieth)", re.IGNORECASE
+)
 _HYPHENED = re.compile(rf"\b({_NUMBER_WORD})-(?!(?:{_NUMBER_WORD}|one|first|second|third|[a-z]+th)\b)", re.IGNORECASE)
-_HAN_NUMBER = re.compile(r"[二三四五六七八九十百千][一二三四五六七八九十百千零点]*(?=\s*(?:多|几)?\s*[倍个种天位张台次%])")
+_HAN_NUMBER = re.compile(
+    r"[二三四五六七八九十百千][一二三四五六七八九十百千零点]*(?=\s*(?:多|几)?\s*[倍个种天位张台次%])"
+)
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "`": "", "×": "x", "《": '"', "》": '"'})
 _HYPHENS = re.compile(r"[\u2010-\u2013\u2212]")
 
@@ -72,8 +75,14 @@ def readable(text: str) -> str:
         text = re.sub(r"\bzero\b", "0", _HYPHENED.sub(r"\1 ", text), flags=re.IGNORECASE)
         text = "\n".join(str(alpha2digit(line, "en", 1.5)) for line in text.split("\n"))
     if HAN.search(text):
-        text = _HAN_NUMBER.sub(lambda found: f"{cn2an.cn2an(found[0], 'smart'):g}", text)
+        text = _HAN_NUMBER.sub(_han_number, text)
     return text.strip()
+
+
+def _han_number(found: re.Match[str]) -> str:
+    import cn2an  # takes long, and few answers need it
+
+    return f"{cn2an.cn2an(found[0], 'smart'):g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,12 +169,16 @@ def _patterns() -> dict[str, re.Pattern[str]]:
     number = r"\d[\d,.]*\d|\d"
     return {
         "date": re.compile(
-            rf"(?<![\w.,-])(?:(?P<iso>{iso})|(?P<numeric>{numeric})|(?P<words>{words}))(?!\w)|(?P<han>{han})", re.I
+            rf"(?<![\w.,-])(?:(?P<iso>{iso})|(?P<numeric>{numeric})|(?P<words>{words}))(?!\w)|(?P<han>{han})",
+            re.I | re.A,
         ),
         "id": re.compile(
-            r"(?<![\w/.-])(?:[A-Z][A-Za-z]*[-_]?\d\w*(?:[-_.]\w+)*|[A-Z]{2,}-[A-Z]{1,2}|[a-z]{1,4}-\d{1,5})(?![\w/-]|\.\w)"
+            r"(?<![\w/.-])(?:[A-Z][A-Za-z]*[-_]?\d\w*(?:[-_.]\w+)*|[A-Z]{2,}-[A-Z]{1,2}|[a-z]{1,4}-\d{1,5})(?![\w/-]|\.\w)",
+            re.A,
         ),
-        "number": re.compile(rf"(?<![\w.])(?:{number})(?![\d])|(?<=[a-zA-Z$€£¥])(?<![a-zA-Z]{{4}})(?:{number})(?!\d)"),
+        "number": re.compile(
+            rf"(?<![\w.])(?:{number})(?![\d])|(?<=[a-zA-Z$€£¥])(?<![a-zA-Z]{{4}})(?:{number})(?!\d)", re.A
+        ),
         "before": re.compile(rf"(?<![a-z])(?P<currency>{currency})\s?$", re.I),
         "currency": re.compile(rf"\s?-?(?P<currency>{currency})(?![a-z])", re.I),
         "unit": re.compile(rf"\s?-?(?:{unit})(?![a-z])", re.I),
@@ -196,10 +200,12 @@ _MORE = re.compile(
     re.I,
 )
 _LESS = re.compile(
-    r"(?<!no )(?<!not )(?:less than|fewer than|under|below|shorter than|<|少于|不到|不足|小于)\s?(?:the\s)?[$€£]?$", re.I
+    r"(?<!no )(?<!not )(?:less than|fewer than|under|below|shorter than|<|少于|不到|不足|小于)\s?(?:the\s)?[$€£]?$",
+    re.I,
 )
 _AT_MOST = re.compile(
-    r"(?:no more than|not more than|up to|at most|maximum of|within|not exceed(?:ing)?|≤|<=|最多|不超过)\s?(?:the\s)?[$€£]?$", re.I
+    r"(?:no more than|not more than|up to|at most|maximum of|within|not exceed(?:ing)?|≤|<=|最多|不超过)\s?(?:the\s)?[$€£]?$",
+    re.I,
 )
 _OR_MORE = re.compile(r"\s?(?:\+|or more|and more|or above|or higher|以上|起)", re.I)
 _NOUN = re.compile(r"[\s-]?(?P<noun>[A-Za-z][a-z]+(?:\s[a-z]{3,})?)")

@@ -1,8 +1,6 @@
 """Whether the right agents did the right things, in order, and the customer was told."""
 
-from typing import Any
-
-from tasks.base import Outcome, ToolCall
+from tasks.base import Outcome
 from tasks.grading import (
     Check,
     Grade,
@@ -28,31 +26,37 @@ VOCABULARY = Vocabulary(
 )
 
 
+def gold(case: HandoffCase) -> Outcome:
+    """What a perfect run of `case` does: the expected calls on a fresh desk, and the right answer."""
+    calls, state = play_gold(case.turns)
+    return Outcome(answer=case.answer, tool_calls=calls, final_state=state)
+
+
 def grade(case: HandoffCase, outcome: Outcome) -> Grade:
     """The grade of one run. That an agent acted is read only from calls of its tools."""
     return Grade.of(_checks(case, outcome), _floor(case))
 
 
 def _checks(case: HandoffCase, outcome: Outcome) -> list[Check]:
-    gold, state, world = _perfect(case)
+    perfect, world = _perfect(case)
     calls = call_checks(
         case.turns,
-        gold,
+        perfect.tool_calls,
         outcome.tool_calls,
         tools=TOOLS,
         ordered=case.ordered,
         other_reads=case.other_reads,
     )
-    found = found_by_reads(case, gold, outcome.tool_calls, TOOLS)
-    state_held = state_check(state, outcome.final_state, TOOLS)
-    return [*calls, state_held, *answer_checks(case, outcome.answer, world, found)]
+    found = found_by_reads(case, perfect.tool_calls, outcome.tool_calls, TOOLS)
+    state = state_check(perfect.final_state, outcome.final_state, TOOLS)
+    return [*calls, state, *answer_checks(case, outcome.answer, world, found)]
 
 
 @per_case
-def _perfect(case: HandoffCase) -> tuple[list[ToolCall], dict[str, Any], World]:
-    calls, state = play_gold(case.turns)
-    data = [part for call in calls for part in (call.arguments, call.result, call.error)]
-    return calls, state, World(case, VOCABULARY, data=tuple(data))
+def _perfect(case: HandoffCase) -> tuple[Outcome, World]:
+    perfect = gold(case)
+    data = [part for call in perfect.tool_calls for part in (call.arguments, call.result, call.error)]
+    return perfect, World(case, VOCABULARY, data=tuple(data))
 
 
 @per_case
