@@ -63,7 +63,7 @@ def by_level(judged: Iterable[Judged]) -> tuple[LevelRate, ...]:
 
     Level 1 is one step with few tools or two agents, 2 one step in the full setting, 3 two dependent steps, sources
     that disagree or an error to recover from, 4 long chains and several demands at once. A run has the level of its
-    case; traces of before there were levels have that of today's case with the same id and question.
+    case; traces of before there were levels have that of today's case, if it asks the same.
     """
     levels: dict[int, list[Judged]] = defaultdict(list)
     for one in judged:

@@ -1,7 +1,6 @@
 """How hard the case of a run is."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from evaluator.catalog.tasks import Task
@@ -17,17 +16,10 @@ LEVELS: dict[int, str] = {
 
 
 def level_of(task: Task, case: Mapping[str, Any]) -> int | None:
-    """The level of a case as a trace holds it.
+    """The level of a case as a trace holds it; None where nobody said it.
 
-    Traces of before there were levels do not say it: then it is that of today's case with the same id and question,
-    and None where there is none.
+    Traces of before there were levels do not say it: then it is that of today's case, where that asks the same. Raises
+    `pydantic.ValidationError` for a case that is none of this task.
     """
-    if "level" in case:
-        return int(case["level"])
-    today = _todays(task).get(str(case.get("id")))
-    return today.level if today is not None and today.question == case.get("question") else None
-
-
-@lru_cache(maxsize=16)
-def _todays(task: Task) -> dict[str, Case]:
-    return {case.id: case for case in task.load()}
+    read: Case = task.read_case(case)
+    return read.level if "level" in read.model_fields_set else None

@@ -53,8 +53,7 @@ def judged_references(task: Task, case: Mapping[str, Any]) -> tuple[Judged, ...]
 @lru_cache(maxsize=256)
 def _judged(task: Task, content: bytes) -> tuple[Judged, ...]:
     read = orjson.loads(content)
-    case: Case = task.read_case(read)
-    level = level_of(task, read)
+    case, level = task.read_case(read), level_of(task, read)
     found = []
     untouched = task.prepare(case).final_state()
     for outcome in (*floor_outcomes(case, untouched).values(), _gold(task, case)):

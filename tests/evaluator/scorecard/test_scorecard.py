@@ -124,7 +124,7 @@ def test_floors_and_ceiling_stand_on_the_cases_that_were_run_each_once(project: 
     for framework, cases in (("baseline", ("a", "b", "c")), ("x", ("c", "refused"))):
         for case in cases:
             for trial in (1, 2):
-                content = REFUSED if case == "refused" else {**CASE, "level": 2}
+                content = REFUSED if case == "refused" else {**CASE, "level": 3}
                 run = trace(key(case, trial, framework=framework), case=content, answer=str(content["answer"]))
                 write_trace(project / "traces", run)
     built = score(project)
@@ -136,8 +136,8 @@ def test_floors_and_ceiling_stand_on_the_cases_that_were_run_each_once(project: 
         ("ceiling", 4, 4, 4),
     ]
     assert of_task[2]["pass_rate_by_level"] == [
-        {"level": 1, "cases": 1, "runs": 1, "passed": 1, "pass_rate": 1.0},
-        {"level": 2, "cases": 3, "runs": 3, "passed": 3, "pass_rate": 1.0},
+        {"level": 2, "cases": 1, "runs": 1, "passed": 1, "pass_rate": 1.0},
+        {"level": 3, "cases": 3, "runs": 3, "passed": 3, "pass_rate": 1.0},
     ]
     totals = [row for row in found if row["task"] is None]
     metrics = ("model", "kind", "cases", "passed", "pass_rate", "mean_score", "pass_rate_by_level")
@@ -145,7 +145,7 @@ def test_floors_and_ceiling_stand_on_the_cases_that_were_run_each_once(project: 
     assert {pair.framework for pair in built.pairs} | {pair.against for pair in built.pairs} == {"baseline", "x"}
     assert len(built.totals) == 2
     cell = cells_of(project)["scripted", "x"]
-    assert [(row["level"], row["cases"], row["runs"]) for row in cell["pass_rate_by_level"]] == [(1, 1, 2), (2, 1, 2)]
+    assert [(row["level"], row["cases"], row["runs"]) for row in cell["pass_rate_by_level"]] == [(2, 1, 2), (3, 1, 2)]
     facts = next(row for row in cell["components"] if row["part"] == "facts")
     assert (facts["runs"], facts["held"], facts["share"]) == (4, 4, 1.0)
 
@@ -166,7 +166,7 @@ def test_runs_without_a_level_are_in_no_rate_by_level_and_a_note_says_so(project
     write_trace(project / "traces", trace(key("b")))
     built = score(project)
     [cell] = built.cells
-    assert [(one.level, one.runs) for one in cell.levels] == [(1, 1)] and cell.metrics["runs"] == 2
+    assert [(one.level, one.runs) for one in cell.levels] == [(2, 1)] and cell.metrics["runs"] == 2
     assert [note for note in built.notes if "level" in note] == [
         "scripted: 1 runs are of cases that have no level, and so are in no pass rate by level"
     ]
@@ -190,11 +190,11 @@ def test_levels_and_components_are_columns_where_not_all_passed(project: Path) -
     columns = header.strip("| ").split(" | ")
     row = next(line for line in text.splitlines() if line.startswith("| X ")).strip("| ").split(" | ")
     shown = dict(zip(columns, row, strict=False))
-    assert (shown["level 1"], shown["level 3"], shown["tool\\_calling facts"]) == ("0/1", "1/1", "1/2")
+    assert (shown["level 2"], shown["level 3"], shown["tool\\_calling facts"]) == ("0/1", "1/1", "1/2")
     said = " ".join(printed(built).split())
     assert "passed runs by level" in said and "each component" in said
     write_trace(project / "traces", trace(key("a")))
-    assert "level 1 |" not in scorecard.to_markdown(score(project))
+    assert "level 2 |" not in scorecard.to_markdown(score(project))
 
 
 def test_only_the_runs_to_keep(project: Path) -> None:
