@@ -114,13 +114,14 @@ def _correctness_against_cost(
     )
 
 
-def _draw_references(axes: Axes, references: Iterable[ReferenceRow]) -> None:
+def _draw_references(axes: Axes, references: Sequence[ReferenceRow]) -> None:
     """The floors as an area up to the higher one, the ceiling as a line: they have no cost."""
+    floors = [float(row.metrics["pass_rate"] or 0) for row in references if row.reference.kind == "floor"]
+    if floors:
+        axes.axhspan(axes.get_ylim()[0], max(floors), color=NAMED["line"], alpha=0.5, linewidth=0, zorder=0)
     for row in references:
-        rate = float(row.metrics["pass_rate"] or 0)
-        if row.reference.kind == "floor":
-            axes.axhspan(axes.get_ylim()[0], rate, color=NAMED["line"], alpha=0.5, linewidth=0, zorder=0)
-        else:
+        if row.reference.kind == "ceiling":
+            rate = float(row.metrics["pass_rate"] or 0)
             axes.axhline(rate, color=NAMED["quiet"], linewidth=1, linestyle=(0, (3, 2)), zorder=1)
 
 

@@ -74,7 +74,6 @@ class Packer:
             "answer": self._text(outcome.answer),
             "ended": self._text(f"{outcome.ended.replace('_', ' ')}: {outcome.error}") if outcome.error else "",
             "facts": [
-                *([["level", str(run.level)]] if run.level else []),
                 ["wall", seconds(run.wall_s)],
                 ["model", seconds(run.split.model_s)],
                 ["tools", seconds(run.split.tool_s)],

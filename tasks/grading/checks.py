@@ -44,7 +44,7 @@ answer; `other` is for a check that only one task has."""
 
 KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 
-Part = Literal["facts", "citations", "abstention", "retrieval", "calls", "state"]
+Part = Literal["retrieval", "facts", "citations", "abstention", "calls", "state"]
 """What a check is about. `abstention` is about answering, refusing or abstaining where that is right."""
 
 PARTS: tuple[Part, ...] = get_args(Part)
