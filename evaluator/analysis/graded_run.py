@@ -10,7 +10,7 @@ from evaluator.analysis.parity.spec import task_spec
 from evaluator.catalog.tasks import Task
 from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
 from evaluator.stats.intervals import covered_length
-from evaluator.trace import Ended, Key, ModelCall, Trace
+from evaluator.trace import Ended, Key, ModelCall, Setup, Trace
 from evaluator.wire.tool_results import leaves, search_text
 from tasks.base import Outcome, ToolCall
 from tasks.grading import FailureKind, Grade, Part
@@ -46,8 +46,9 @@ class GradedRun:
     None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
     `first_token_s` has the wait for the first byte of each streamed answer. `injected_tokens` sum over the
     `compared_calls`; they take the baseline's run of the same case, and so are filled in where that is at
-    hand. `timed` is false where most runs of the model were recorded on another machine: times compare only
-    on one, so those of this run count in no metric.
+    hand. `sitting` and `machine` are what the trace says of where and when it was recorded. `sitting` is None where
+    it does not name one; `evaluator.analysis.sittings` then tells what it was, and sets `timed` to false where the
+    times of this run would not compare with the others'.
     """
 
     key: Key
@@ -77,6 +78,8 @@ class GradedRun:
     first_token_s: tuple[float, ...] = ()
     injected_tokens: int | None = None
     compared_calls: int = 0
+    sitting: str | None = None
+    machine: str = ""
     timed: bool = True
     parts: Mapping[Part, bool] = field(default_factory=dict)
     level: int | None = None
@@ -127,7 +130,15 @@ def measure_run(trace: Trace, grade: Grade, level: int | None = None) -> GradedR
         cost_usd=run_cost_usd(trace),
         first_token_s=tuple(call.first_byte_s - call.sent_s for call in chats if call.stream and call.answered),
         level=level,
+        sitting=trace.setup.sitting,
+        machine=_machine(trace.setup),
     )
+
+
+def _machine(setup: Setup) -> str:
+    """The machine, and how it was used, as far as that changes how long a run takes."""
+    loop = f", {setup.event_loop}" if setup.event_loop else ""
+    return f"{setup.cpu}, {setup.cpu_cores} cores, {setup.jobs} at a time{loop}"
 
 
 def _grade(trace: Trace, task: Task) -> Grade:

@@ -28,6 +28,13 @@ COLUMNS = (
     Column("trial", int, "", "the how-manieth repetition", lambda run, _: run.key.trial),
     Column("framework_version", str, "", "the framework's version", lambda _, setup: setup.framework_version),
     Column("started_at", str, "", "when the run was made, in ISO 8601", lambda _, setup: setup.started_at),
+    Column(
+        "sitting",
+        str,
+        "",
+        "the uninterrupted, interleaved recording that it belongs to; times compare only within one",
+        lambda _, setup: setup.sitting,
+    ),
     Column("ended", str, "", "answered, error, timeout or call_limit", lambda run, _: run.ended),
     Column("passed", bool, "", "whether all checks held", lambda run, _: run.passed),
     Column("score", float, "share", "what was earned; none where nothing can be", lambda run, _: run.score),

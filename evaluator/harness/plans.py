@@ -1,6 +1,7 @@
 """What is asked for against one model or several in turn, and its making: only what is not recorded yet."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,7 +39,8 @@ async def make(plans: Sequence[Plan], traces: Path, rerun: bool, console: Consol
     """
     to_make: list[tuple[Plan, Records]] = []
     for plan in plans:
-        records = Records(plan.settings, await asyncio.to_thread(specs.digest, plan.settings.model, console))
+        digest = await asyncio.to_thread(specs.digest, plan.settings.model, console)
+        records = Records(plan.settings, digest, sitting=secrets.token_hex(8))
         missing = plan.jobs if rerun else records.missing(plan.jobs, traces)
         if missing:
             to_make.append((replace(plan, jobs=missing), records))

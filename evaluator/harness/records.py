@@ -67,11 +67,15 @@ def _event_loop() -> str | None:
 
 
 class Records:
-    """Which runs are recorded, and what a record of a run holds. Nothing is started for it."""
+    """Which runs are recorded, and what a record of a run holds. Nothing is started for it.
 
-    def __init__(self, settings: Settings, model_digest: str) -> None:
+    `sitting` is the token of the sitting that the runs are made in, if they are made interleaved: see `trace.Setup`.
+    """
+
+    def __init__(self, settings: Settings, model_digest: str, sitting: str | None = None) -> None:
         self._settings = settings
         self._model_digest = model_digest
+        self._sitting = sitting
         self.knows_cases = specs.knows_cases(settings.model)
         self._digests: dict[tuple[str, str], dict[str, str]] = {}
 
@@ -143,6 +147,7 @@ class Records:
             jobs=self._settings.jobs,
             replayed_model=recording.key.model if recording else None,
             event_loop=_event_loop(),
+            sitting=self._sitting,
         )
 
     def missing(self, jobs: Sequence[Job], traces: Path) -> list[Job]:

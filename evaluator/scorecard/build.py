@@ -2,7 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from evaluator.analysis.pairs import compare
 from evaluator.analysis.parity import Parity
 from evaluator.analysis.references import REFERENCES
 from evaluator.analysis.repricing import Priced, reprice
+from evaluator.analysis.sittings import in_sittings
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
 from evaluator.catalog.frameworks import (
@@ -51,7 +53,6 @@ class _Seen:
     """What is kept of the traces of one cell."""
 
     runs: list[GradedRun] = field(default_factory=list)
-    machines: list[str] = field(default_factory=list)
     priced: list[Priced | None] = field(default_factory=list)
     references: dict[str, tuple[Judged, ...]] = field(default_factory=dict)
     comparisons: list[parity.Comparison] = field(default_factory=list)
@@ -62,7 +63,6 @@ class _Seen:
 
     def add(self, one: Scored) -> None:
         self.runs.append(one.run)
-        self.machines.append(f"{one.setup.cpu}, {one.setup.cpu_cores} cores")
         self.priced.append(one.priced)
         self.references.setdefault(one.run.key.case, one.references)
         if one.comparison is not None:
@@ -121,7 +121,7 @@ def build(
             setup[name].add(getattr(one.setup, name))
         setup["dates"].add(one.setup.started_at[:10])
 
-    untimed_notes = _take_other_machines_times_out(cells)
+    untimed_notes = _put_in_sittings(cells)
     tasks = all_tasks() if tasks is None else tasks
     order = list(tasks)
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), baseline_first(key[1])))
@@ -186,27 +186,28 @@ def build(
     )
 
 
-def _take_other_machines_times_out(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
-    """Times compare only on one machine: that of most runs of a model. Says whose times are left out."""
-    machines: dict[str, Counter[str]] = defaultdict(Counter)
-    for (model, _, _), seen in cells.items():
-        machines[model].update(seen.machines)
+def _put_in_sittings(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
+    """Tell the runs whose times compare from those whose do not, and say where that is so."""
     notes = []
-    for model, counted in sorted(machines.items()):
-        [(most, of_most), *others] = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        names = []
-        for (of_model, framework, task), seen in sorted(cells.items()):
-            if of_model == model and set(seen.machines) != {most}:
-                seen.runs = [
-                    run if machine == most else replace(run, timed=False)
-                    for run, machine in zip(seen.runs, seen.machines, strict=True)
-                ]
-                names.append(f"{framework}/{task}")
-        if others:
+    for model in sorted({model for model, _, _ in cells}):
+        of_model = [seen for key, seen in sorted(cells.items()) if key[0] == model]
+        placed, apart = in_sittings([run for seen in of_model for run in seen.runs])
+        runs = iter(placed)
+        for seen in of_model:
+            seen.runs = list(islice(runs, len(seen.runs)))
+        names = [f"{framework}/{one.task}" for one in apart for framework in one.frameworks]
+        rounds = [f"{one.rounds} of {one.task}" for one in apart if one.rounds]
+        said = [
+            f"no time is given of {', '.join(names)}, recorded apart from the others" if names else "",
+            f"no time counts of the cases and trials that were recorded partly in one sitting and partly in another: "
+            f"{', '.join(rounds)}"
+            if rounds
+            else "",
+        ]
+        if names or rounds:
             notes.append(
-                f"{model}: times compare only on one machine. {of_most} runs were recorded on {most}, "
-                f"{counted.total() - of_most} on another, and no time is given of what these belong to: "
-                f"{', '.join(names)}"
+                f"{model}: times compare only within one sitting, in which the frameworks take turns on one machine; "
+                f"{'; '.join(filter(None, said))}"
             )
     return notes
 

@@ -18,7 +18,7 @@ from evaluator.analysis.references import Kind as ReferenceKind
 from evaluator.scorecard.content import SETUP_FIELDS
 from tasks.grading import KINDS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of all documents together. A number more whenever a name in one goes, or comes to mean something else."""
 
 Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
@@ -113,7 +113,7 @@ class Cell(Part):
 
 @_with_metrics(_ALL, after="framework_versions")
 class Total(Part):
-    """One framework over all tasks, on one model."""
+    """One framework over all tasks, on one model. Of times it has the geometric means of those of the tasks."""
 
     framework: str
     model: str
@@ -176,6 +176,7 @@ class Models(Part):
     frameworks: list[str]
     frameworks_left_out: list[str]
     cases: list[CaseName]
+    trials: Count | None = Field(description="of each run, as far as the variance shares count them")
     rows: list[ModelRow]
     variance_shares: VarianceShares
     in_words: str
@@ -374,16 +375,18 @@ class PairRow(NamedTuple):
     framework: str
     against: Annotated[str, Field(description="the other framework")]
     cases: Count
-    runs: Annotated[Count, Field(description="runs of the same case and trial that both have")]
+    runs: Annotated[Count, Field(description="runs of the same case and trial (of times: and sitting) that both have")]
     difference: Annotated[Number, Field(description="what `framework` has more: a share, or relative")]
     low: Annotated[Number | None, Field(description="lower end of its 95 % interval, a cluster bootstrap over cases")]
     high: Annotated[Number | None, Field(description="upper end")]
     p: Annotated[Share, Field(description="p-value of the sign-flip test over cases")]
     p_holm: Annotated[
         Share | None,
-        Field(description="after Holm's correction over all pairs of the model; null: too few cases to show anything"),
+        Field(description="after Holm's correction over all pairs and tasks of a metric and model; null: in no family"),
     ]
-    detectable: Annotated[Number | None, Field(description="the smallest difference found in 80 % of experiments")]
+    detectable: Annotated[
+        Number | None, Field(description="the smallest difference found in 80 % of experiments, and above the floor")
+    ]
     noise_floor: Annotated[
         Number | None,
         Field(description="what chance makes the baseline's own trials differ; relative ones compare by logarithms"),

@@ -1,6 +1,6 @@
 """The summary in `README.md`: a table that says what each framework costs."""
 
-from evaluator.analysis.models import verdict
+from evaluator.analysis.models import covers, verdict
 from evaluator.providers.names import SCRIPTED
 from evaluator.scorecard import tables, words
 from evaluator.scorecard.content import COMMAND, MARKDOWN_NAME, Scorecard
@@ -11,7 +11,7 @@ from evaluator.text import escape, raised, table
 README_BEGIN = "<!-- scorecard:begin -->"
 README_END = "<!-- scorecard:end -->"
 
-_COSTS = (tables.OVERHEAD, tables.TOKENS, tables.INJECTED)
+_COSTS = (tables.OVERHEAD, tables.CALLS, tables.TOKENS, tables.INJECTED)
 _WEIGHTS = (tables.PACKAGES, tables.INSTALLED, tables.IMPORT)
 
 
@@ -53,7 +53,9 @@ def readme_section(scorecard: Scorecard) -> str:
     ]
     found = [words.correctness(scorecard, asked)]
     if scorecard.comparison:
-        found.append(f"Framework or model? {verdict(scorecard.comparison)}")
+        found.append(
+            f"Framework or model? {verdict(scorecard.comparison)} {covers(scorecard.comparison, scorecard.titles)}"
+        )
     found.append(words.not_implemented(scorecard, quiet, None))
     rest = f"Each task and model, deviations and machines: [{MARKDOWN_NAME}]({MARKDOWN_NAME})."
     said = escape(" ".join(sentence for sentence in found if sentence), limit=2000)

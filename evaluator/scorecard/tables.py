@@ -12,7 +12,7 @@ from evaluator.probes.behaviours import Shared, shared
 from evaluator.providers.names import SCRIPTED, is_real
 from evaluator.scorecard.content import Cell, ReferenceRow, Scorecard
 from evaluator.scorecard.letters import detectable, tie_letters
-from evaluator.scorecard.words import beside_baseline, count, limit, pass_rate, per_1000_runs, seconds, share
+from evaluator.scorecard.words import beside_baseline, count, limit, pass_rate, per_1000_runs, percent, seconds
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def _of(title: str, show: Callable[[Value], str], metric: str, compared: str | N
 CASES = _of("cases", count, "cases")
 PASSED = Column("passed", lambda metrics: f"{metrics['passed']}/{metrics['runs']}", "pass_rate")
 RATE = Column("pass rate [95%]", pass_rate, "pass_rate")
-SCORE = _of("mean score", share, "mean_score", "score")
+SCORE = _of("mean score", percent, "mean_score", "score")
 WALL = _of("wall p50", seconds, "wall_s_p50", "wall_s")
 MODEL_TIME = _of("model p50", seconds, "model_s_p50")
 OVERHEAD = _of("overhead p50", seconds, "overhead_s_p50", "overhead_s")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.analysis.models import ModelComparison, in_words
+from evaluator.analysis.models import TIMES, ModelComparison, in_words
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.frameworks import BASELINE
@@ -55,7 +55,7 @@ def print_scorecard(
             console.print()
     if scorecard.comparison:
         console.print(_comparison_table(scorecard, scorecard.comparison))
-        console.print(Text(f"\n{in_words(scorecard.comparison)}\n"))
+        console.print(Text(f"\n{in_words(scorecard.comparison, scorecard.titles)} {TIMES}\n"))
     if scorecard.repricing:
         _print_costs(console, scorecard, scorecard.repricing)
     if scorecard.behaviours:

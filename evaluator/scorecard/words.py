@@ -29,8 +29,8 @@ def count(value: Value) -> str:
     return f"{value:,.1f}".removesuffix(".0") if value < 99.95 else f"{value:,.0f}"
 
 
-def share(value: Value) -> str:
-    """A share in per cent."""
+def percent(value: Value) -> str:
+    """A share in whole per cent."""
     return "–" if value is None else f"{value:.0%}"
 
 
@@ -100,6 +100,11 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
     pairs = [one for one in pairs_of(scorecard, model, None) if one.metric == PASS_RATE.name]
     if not pairs:
         return None
+    cases = max(one.cases for one in pairs)
+    rates = {cell.metrics["pass_rate"] for cell in scorecard.totals if cell.model == model}
+    if rates in ({0.0}, {1.0}):
+        every = "passed" if rates == {1.0} else "failed"
+        return f"Over {cases} cases every run {every}, so no two frameworks can differ in pass rate."
     titles = scorecard.titles
     found = [
         f"{titles[one.framework]} {one.verdict} than {titles[one.against]}" for one in pairs if one.verdict != "tie"
@@ -112,7 +117,7 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
         if seen is None
         else f"a difference is likely to be found from {amount(PASS_RATE, seen, sign=False)} on"
     )
-    return f"Over {max(one.cases for one in pairs)} cases {said}, as far as these can tell: {found_from}."
+    return f"Over {cases} cases {said}, as far as these can tell: {found_from}."
 
 
 def failures(scorecard: Scorecard, model: str) -> str:

@@ -9,6 +9,7 @@ import orjson
 
 from evaluator import scorecard
 from evaluator.analysis.kept import Kept
+from evaluator.analysis.models import TIMES
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.parity import Parity
 from evaluator.analysis.repricing import DEFAULT_MODELS
@@ -113,6 +114,7 @@ def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) 
             "columns": overview.COLUMNS,
             "chart_file": overview.chart_file,
             "comparison": card.comparison,
+            "model_times": TIMES,
             "model_columns": tables.MODEL_COLUMNS,
             "of_reference": tables.of_reference,
             "levels_chart": levels.NAME,

@@ -188,14 +188,19 @@ def _wall_time(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
         )
         for cell in cells
     ]
-    svg = _stacked(rows, list(names), "seconds of a run (medians)")
+    svg = _stacked(rows, list(names), f"seconds of a run ({_typical(cells)})")
     return Chart(
         "wall-time",
         "Where the time goes",
-        "Medians of the parts of a run's wall time, and at the end that of the whole.",
+        f"The parts of a run's wall time, and at the end the whole: {_typical(cells)}.",
         _in_words(rows, list(names), seconds),
         svg,
     )
+
+
+def _typical(cells: Sequence[Cell]) -> str:
+    """What stands for the runs' times."""
+    return "medians" if cells[0].task else "geometric means of the tasks' medians"
 
 
 def _beyond_the_model(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
@@ -209,7 +214,7 @@ def _beyond_the_model(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart 
         )
         for cell in known
     ]
-    svg = _stacked(rows, list(names), "milliseconds of a run (medians)", first_colour=1)
+    svg = _stacked(rows, list(names), f"milliseconds of a run ({_typical(cells)})", first_colour=1)
     return Chart(
         "beyond-the-model",
         "Time beyond the model, the fastest first",

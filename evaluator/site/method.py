@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evaluator.analysis import breakdown, metrics, parity, references
+from evaluator.analysis import breakdown, metrics, parity, references, sittings
 from evaluator.analysis import pairs as comparisons
 from evaluator.analysis.graded_run import split_wall_time
 from evaluator.catalog import code_size
@@ -30,9 +30,15 @@ _EXPLAINED = {
     "Differences and ties": comparisons.Pair,
     "The test of a pair": paired_statistics.sign_flip_p_values,
     "Its correction for many pairs": paired_statistics.holm,
+    "Which pairs are corrected together": comparisons.corrected,
+    "The noise floor": comparisons.by_chance,
     "The smallest difference that is found": paired_statistics.smallest_detectable,
-    "What explains the variance": variance.variance_shares,
+    "How likely a case must differ for that": paired_statistics.share_needed,
+    "What explains the variance": variance.shares_of_all,
+    "The intervals of these shares": variance.variance_shares,
     "The parts of wall time": split_wall_time,
+    "Which times compare": sittings,
+    "Times over several tasks": metrics.over_tasks,
     "Costs": prices,
     "Source lines": code_size.source_lines,
     "Injected tokens, and what differs on the wire": parity,

@@ -134,14 +134,17 @@ def _fastest(
     if not known:
         return []
     best, worst = known[0], known[-1]
-    because = f"Median time of a run that is not the model's, the tools' or the gateway's; n = {_n(best)}."
+    because = (
+        "Median time of a run that is not the model's, the tools' or the gateway's, over several tasks the geometric "
+        f"mean of their medians; n = {_n(best)}."
+    )
     ties = [title[cell.framework] for cell in known[1:] if _tie("overhead_s", best, cell, pairs)]
     if ties:
         because += f" A tie with it, as far as these cases can tell: {', '.join(ties)}."
     if best is not worst:
         because += f" The slowest: {title[worst.framework]}, {seconds(worst.metrics['overhead_s_p50'])}."
     if untimed := [title[cell.framework] for cell in frameworks if cell.metrics["overhead_s_p50"] is None]:
-        because += f" Recorded on another machine, and so without a time here: {', '.join(untimed)}."
+        because += f" Recorded apart from the others, and so without a time here: {', '.join(untimed)}."
     for cell in cells:
         if cell.framework == BASELINE:
             because += f" Without a framework: {seconds(cell.metrics['overhead_s_p50'])}."
@@ -172,12 +175,15 @@ def _correctness(cells: Sequence[Cell], pairs: Iterable[Pair], title: Mapping[st
         return [Statement(question, "There is nothing to compare", "No two frameworks ran the same cases.")]
     how = (
         f"Every two frameworks were compared on the same cases (n = {max(pair.cases for pair in compared)}), with a "
-        "sign-flip test and Holm's correction for all that is compared on this model."
+        "sign-flip test and Holm's correction for all pairs and tasks."
     )
-    if (seen := detectable(PASS_RATE, compared)) is None:
-        limit = "So few cases can show no difference at all, so this is no proof that there is none."
-    else:
+    seen = detectable(PASS_RATE, compared)
+    if seen is not None:
         limit = f"Differences of less than about {amount(PASS_RATE, seen, sign=False)} would likely go unseen."
+    elif {cell.metrics["pass_rate"] for cell in cells} in ({0.0}, {1.0}):
+        limit = "Every run came out alike, so none of them can differ."
+    else:
+        limit = "So few cases can show no difference at all, so this is no proof that there is none."
     apart = [pair for pair in compared if pair.verdict != "tie"]
     if not apart:
         return [Statement(question, "No, these cases cannot tell the frameworks apart", f"{how} {limit}")]

@@ -21,18 +21,17 @@ def framework_or_model(scorecard: Scorecard) -> list[str]:
         return []
     tasks = Counter(task for task, _ in comparison.cases)
     cases = ", ".join(f"{number} of {escape(task)}" for task, number in tasks.items())
-    left_out = ", ".join(escape(scorecard.frameworks[name].title) for name in comparison.left_out)
-    models = ", ".join(escape(name) for name in comparison.models)
-    said = f"The models are {models}; the cases {cases}." + (f" Left out: {left_out}." if left_out else "")
+    said = f"The cases are {cases}."
     measured = {"score": comparison.score_shares, "passing": comparison.pass_shares}
     known = {name: shares for name, shares in measured.items() if shares}
     rows = [
         [source, *(shown(shares.sources[source]) for shares in known.values()), meaning]
         for source, meaning in SOURCES.items()
+        if any(source in shares.sources for shares in known.values())
     ]
     header = ["source", *(f"variance in {name}" for name in known), "it is that"]
     shares = [table(header, rows, text_columns=1)] if known else []
-    return ["## Framework or model?", in_words(comparison), said, *shares]
+    return ["## Framework or model?", escape(in_words(comparison, scorecard.titles), limit=2000), said, *shares]
 
 
 def model(scorecard: Scorecard, name: str) -> list[str]:

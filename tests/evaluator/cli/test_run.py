@@ -93,13 +93,16 @@ def test_several_models_are_run_in_turn_and_shown_together(
     traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
     assert Counter(trace.key.model for trace in traces) == {"scripted": 2, "local-0.5b": 2}
     assert {trace.setup.model_digest for trace in traces} == {"digest of scripted", "digest of local-0.5b"}
+    sittings = {(trace.key.model, trace.setup.sitting) for trace in traces}
+    assert len(sittings) == len({sitting for _, sitting in sittings}) == 2 and None not in dict(sittings).values()
 
     trace_path(tmp_path / "traces", traces[0].key).unlink()
     again = bakeoff(*command)
     assert again.code == 0, again.err
     assert "3 of 4 runs are recorded already in traces\n" in again.out and "1 of 1 runs" in again.out
     assert started[2:] == [traces[0].key.model]
-    assert len(list(read_traces(tmp_path / "traces"))) == 4
+    after = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
+    assert len(after) == 4 and len({trace.setup.sitting for trace in after}) == 3
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_a_run_with_several_models_ends_with_the_table_of_models(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     case = {**CASES[1], "facts": ["welcome"]}
-    file = written(tmp_path / "mine.jsonl", [json.dumps({**case, "id": f"case-{n}"}) for n in range(8)])
+    file = written(tmp_path / "mine.jsonl", [json.dumps({**case, "id": f"case-{n}"}) for n in range(12)])
 
     def answer(number: int, headers: dict[str, str]) -> Answer:
         text = "You are welcome." if json.loads(server.bodies[number])["model"] == "large" else "Goodbye."
@@ -146,12 +149,12 @@ def test_a_run_with_several_models_ends_with_the_table_of_models(
             *("--cases", file, "--traces", "traces"),
         )
     assert (said.code, said.err) == (0, "")
-    table, _, rest = said.out.partition("Models, on the same 8 cases")[2].partition("Between the runs of")
+    table, _, rest = said.out.partition("Models, on the same 12 cases")[2].partition("Between the runs of")
     large, small = (line for line in table.splitlines() if "ollama/" in line)
-    assert "ollama/large" in large and " 8/8 100% [68–100] " in large and large.split()[-3:] == ["120", "7", "–"]
-    assert "ollama/small" in small and " 0/8 " in small
+    assert "ollama/large" in large and " 12/12 100% [76–100] " in large and large.split()[-3:] == ["120", "7", "–"]
+    assert "ollama/small" in small and " 0/12 " in small
     assert " ".join(rest.split()).startswith(
-        "2 models on 8 cases with one framework, the model explains 100% [100–100]"
+        "2 models × 1 framework × 12 cases, one trial of each, the model explains 100% [100–100]"
     )
 
 

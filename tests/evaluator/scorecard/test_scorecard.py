@@ -18,6 +18,7 @@ from rich.console import Console
 from evaluator import scorecard
 from evaluator.analysis import gather
 from evaluator.analysis.metrics import METRICS
+from evaluator.analysis.models import in_words
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
 from evaluator.catalog.frameworks import read_framework
 from evaluator.catalog.tasks import all_tasks
@@ -211,7 +212,7 @@ def test_only_the_runs_to_keep(project: Path) -> None:
 
 def test_several_real_models_are_compared(project: Path) -> None:
     for framework in ("baseline", "x"):
-        for case in "abcdefgh":
+        for case in "abcdefghijkl":
             # The larger model is right; the other is only where the case is the first.
             write_trace(project / "traces", trace(key(case, framework=framework, model="large")))
             answer = "Hello." if case == "a" else "Goodbye."
@@ -219,20 +220,24 @@ def test_several_real_models_are_compared(project: Path) -> None:
     built = score(project)
     content = document(project)["models"]
     assert content["models"] == ["large", "small"]
-    assert [row["passed"] for row in content["rows"]] == [8, 1, 8, 1, 16, 2]
+    assert [row["passed"] for row in content["rows"]] == [12, 1, 12, 1, 24, 2]
     said = content["in_words"]
     assert "Here the model matters more than the framework" in said
     section = (
         (project / "SCORECARD.md").read_text().partition("## Framework or model?")[2].partition("## Model large")[0]
     )
-    assert said in section and "The models are large, small; the cases 8 of tool\\_calling." in section
+    titled = in_words(built.comparison, built.titles) if built.comparison else ""
+    assert said != titled and "This covers the models large, small with the frameworks X, X." in titled
+    assert scorecard.escape(titled, limit=2000) in section and "The cases are 12 of tool\\_calling." in section
     assert "| model | " in section and "variance in passing" in section
+    assert "| remainder |" in section and "| chance |" not in section
     assert "Here the model matters more than the framework" in scorecard.readme_section(built)
+    assert "This covers the models large, small with the frameworks" in scorecard.readme_section(built)
     console = Console(file=io.StringIO(), width=100)
     scorecard.print_scorecard(console, built)
     assert isinstance(console.file, io.StringIO)
     printed = console.file.getvalue()
-    assert "Models, on the same 8 cases" in printed and said in " ".join(printed.split())
+    assert "Models, on the same 12 cases" in printed and titled in " ".join(printed.split())
 
 
 def test_one_real_model_is_not_compared(project: Path) -> None:
@@ -788,7 +793,7 @@ def test_behaviours_that_differ_name_their_frameworks(project: Path) -> None:
     assert "There are no traces" not in text and "<b>" not in text
 
 
-def test_no_time_is_given_of_runs_on_another_machine(project: Path) -> None:
+def test_times_are_those_of_runs_that_were_recorded_together(project: Path) -> None:
     traces = [
         trace(key(case, framework=framework), wall_s=wall_s, **digests(project, framework))
         for framework, wall_s in (("baseline", 1.0), ("x", 2.0))
@@ -799,19 +804,36 @@ def test_no_time_is_given_of_runs_on_another_machine(project: Path) -> None:
     write_all(project, traces)
     built = score(project)
     found = cells_of(project)["scripted", "x"]
-    assert (found["runs"], found["passed"], found["wall_s_p50"], found["overhead_s_p50"]) == (6, 6, None, None)
-    assert cells_of(project)["scripted", "baseline"]["wall_s_p50"] == 1.0
+    assert (found["runs"], found["passed"], found["wall_s_p50"], found["overhead_s_p50"]) == (6, 6, 2.0, 1.5)
     [wall] = [pair for pair in built.pairs if (pair.metric, pair.task) == ("wall_s", None)]
     assert (wall.cases, wall.difference) == (4, 1.0)
     [passed] = [pair for pair in built.pairs if (pair.metric, pair.task) == ("pass_rate", None)]
     assert passed.cases == 6
-    assert [note for note in built.notes if "one machine" in note] == [
-        "scripted: times compare only on one machine. 10 runs were recorded on A CPU, 2 cores, 2 on another, and no "
-        "time is given of what these belong to: x/tool_calling"
+    assert [note for note in built.notes if "one sitting" in note] == [
+        "scripted: times compare only within one sitting, in which the frameworks take turns on one machine; no time "
+        "counts of the cases and trials that were recorded partly in one sitting and partly in another: 2 of "
+        "tool_calling"
     ]
-    write_all(project, [trace(key(case, framework="x"), wall_s=9.0, **digests(project, "x")) for case in "ef"])
-    score(project)
-    assert cells_of(project)["scripted", "x"]["wall_s_p50"] == 2.0
+    write_all(project, [trace(key(case, framework="x"), wall_s=9.0, **elsewhere) for case in "abcd"])
+    built = score(project)
+    assert cells_of(project)["scripted", "x"]["wall_s_p50"] is None
+    assert cells_of(project)["scripted", "baseline"]["wall_s_p50"] == 1.0
+    assert not [pair for pair in built.pairs if pair.metric == "wall_s"]
+    [note] = [note for note in built.notes if "one sitting" in note]
+    assert note.endswith("no time is given of x/tool_calling, recorded apart from the others")
+    together = {"sitting": "s", "cpu": "Another CPU"}
+    write_all(
+        project,
+        [
+            trace(key(case, framework=framework), wall_s=wall_s, **digests(project, framework), **together)
+            for framework, wall_s in (("baseline", 3.0), ("x", 9.0))
+            for case in "ef"
+        ],
+    )
+    write_all(project, [trace(key(case, framework="x"), **digests(project, "x")) for case in "abcd"])
+    built = score(project)
+    assert cells_of(project)["scripted", "x"]["wall_s_p50"] == 1.0
+    assert not [note for note in built.notes if "one sitting" in note]
 
 
 def test_it_is_computed_where_the_system_does_not_say_which_cores_are_free(
