@@ -20,12 +20,16 @@ class SearchTool:
 
 @dataclass(frozen=True)
 class Agent:
-    """One agent as a request shows it. `hands_over` is true where it can give the turn to another agent."""
+    """One agent as a request shows it.
+
+    `hands_over_to` names the agents that it can give the turn to; `description` says when others give it the turn.
+    """
 
     name: str
     instructions: str
     tools: tuple[Tool | SearchTool, ...]
-    hands_over: bool = False
+    description: str = ""
+    hands_over_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

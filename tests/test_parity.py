@@ -1,9 +1,11 @@
 """Every framework × task: nothing differs on the wire from the spec that no deviation explains.
 
-The baseline's side comes from the committed traces, so that the tests of one framework need that one alone.
+Which documents a search finds is in no spec: there the baseline's committed traces are the other side, so that the
+tests of one framework need that one alone.
 """
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,7 @@ from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.harness.jobs import Job
 from evaluator.pytest_plugin import TestedRuns, marks_of
 from evaluator.trace import Key, Trace, read_trace, trace_path
-from tasks.base import of_size
+from tasks.base import Case, of_size
 
 TRACES = ROOT / "traces"
 FRAMEWORKS, TASKS = all_frameworks(), all_tasks()
@@ -26,6 +28,21 @@ def implemented(framework: Framework) -> list[Task]:
     return [task for task in TASKS.values() if implements(framework, task.name)]
 
 
+def observed(path: Path, task: Task) -> parity.Observation:
+    trace = read_trace(path)
+    assert isinstance(trace, Trace)
+    return parity.observe(trace, task)
+
+
+def baseline(task: Task, case: Case, runs: TestedRuns) -> parity.Observation:
+    """The baseline's committed run of a case."""
+    if not runs.recorded(Job(FRAMEWORKS[BASELINE], task, case, 1), TRACES):
+        again = f"uv run bakeoff run -f {BASELINE} -m scripted --cases full --traces traces"
+        pytest.fail(f"traces/scripted/{BASELINE}: {task.name} {case.id} is out of date: `{again}`")
+    key = Key(model="scripted", framework=BASELINE, task=task.name, case=case.id, trial=1)
+    return observed(trace_path(TRACES, key), task)
+
+
 @cache
 def compared(framework: Framework, task: Task, runs: TestedRuns, option: pytest.Config) -> parity.Parity:
     """What differs in the runs of all chosen cases. They are those that `test_implementations.py` makes, too."""
@@ -33,14 +50,8 @@ def compared(framework: Framework, task: Task, runs: TestedRuns, option: pytest.
         pytest.skip("a real model goes its own way: compare its traces with `bakeoff parity -m MODEL`")
     comparisons = []
     for case in of_size(task.load(), option.getoption("cases")):
-        beside = Job(FRAMEWORKS[BASELINE], task, case, 1)
-        if not runs.recorded(beside, TRACES):
-            again = f"uv run bakeoff run -f {BASELINE} -m scripted --cases full --traces traces"
-            pytest.fail(f"traces/scripted/{BASELINE}: {task.name} {case.id} is out of date: `{again}`")
-        key = Key(model="scripted", framework=BASELINE, task=task.name, case=case.id, trial=1)
-        theirs, ours = read_trace(trace_path(TRACES, key)), read_trace(runs.make(Job(framework, task, case, 1)).trace)
-        assert isinstance(theirs, Trace) and isinstance(ours, Trace)
-        comparisons.append(parity.compare(parity.observe(ours, task), parity.observe(theirs, task)))
+        run = observed(runs.make(Job(framework, task, case, 1)).trace, task)
+        comparisons.append(parity.compare(run, baseline(task, case, runs) if run.found else None))
     return parity.summarise(comparisons, DEVIATIONS[framework.name])
 
 

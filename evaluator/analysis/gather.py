@@ -1,9 +1,8 @@
 """From trace files to the little that a scorecard keeps of each run, over several processes.
 
-The traces of one case are read together, since the runs of each trial are compared with the baseline's.
-Nothing else is kept of a trace once that is done, so memory grows with the
-number of runs and not with the size of their traces. The order of results is that of the cases,
-whatever the number of processes.
+The traces of one case are read together, since what a run's searches found is compared with what the baseline's did.
+Nothing else is kept of a trace once that is done, so memory grows with the number of runs and not with the size of
+their traces. The order of results is that of the cases, whatever the number of processes.
 """
 
 import multiprocessing
@@ -296,7 +295,7 @@ def _gather_trial(
 
 
 def _compared(scored: Scored, observed: Mapping[str, Observation]) -> Scored:
-    """The run beside the baseline's; it learns how many tokens were injected into it."""
+    """The run beside the canonical requests; it learns how many tokens were injected into it."""
     observation = observed.get(scored.run.key.framework)
     if observation is None:
         return scored

@@ -45,8 +45,8 @@ class GradedRun:
     upstream did not. The `reported` tokens are the framework's own count, if it gave one. `cost_usd` is
     None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
     `first_token_s` has the wait for the first byte of each streamed answer. `injected_tokens` sum over the
-    `compared_calls`; they take the baseline's run of the same case, and so are filled in where that is at
-    hand. `sitting` and `machine` are what the trace says of where and when it was recorded. `sitting` is None where
+    `compared_calls`, and are filled in where the run was compared with its canonical requests. `sitting` and `machine`
+    are what the trace says of where and when it was recorded. `sitting` is None where
     it does not name one; `evaluator.analysis.sittings` then tells what it was, and sets `timed` to false where the
     times of this run would not compare with the others'.
     """

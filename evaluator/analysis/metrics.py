@@ -238,10 +238,24 @@ METRICS = (
     ),
     Metric(
         "injected_tokens_per_call",
-        "mean prompt tokens of a chat call beyond those of the baseline at the same step",
+        "mean prompt tokens of a chat call beyond those of the canonical request of its step",
         "tokens",
         "lower",
         _injected_tokens_per_call,
+    ),
+    Metric(
+        "compared_calls",
+        "chat calls that could be compared with the canonical request",
+        "calls",
+        None,
+        lambda cell: sum(run.compared_calls for run in cell.runs),
+    ),
+    Metric(
+        "model_calls",
+        "chat calls of all runs, failed ones too",
+        "calls",
+        None,
+        lambda cell: sum(run.model_calls for run in cell.runs),
     ),
     Metric(
         "differences_explained",

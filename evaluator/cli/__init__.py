@@ -14,7 +14,7 @@ COMMANDS = {
     "score": "Compute scorecard.json and SCORECARD.md from traces. The same traces give the same bytes.",
     "report": "Build the static site: the matrix with plots, the code side by side, every run, and the method.",
     "compare": "Show two implementations side by side: part by part, with line counts and deviations.",
-    "parity": "Show what each framework puts on the wire beside the task's spec and the baseline.",
+    "parity": "Show what each framework puts on the wire beside the task's spec.",
     "doctor": "Check this machine: uv, Python, disk, environments, locks and weights. With -m, check a model.",
     "export": "Write recorded runs for other tools, graded now: the passed ones as conversations to train on (openai, "
     "sharegpt, alpaca), or all of them as a table (csv, parquet), as OpenTelemetry spans (otlp) or as logs of Inspect "

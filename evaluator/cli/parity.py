@@ -33,7 +33,7 @@ app = command()
 
     bakeoff parity -f langgraph -t handoff  one of them
 
-    bakeoff run -f crewai,baseline -m scripted --cases full && bakeoff parity -f crewai --traces .bakeoff/traces"""
+    bakeoff run -f crewai -m scripted --cases full && bakeoff parity -f crewai --traces .bakeoff/traces"""
 )
 def parity(
     framework: FrameworkOption = None,
@@ -44,7 +44,7 @@ def parity(
     traces: TracesOption = ROOT / "traces",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what each framework puts on the wire beside the task's spec and the baseline.
+    """Show what each framework puts on the wire beside the task's spec.
 
     Exit code 1 if a difference has no deviation that explains it, or a deviation explains nothing.
     """

@@ -61,7 +61,7 @@ COLUMNS = (
         "injected_tokens",
         int,
         "tokens",
-        "prompt tokens beyond the baseline's, in the calls that can be compared",
+        "prompt tokens beyond the canonical requests', in the calls that can be compared",
         lambda run, _: run.injected_tokens,
     ),
     Column("compared_calls", int, "calls", "how many calls these are", lambda run, _: run.compared_calls),

@@ -52,30 +52,24 @@ def write(
     read: Callable[[], None] = lambda: None,
 ) -> None:
     """Write a row for each run of `models` (none: of all) below `traces` whose key `keep` accepts; `read` is called at
-    each run that is read.
-
-    The baseline's runs are read whatever is kept: injected tokens are those beyond its own. Raises `Mistake` where
-    there is nothing to write, or it cannot be written.
+    each run that is read. Raises `Mistake` where there is nothing to write, or it cannot be written.
     """
     trace_folders(traces, models)
-    runs = {}
-    for one in gather(traces, models or None, lambda key: True, [folder.name for folder in framework_folders()]):
+    runs: list[Scored] = []
+    for one in gather(traces, models or None, keep, [folder.name for folder in framework_folders()]):
         if isinstance(one, LeftOut):
             report.damaged.append(f"{one.path}: {one.reason}")
         elif isinstance(one, Scored):
-            runs[one.run.key] = one
+            runs.append(one)
             read()
     report.damaged.sort()
     order = list(all_tasks())
-    kept = sorted(
-        (one for key, one in runs.items() if keep(key)),
-        key=lambda one: (one.run.key.model, order.index(one.run.key.task), baseline_first(one.run.key.framework)),
-    )
-    report.runs = report.written = len(kept)
-    if not kept:
+    runs.sort(key=lambda one: (one.run.key.model, order.index(one.run.key.task), baseline_first(one.run.key.framework)))
+    report.runs = report.written = len(runs)
+    if not runs:
         raise Mistake(f"nothing to write: {report.in_words()}")
     with written_whole(out) as file:
-        write_rows([_row(one) for one in kept], file)
+        write_rows([_row(one) for one in runs], file)
 
 
 def _row(scored: Scored) -> _Row:

@@ -262,13 +262,17 @@ class Difference(Part):
 
 
 class ParityRow(Part):
-    """What differs on the wire from the task's spec, for one framework on one task and model."""
+    """What differs on the wire from the task's spec, for one framework on one task and model.
+
+    `calls` are the chat calls that could be compared, of `calls_made`; tokens are means for one of them.
+    """
 
     model: str
     framework: str
     task: str
     runs: Count
     calls: Count
+    calls_made: Count
     injected_tokens_per_call: Number | None
     injected_tokens_per_call_by_part: dict[str, Number | None]
     explained: Count

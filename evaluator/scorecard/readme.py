@@ -68,7 +68,7 @@ def _about(asked: str, quiet: str) -> str:
     return (
         f"Passed runs are with the model {escape(asked)}{besides}{role}. "
         "Overhead is what a run takes beyond model, tools and gateway; injected are a call's prompt tokens beyond "
-        "those of the first row at the same step. Two with a <sup>letter</sup> in common tie; without letters all do. "
+        "the fewest that say what the task does. Two with a <sup>letter</sup> in common tie; without letters all do. "
         "The rows in italics are no frameworks: what an agent passes that does nothing, and the right answers."
     )
 

@@ -248,8 +248,8 @@ def _injected(cells: Sequence[Cell], parities: Sequence[Parity], title: Mapping[
     return Chart(
         "injected-tokens",
         "Injected tokens for each call, the most first",
-        "Prompt tokens beyond those of the baseline at the same step, by the part of the request where they lie; left "
-        "of zero a framework sends less. The sum is written at the end.",
+        "Prompt tokens beyond those of the task's canonical request for the same step, by the part where "
+        "they lie; left of zero a framework leaves something out. The sum is written at the end.",
         _in_words(rows, used, per_call),
         _stacked(rows, used, "tokens of a call"),
     )

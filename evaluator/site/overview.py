@@ -109,20 +109,22 @@ def statements(cells: Sequence[Cell], pairs: Sequence[Pair], title: Mapping[str,
     """What the cells of one model and task say of tokens, time and correctness; `pairs` are their comparisons."""
     frameworks = [cell for cell in cells if cell.framework != BASELINE]
     return [
-        *_most_tokens(frameworks, title),
+        *_most_tokens(cells, frameworks, title),
         *_fastest(cells, frameworks, pairs, title),
         *_correctness(cells, pairs, title),
     ]
 
 
-def _most_tokens(frameworks: Sequence[Cell], title: Mapping[str, str]) -> list[Statement]:
+def _most_tokens(cells: Sequence[Cell], frameworks: Sequence[Cell], title: Mapping[str, str]) -> list[Statement]:
     known = _sorted(frameworks, "injected_tokens_per_call")
     if not known:
         return []
     most, least = known[-1], known[0]
-    because = f"Prompt tokens in every model call, beyond what the same step takes without a framework; n = {_n(most)}."
+    because = f"Prompt tokens in every model call, beyond the fewest that say what the task asks for; n = {_n(most)}."
     if most is not least:
         because += f" The least: {title[least.framework]}, {per_call(least.metrics['injected_tokens_per_call'])}."
+    for own in (cell for cell in _sorted(cells, "injected_tokens_per_call") if cell.framework == BASELINE):
+        because += f" Without a framework: {per_call(own.metrics['injected_tokens_per_call'])}."
     more = per_call(most.metrics["injected_tokens_per_call"])
     return [Statement("Which framework adds the most tokens?", f"{title[most.framework]}, {more} a call", because)]
 

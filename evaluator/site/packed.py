@@ -61,7 +61,7 @@ class Packer:
         run, trace, comparison = view.run, view.trace, view.comparison
         outcome = trace.outcome
         parts = parts_in_words(comparison.parts) if comparison else ""
-        calls = f"{comparison.calls} call{'s' if comparison.calls != 1 else ''}" if comparison else ""
+        calls = f"{comparison.calls} of {comparison.made} calls" if comparison else ""
         return {
             "name": run_name(run.key),
             "framework": run.key.framework,

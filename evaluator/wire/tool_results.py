@@ -20,8 +20,8 @@ def result_changes(result: Any, error: str | None, text: str) -> list[str]:
     Blanks in JSON, the order of keys, and anything around the words of an error are no difference.
     """
     if error is not None:
-        said = [text, *leaves(_data_in(text))]
-        return [] if any(error in one for one in said) else ["error lost"]
+        is_told = error in text or any(error in one for one in leaves(_data_in(text)))
+        return [] if is_told else ["error lost"]
     ways = _ways(text, result)
     if ways is not None:
         return [*_but_plain_json(ways), *(["letters escaped"] if escaped(result, text) else [])]
@@ -77,7 +77,7 @@ def _but_plain_json(ways: list[str]) -> list[str]:
 
 def escaped(data: Any, text: str) -> bool:
     """Whether letters of the data, such as ä, are not in the text that is made of it, but `\\u00e4`, say."""
-    letters = {character for leaf in leaves(data) for character in leaf if ord(character) > 127}
+    letters = {letter for leaf in leaves(data) if not leaf.isascii() for letter in leaf if not letter.isascii()}
     return any(letter not in text for letter in letters)
 
 

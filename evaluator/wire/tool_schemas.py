@@ -6,6 +6,7 @@ No difference, because the schema says the same of the arguments:
 - a `$ref` and what it refers to, put in its place; `anyOf`, `oneOf` or `allOf` of one part and that part;
 - `"type": ["string", "null"]`, and `anyOf` of a string and null; `const`, and an enum of one value;
 - `additionalProperties` true, false or absent;
+- no `parameters` at all, where the function takes none, as the protocol has it;
 - `strict` false, null or absent; titles left out; blanks before and after a description.
 
 Everything else has a name, such as `changed schema: required`. Titles added are a difference, since they cost tokens.
@@ -78,7 +79,7 @@ def _changes(spec: ToolSpec, offered: bytes) -> tuple[Change, ...]:
     def add(name: str, example: str) -> None:
         found.setdefault(name, f"{spec.name}: {example}")
 
-    expected_schema, schema = orjson.loads(spec.schema), function.get("parameters") or {}
+    expected_schema, schema = orjson.loads(spec.schema), function.get("parameters") or {"type": "object"}
     expected, given = _normal(expected_schema), _normal(schema)
     moved = False
     if word := _description_change(spec.description, function.get("description") or "", _descriptions(given)):

@@ -7,7 +7,7 @@ from tasks.wire import Agent, OnTheWire
 def on_the_wire(brief: HandoffBrief) -> OnTheWire:
     """What the requests of a run are read against."""
     agents = [
-        Agent(agent.name, agent.instructions, tuple(agent.tools), hands_over=bool(agent.handoffs))
+        Agent(agent.name, agent.instructions, tuple(agent.tools), agent.description, tuple(agent.handoffs))
         for agent in brief.agents
     ]
     return OnTheWire(brief.question, tuple(agents))

@@ -1,4 +1,4 @@
-"""Parity: what a framework puts on the wire beside the task's spec and the baseline, from traces alone.
+"""Parity and injected tokens: what a framework puts on the wire beside the task's spec, from traces alone.
 
 **Against the spec** every answered chat call is compared with what the task's brief says of the agent whose turn it is:
 the one most of whose tools are offered, or where none is, the one whose instructions were sent. Instructions, question,
@@ -10,17 +10,23 @@ difference:
 - anything before or after the words of a tool's error; the wording with which a handoff is confirmed;
 - what a handoff tool is called and how it is described: handoff tools are listed, but need no explanation.
 
-**Against the baseline** the calls of the same case and trial are paired by step. A step is whose turn it is, and which
-tool calls the model has asked for so far in the run (handoffs aside, in any order). The pairs are the longest common
-subsequence of the two runs' steps, so they keep the order, and the first of several calls at one step is paired first.
-Where both runs made the same tool calls altogether, a call of the framework without a partner is an *extra call*, and
-one of the baseline *fewer calls*. Where they did not, calls without a partner are the model's doing and are left alone;
-but the scripted model asks for the same calls whatever the framework, so there this is a difference, too.
+**Calls** follow from the model's replies: as long as it asks for tool calls, it is asked again, and once it does not,
+that is the answer. A call after an answer that leads to no tool call, such as that of a team's leader who passes it on,
+is an *extra call*. *Fewer calls* are those of a run whose first agent had no turn, or that ended while the model
+waited for what its tools gave. The scripted model asks for the tool calls of its script whatever the framework; others,
+more or less are *other tool calls*.
 
-**Injected tokens** are the prompt tokens of a call less those of its partner, as the wire has them; those of an extra
-call are all injected. They are split by part of the request, counted with `evaluator/wire/tokens.py`, which is also
-how the scripted model counts; with other models a remainder is left, since they have a tokenizer and a template of
-their own.
+**Documents** that a search finds are in no spec. They are compared with those of the baseline's run of the same case
+and trial, where the baseline's traces are in the same folder. For nothing else are these needed.
+
+**Injected tokens** are the tokens of a request less those of the canonical request of its step, which has what the spec
+asks for in as few tokens as say it: see `evaluator/analysis/parity/canonical.py`. So the baseline has its own, too, and
+where a framework leaves something out they may be below zero. All tokens of an extra call are injected. They are split
+by part of the request. Both sides are counted with `evaluator/wire/tokens.py`, which is also how the scripted model
+counts; other models have a tokenizer and a template of their own, so with them these are not quite the tokens that the
+server counts, but they compare between models. A call that did not succeed, or has neither instructions nor tools of
+any agent, cannot be compared, and counts on neither side: how many of the calls made were compared is told beside the
+mean.
 """
 
 from evaluator.analysis.parity.comparison import PARTS, Comparison, compare, compare_all, condensed

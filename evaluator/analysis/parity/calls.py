@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from evaluator.trace import TracedToolCall
 from evaluator.wire import messages
 
 
@@ -43,3 +44,24 @@ def searched_for(call: Asked) -> str:
 def as_json(value: Any) -> str:
     """The value as text, the same whatever the order of its keys."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def same(asked: Asked, shown: Asked) -> bool:
+    """Whether a call that a request shows is one that the model asked for; a framework may give it another id."""
+    return asked.name == shown.name and (asked.id == shown.id or asked.arguments == shown.arguments)
+
+
+def taken(made: list[TracedToolCall], asked: Asked) -> TracedToolCall | None:
+    """The recorded call that answers `asked`, taken out of `made`: same arguments if possible, else same tool."""
+    alike = [call for call in made if call.name == asked.name]
+    wanted = asked.arguments if isinstance(asked.arguments, dict) else {}
+    exact = (c for c in alike if all(c.arguments.get(name) == value for name, value in wanted.items()))
+    call = next(exact, alike[0] if alike else None)
+    if call is not None:
+        made.remove(call)
+    return call
+
+
+def complaint(call: TracedToolCall) -> str | None:
+    """The words of a tool's error, without its type."""
+    return call.error.partition(": ")[2] if call.error is not None else None

@@ -1,12 +1,15 @@
 """One run beside the task's spec."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from evaluator.analysis.parity.calls import Asked, as_json, calls_in, searched_for
+from evaluator.analysis.parity.conversation import Conversation
 from evaluator.analysis.parity.request import ChatRequest, Difference
-from evaluator.analysis.parity.spec import TaskSpec, task_spec
+from evaluator.analysis.parity.spec import AgentSpec, TaskSpec, task_spec
 from evaluator.catalog.tasks import Task
+from evaluator.providers.names import SCRIPTED
 from evaluator.trace import Key, Trace
 from evaluator.wire.messages import completion_of
 from evaluator.wire.tool_schemas import collapsed
@@ -14,22 +17,33 @@ from evaluator.wire.tool_schemas import collapsed
 
 @dataclass(frozen=True)
 class Step:
-    """One answered chat call: `agent` had its turn after the tool calls `made`. `parts` are its tokens by part."""
+    """One answered chat call. `agent` had its turn; None where nothing of any agent was sent.
+
+    `parts` are the tokens of the request by part, and `canonical` those of the canonical request. There is no such step
+    where the call `follows_the_answer`: the model had answered already, and the call led to no further tool call.
+    """
 
     agent: str | None
-    made: tuple[str, ...]
-    prompt_tokens: int | None
     parts: dict[str, int]
+    canonical: dict[str, int]
+    follows_the_answer: bool
     differences: tuple[Difference, ...]
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one trace says by itself: its steps, all tool calls asked for, and the documents that each search found."""
+    """What one trace says by itself.
+
+    `chats` are the chat calls, failed ones too. `skipped` says in words which calls the canonical run has besides, and
+    `unlike_script` how the tool calls differ from those that the scripted model makes. `found` are the documents that
+    each search found.
+    """
 
     key: Key
+    chats: int
     steps: tuple[Step, ...]
-    made: tuple[str, ...]
+    skipped: tuple[str, ...]
+    unlike_script: str
     found: dict[str, tuple[str, ...]]
 
 
@@ -44,30 +58,71 @@ def observe(trace: Trace, task: Task) -> Observation:
     said: set[str] = set()
     steps: list[Step] = []
     found: dict[str, tuple[str, ...]] = {}
-    calls = [call for call in trace.chats if call.answered]
+    conversation = Conversation(spec, trace.tool_calls)
+    answered = False
+    asks: list[Asked] = []
+    calls = sorted((call for call in trace.chats if call.answered), key=lambda call: call.start_s)
     if any(call.api != "chat_completions" for call in calls):
         raise ValueError("it uses the API `responses`, which is compared with nothing here")
-    for call in sorted(calls, key=lambda call: call.start_s):
+    for call in calls:
         request = ChatRequest(call, spec, trace, tuple(asked), frozenset(said))
+        reply = completion_of(call.response)
+        asks = calls_in(reply.message or {})
+        agent = request.agent
         steps.append(
             Step(
-                agent=request.agent.name if request.agent else None,
-                made=_made(asked, spec),
-                prompt_tokens=call.input_tokens,
+                agent=agent.name if agent else None,
                 parts=request.parts(),
+                canonical=_canonical(spec, agent, conversation.tokens_at(request, call.start_s)),
+                follows_the_answer=answered and all(spec.is_handoff(one.name) for one in asks),
                 differences=tuple(request.differences()),
             )
         )
         found.update(request.found())
-        reply = completion_of(call.response)
-        asked += calls_in(reply.message or {})
+        conversation.add(agent, reply.text, asks)
+        asked += asks
         said.add(collapsed(reply.text))
-    return Observation(trace.key, tuple(steps), _made(asked, spec), found)
-
-
-def _made(asked: Iterable[Asked], spec: TaskSpec) -> tuple[str, ...]:
-    """The calls as text, without handoffs and in any order. Of a search only the words count."""
-    calls = (call for call in asked if not spec.is_handoff(call.name))
-    return tuple(
-        sorted(searched_for(call) if spec.passages else f"{call.name} {as_json(call.arguments)}" for call in calls)
+        if agent is not None:
+            answered = not asks
+    return Observation(
+        key=trace.key,
+        chats=len(trace.chats),
+        steps=tuple(steps),
+        skipped=tuple(_skipped(trace, spec, steps, bool(asks))),
+        unlike_script=_unlike_script(trace, task, spec, asked) if trace.key.model == SCRIPTED else "",
+        found=found,
     )
+
+
+def _canonical(spec: TaskSpec, agent: AgentSpec | None, conversation: int) -> dict[str, int]:
+    return {**spec.standing_parts[agent.name], "conversation": conversation} if agent else {}
+
+
+def _skipped(trace: Trace, spec: TaskSpec, steps: Sequence[Step], calls_are_open: bool) -> Iterator[str]:
+    """The calls of the canonical run that this one does not have, whatever the model said."""
+    first = next((step.agent for step in steps if step.agent is not None), None)
+    if first is not None and first != spec.agents[0].name:
+        yield f"{spec.agents[0].name}, the first agent, had no turn"
+    all_answered = all(call.answered for call in trace.chats) and not trace.outcome.refused_calls
+    if calls_are_open and all_answered and trace.outcome.ended == "answered":
+        yield f"call {len(steps)}, the last one, asked for tools, and the model was not told what they gave"
+
+
+def _unlike_script(trace: Trace, task: Task, spec: TaskSpec, asked: Iterable[Asked]) -> str:
+    """How the tool calls differ from those that the scripted model makes, in words; handoffs are not looked at.
+
+    It searches only until it has found what it needs.
+    """
+    script = task.script(task.read_case(trace.case))
+    made = [one for one in asked if not spec.is_handoff(one.name)]
+    if spec.passages:
+        searched = [searched_for(one) for one in made]
+        return _what_differs(searched, script.searches[: max(len(searched), 1)])
+    expected = [f"{step.tool} {as_json(step.arguments)}" for turn in script.turns for step in turn]
+    return _what_differs([f"{one.name} {as_json(one.arguments)}" for one in made], expected)
+
+
+def _what_differs(made: Sequence[str], expected: Sequence[str]) -> str:
+    more, less = Counter(made) - Counter(expected), Counter(expected) - Counter(made)
+    words = [f"also {call}" for call in more.elements()] + [f"not {call}" for call in less.elements()]
+    return "; ".join(words)

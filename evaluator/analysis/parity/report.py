@@ -55,7 +55,7 @@ def collect(
     deviations: Numbered,
     every_task: Collection[str],
 ) -> Report:
-    """Compare the traces of `model` below `traces` with the spec, and with the baseline's in the same folder.
+    """Compare the traces of `model` below `traces` with the spec, and what searches found with the baseline's there.
 
     Whether a pattern is stale can be said only where the scripted model's runs of all cases that its deviation is
     about are there. What a framework does not implement is passed over.
@@ -80,8 +80,8 @@ def collect(
         beside = observed(BASELINE, task)
         for framework in (one for one in frameworks if implements(one, task.name)):
             runs = beside if framework.name == BASELINE else observed(framework.name, task)
-            if not beside or not runs:
-                missing.append((framework.name if beside else BASELINE, task.name))
+            if not runs:
+                missing.append((framework.name, task.name))
                 continue
             parities.append(summarise(compare_all(runs, beside), deviations[framework.name]))
     cases = {task.name: {case.id for case in task.load()} for task in tasks}
@@ -112,6 +112,11 @@ def per_call(tokens: float | None) -> str:
     return f"{tokens:+,.1f}".removesuffix(".0").replace("-", "−") if round(tokens, 1) else "0"
 
 
+def compared_of_made(parity: Parity) -> str:
+    """How many chat calls could be compared: `87`, or `80 of 87` where not all."""
+    return str(parity.calls) if parity.calls == parity.made else f"{parity.calls} of {parity.made}"
+
+
 def one_line(text: str, limit: int) -> str:
     """Untrusted text for one line: no control characters, cut after `limit` characters."""
     line = " ".join(text.split())
@@ -137,6 +142,7 @@ def as_data(parity: Parity) -> dict[str, Any]:
         "task": parity.task,
         "runs": parity.runs,
         "calls": parity.calls,
+        "calls_made": parity.made,
         "injected_tokens_per_call": _rounded(parity.injected_per_call),
         "injected_tokens_per_call_by_part": {name: _rounded(value) for name, value in parity.parts_per_call.items()},
         "explained": len(parity.explained),
@@ -197,7 +203,7 @@ def print_report(console: Console, report: Report, frameworks: Iterable[Framewor
 
 def _print_parity(console: Console, parity: Parity, framework: str) -> None:
     head = Text(f"{framework} · {parity.task}", style="bold")
-    head.append(f"  {len(parity.cases)} cases, {parity.calls} calls", style="not bold")
+    head.append(f"  {len(parity.cases)} cases, {compared_of_made(parity)} calls", style="not bold")
     if parity.injected_per_call is not None:
         where = parts_in_words(parity.parts_per_call)
         words = f", {per_call(parity.injected_per_call)} injected tokens a call" + (f": {where}" if where else "")

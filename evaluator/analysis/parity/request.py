@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from evaluator.analysis.parity.calls import Asked, as_json, calls_in, searched_for
+from evaluator.analysis.parity.calls import Asked, as_json, calls_in, complaint, same, searched_for, taken
 from evaluator.analysis.parity.spec import AgentSpec, TaskSpec
 from evaluator.trace import ModelCall, Trace, TracedToolCall
 from evaluator.wire.tokens import count_tokens, text_of
@@ -147,7 +147,7 @@ class ChatRequest:
         handoffs = [name for name in names if self._spec.is_handoff(name)]
         if handoffs:
             yield Difference("handoff tool", ", ".join(handoffs))
-        elif agent.hands_over:
+        elif agent.handover.targets:
             yield Difference("missing tool: handoff", f"offered are {', '.join(names) or 'none'}")
         for tool in self._tools:
             name = tool["function"]["name"]
@@ -202,17 +202,14 @@ class ChatRequest:
             if call is None:
                 yield Difference("changed tool result: without its call", text)
             elif not self._spec.is_handoff(call.name):
-                answered = next((one for one in missing if _same(one, call)), None)
+                answered = next((one for one in missing if same(one, call)), None)
                 if answered is not None:
                     missing.remove(answered)
                 yield from self._result(call, text, made)
-        # Short values stand in instructions and question by chance.
-        told = "\n".join(text_of(message.get("content")) for message in self._messages)
-        for known in (self._spec.question, *(agent.instructions for agent in self._spec.agents)):
-            told = told.replace(known, "")
+        told = self.told()
         for call in missing:
-            done = _taken(made, call)
-            values = leaves([done.result, _complaint(done)]) if done else []
+            done = taken(made, call)
+            values = leaves([done.result, complaint(done)]) if done else []
             passages = self._spec.passages.values() if done is None else ()
             is_there = (values and all(value in told for value in values)) or any(one in told for one in passages)
             name = "moved tool result" if is_there else "missing tool result"
@@ -226,11 +223,11 @@ class ChatRequest:
             return
         if not any(call.name in agent.tools for agent in self._spec.agents):
             return  # the model asked for a tool that there is not
-        done = _taken(made, call)
+        done = taken(made, call)
         if done is None:
             yield Difference("changed tool result: the tool was not called", text)
         else:
-            for change in result_changes(done.result, _complaint(done), text):
+            for change in result_changes(done.result, complaint(done), text):
                 yield Difference(f"changed tool result: {change}", text)
 
     def _search_changes(self, text: str) -> Iterator[tuple[str, int | None]]:
@@ -248,6 +245,22 @@ class ChatRequest:
             plain = plain.replace(passage, "")
         if found and plain.strip():
             yield "text added", count_tokens(plain.strip())
+
+    def told(self) -> str:
+        """All that the request says but for question and instructions, in which short values stand by chance."""
+        text = "\n".join(text_of(message.get("content")) for message in self._messages)
+        for known in (self._spec.question, *(agent.instructions for agent in self._spec.agents)):
+            text = text.replace(known, "")
+        return text
+
+    def result_of(self, asked: Asked) -> str | None:
+        """What the request says that a call of the model gave; None where no message answers that call."""
+        shown = {call.id: call for message in self._messages for call in calls_in(message)}
+        for message in self._messages:
+            answered = shown.get(message.get("tool_call_id")) if message["role"] == "tool" else None
+            if answered is not None and same(asked, answered):
+                return text_of(message.get("content"))
+        return None
 
     def found(self) -> dict[str, tuple[str, ...]]:
         """The documents in each search result, by its query."""
@@ -298,23 +311,3 @@ def _added(name: str, text: str, wanted: str) -> Iterator[Difference]:
     rest = text.replace(wanted, "", 1).strip() if wanted else text.strip()
     if rest:
         yield Difference(name, rest, count_tokens(rest))
-
-
-def _same(asked: Asked, shown: Asked) -> bool:
-    return asked.name == shown.name and (asked.id == shown.id or asked.arguments == shown.arguments)
-
-
-def _taken(made: list[TracedToolCall], asked: Asked) -> TracedToolCall | None:
-    """The recorded call that answers `asked`, taken out of `made`: same arguments if possible, else same tool."""
-    alike = [call for call in made if call.name == asked.name]
-    wanted = asked.arguments if isinstance(asked.arguments, dict) else {}
-    exact = (c for c in alike if all(c.arguments.get(name) == value for name, value in wanted.items()))
-    call = next(exact, alike[0] if alike else None)
-    if call is not None:
-        made.remove(call)
-    return call
-
-
-def _complaint(call: TracedToolCall) -> str | None:
-    """The words of a tool's error, without its type."""
-    return call.error.partition(": ")[2] if call.error is not None else None

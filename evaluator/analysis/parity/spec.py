@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
 
+from evaluator.analysis.parity.canonical import Handover, standing_parts
 from evaluator.catalog.tasks import Task
+from evaluator.wire import smallest
 from evaluator.wire.handoffs import is_handoff
 from evaluator.wire.tool_schemas import ToolSpec, spec_of
 
@@ -19,7 +21,7 @@ class AgentSpec:
     name: str
     instructions: str
     tools: dict[str, ToolSpec]
-    hands_over: bool
+    handover: Handover
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,24 @@ class TaskSpec:
     passages: dict[str, str]
     k: int
 
+    @cached_property
+    def standing_parts(self) -> dict[str, dict[str, int]]:
+        """By agent: the tokens of its canonical requests but for the conversation, by part."""
+        return {
+            agent.name: standing_parts(
+                agent.instructions,
+                self.question,
+                [smallest.offered(tool) for tool in agent.tools.values()],
+                agent.handover.tools,
+            )
+            for agent in self.agents
+        }
+
     def is_handoff(self, tool: str) -> bool:
         """Whether a tool that no agent owns looks like one that hands over to another agent."""
-        if any(tool in agent.tools for agent in self.agents) or not any(agent.hands_over for agent in self.agents):
+        if any(tool in agent.tools for agent in self.agents) or not any(
+            agent.handover.targets for agent in self.agents
+        ):
             return False
         return is_handoff(tool, [agent.name for agent in self.agents])
 
@@ -49,8 +66,14 @@ def task_spec(task: Task, case: dict[str, Any]) -> TaskSpec:
 @lru_cache(maxsize=256)
 def _task_spec(task: Task, case: bytes) -> TaskSpec:
     wire = task.on_the_wire(task.prepare(task.read_case(orjson.loads(case))).brief)
+    described = {agent.name: agent.description for agent in wire.agents}
     agents = tuple(
-        AgentSpec(agent.name, agent.instructions.strip(), _by_name(map(spec_of, agent.tools)), agent.hands_over)
+        AgentSpec(
+            agent.name,
+            agent.instructions.strip(),
+            _by_name(map(spec_of, agent.tools)),
+            Handover({name: described[name] for name in agent.hands_over_to}),
+        )
         for agent in wire.agents
     )
     return TaskSpec(wire.question.strip(), agents, dict(wire.passages), wire.k)

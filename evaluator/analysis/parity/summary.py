@@ -33,13 +33,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Parity:
-    """All that differs in the runs of one framework × task on one model. Tokens are means for a call."""
+    """All that differs in the runs of one framework × task on one model.
+
+    `calls` are the chat calls that could be compared, of the `made` ones; tokens are means for one of them.
+    """
 
     model: str
     framework: str
     task: str
     runs: int
     cases: frozenset[str]
+    made: int
     calls: int
     injected_per_call: float | None
     parts_per_call: dict[str, float]
@@ -74,18 +78,17 @@ def summarise(comparisons: Sequence[Comparison], deviations: Iterable[tuple[int,
             examples.setdefault(difference.name, difference.example)
             if difference.tokens is not None:
                 tokens[difference.name] = tokens.get(difference.name, 0) + difference.tokens
-    counted = [one for one in ordered if one.injected is not None]
-    of_counted = sum(one.calls for one in counted)
-    parts = {part: sum(one.parts.get(part, 0) for one in counted) for part in PARTS}
+    parts = {part: sum(one.parts.get(part, 0) for one in ordered) for part in PARTS}
     return Parity(
         model=first.model,
         framework=first.framework,
         task=first.task,
         runs=len(ordered),
         cases=frozenset(one.key.case for one in ordered),
+        made=sum(one.made for one in ordered),
         calls=calls,
-        injected_per_call=sum(one.injected or 0 for one in counted) / of_counted if of_counted else None,
-        parts_per_call={part: count / of_counted for part, count in parts.items() if count} if of_counted else {},
+        injected_per_call=sum(one.injected for one in ordered) / calls if calls else None,
+        parts_per_call={part: count / calls for part, count in parts.items() if count},
         findings=tuple(
             Finding(
                 name=name,

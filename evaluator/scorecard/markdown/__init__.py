@@ -52,7 +52,8 @@ in one sitting on one machine. **Overhead** is what is left of its wall time wit
 framework's own work.
 - **Model calls** and **tokens** are means of a run, read on the wire. They belong together: whoever gives up early \
 makes few calls and sends few tokens. **Injected** are prompt tokens of a call beyond \
-those of the first framework, the baseline, at the same step; below zero, the framework sends less.
+those of the task's canonical request for the same step: the fewest that say what the task's spec says. The first \
+framework, the baseline, has its own; below zero, something is left out.
 - **Ties**: two frameworks with a <sup>letter</sup> in common in a column are a tie, and those with an *a* tie with \
 the best; a column without letters has only ties. Frameworks are compared in pairs, on the same cases and trials, by \
 means or, for times and tokens, geometric means. A tie is what a sign-flip test over the cases does not tell apart, \

@@ -10,7 +10,7 @@ from evaluator.text import escape, table
 
 
 def parity(scorecard: Scorecard) -> list[str]:
-    """A line for each framework × task in which anything differs."""
+    """A line for each framework × task in which anything differs, or is injected."""
     shown = [one for one in scorecard.parities if one.model == SCRIPTED]
     if not shown:
         return []
@@ -20,19 +20,20 @@ def parity(scorecard: Scorecard) -> list[str]:
             escape(scorecard.frameworks[one.framework].title),
             escape(one.task),
             per_call(one.injected_per_call),
+            f"{one.calls}/{one.made}",
             parts_in_words(one.parts_per_call),
-            ", ".join(map(_difference, one.findings)),
+            ", ".join(map(_difference, one.findings)) or "none",
         ]
         for one in sorted(shown, key=lambda one: order.index(one.framework))
-        if one.findings
+        if one.findings or one.injected_per_call
     ]
     said = (
-        "What each framework puts on the wire beside the task's spec and the baseline, in its runs with the model "
-        f"{SCRIPTED}: the injected tokens of a call and where they lie, and each kind of difference with the number "
-        "of the [deviation](#deviations) that explains it; one without a number needs no explanation. In how many runs "
-        "it is, and an example: `uv run bakeoff parity`."
+        "What each framework puts on the wire beside the task's canonical request, in its runs with the model "
+        f"{SCRIPTED}: the injected tokens of a call, of how many of the calls made, and where they lie, and each kind "
+        "of difference with the number of the [deviation](#deviations) that explains it; one without a number needs no "
+        "explanation. In how many runs it is, and an example: `uv run bakeoff parity`."
     )
-    header = ["framework", "task", "injected / call", "where", "differences"]
+    header = ["framework", "task", "injected / call", "compared", "where", "differences"]
     return ["## What differs on the wire", said, table(header, rows, names=2, text_columns=2) if rows else "Nothing."]
 
 

@@ -45,7 +45,7 @@ def test_the_plain_run_of_a_case_has_no_difference(task: str, case: str) -> None
     assert len(run.model_calls) > 1
     comparison = compared(run, run)
     assert names(comparison) == ({"handoff tool"} if task == "handoff" else set())
-    assert (comparison.injected, comparison.calls) == (0, len(run.model_calls))
+    assert (comparison.calls, comparison.made) == (len(run.model_calls), len(run.model_calls))
 
 
 # --- what was sent, beside the spec ----------------------------------------------------------
@@ -188,7 +188,9 @@ def test_a_call_with_neither_instructions_nor_tools_of_an_agent() -> None:
     for step in observed(run).steps:
         assert step.agent is None
         assert [difference.name for difference in step.differences] == ["missing instructions"]
-    assert of_change(rewrite) == {"extra call", "fewer calls"}
+    assert of_change(rewrite) == {"missing instructions"}
+    comparison = compared(run, run)
+    assert (comparison.calls, comparison.made, comparison.injected) == (0, 2, 0)
 
 
 TEXT_ADDED = "changed tool result: text added"
@@ -261,52 +263,64 @@ def test_the_instructions_must_be_those_of_the_agent_whose_turn_it_is() -> None:
     assert of_change(system(lambda _: first), "handoff", "back-no-outage") == {"missing instructions"}
 
 
-# --- two runs --------------------------------------------------------------------------------
+# --- a whole run -----------------------------------------------------------------------------
 
 
 def test_injected_tokens_by_part() -> None:
     run = played("tool_calling", "stock-and-quote")
+    plain = compared(run, run)
+    assert plain.injected == sum(plain.parts.values())
+
+    def more_than_plain(change: Change) -> dict[str, int]:
+        parts = compared(changed(run, change), run).parts
+        return {part: parts[part] - plain.parts[part] for part in parts if parts[part] != plain.parts[part]}
+
     text = "You are Bob, and you are always in a hurry."
-    comparison = compared(changed(run, system(lambda rest: f"{rest}\n\n{text}")), run)
-    [difference] = {one.name: one for one in comparison.differences}.values()
-    assert difference.tokens == count_tokens(text)
-    assert comparison.injected == sum(comparison.parts.values())
-    assert set(comparison.parts) >= {"system text"}
-    assert {part for part, tokens in comparison.parts.items() if tokens} == {"system text"}
+    more = more_than_plain(system(lambda rest: f"{rest}\n\n{text}"))
     # joined to the instructions, the text may take a token more or less than alone
-    assert comparison.injected == pytest.approx(2 * count_tokens(text), abs=2 * 2)
-    tool = offered("memo", "Take a note.", {})
-    comparison = compared(changed(run, on_tools(lambda tools: tools.append(tool))), run)
-    assert {part for part, tokens in comparison.parts.items() if tokens} == {"extra tools"}
-    assert comparison.injected == sum(comparison.parts.values()) > 0
+    assert more == {"system text": pytest.approx(2 * count_tokens(text), abs=2 * 2)}
+    assert more_than_plain(with_message(role="user", content="Go on.")) == {"user messages": 2 * 3}
+    assert more_than_plain(on_tools(lambda tools: tools.append(offered("memo", "Take a note.", {})))).keys() == {
+        "extra tools"
+    }
+    [left_out] = more_than_plain(drop("tool", "assistant")).items()
+    assert left_out[0] == "conversation" and left_out[1] < 0
 
 
-def test_what_another_tokenizer_counts_is_not_attributed() -> None:
+def test_what_the_server_counts_does_not_matter() -> None:
     run = played("tool_calling", "stock-and-quote")
     ours = run.model_copy(deep=True)
-    for call in ours.model_calls:
-        call.input_tokens = (call.input_tokens or 0) + 7
-    comparison = compared(ours, run)
-    assert (comparison.injected, comparison.parts["not attributed"]) == (14, 14)
-    ours.model_calls[0].input_tokens = None
-    assert compared(ours, run).injected is None
+    ours.model_calls[0].input_tokens, ours.model_calls[1].input_tokens = 7, None
+    assert compared(ours, run) == compared(run, run)
 
 
-def test_an_extra_call_is_injected_whole() -> None:
-    run = played("handoff", "back-no-outage")
+def answer_once_more(run: Trace) -> Trace:
+    """The run with its last call made twice."""
     ours = run.model_copy(deep=True)
-    again = ours.model_calls[-1].model_copy(deep=True)
-    ours.model_calls.append(again)
-    comparison = compared(ours, run)
+    ours.model_calls.append(ours.model_calls[-1].model_copy(deep=True))
+    return ours
+
+
+def test_a_call_after_the_answer_is_injected_whole() -> None:
+    run = played("handoff", "back-no-outage")
+    plain, comparison = compared(run, run), compared(answer_once_more(run), run)
     assert names(comparison) == {"handoff tool", "extra call"}
-    assert comparison.calls == len(run.model_calls) + 1
-    assert comparison.injected == comparison.parts["extra calls"] == again.input_tokens
-    back = compared(run, ours)
-    assert names(back) == {"handoff tool", "fewer calls"}
-    assert (back.injected, back.calls) == (0, len(run.model_calls))
+    assert comparison.calls == comparison.made == plain.calls + 1
+    assert comparison.injected - plain.injected == comparison.parts["extra calls"] == run.model_calls[-1].input_tokens
 
 
-def test_a_call_that_is_no_agents_is_extra_wherever_it_comes() -> None:
+def test_a_call_that_leads_on_after_an_answer_is_a_step_like_any_other() -> None:
+    run = played("tool_calling", "stock-and-quote", model="some-model")
+    ours = run.model_copy(deep=True)
+    silent = ours.model_calls[0].model_copy(deep=True)
+    silent.response = {"choices": [{"message": {"role": "assistant", "content": ""}}]}
+    silent.start_s = 0.5
+    ours.model_calls.insert(0, silent)  # the framework asks again
+    assert names(compared(ours, run)) == set()
+    assert compared(ours, run).parts["extra calls"] == 0
+
+
+def test_a_call_that_is_no_agents_cannot_be_compared() -> None:
     run = played("rag_qa", "gptq-bits")
     ours = run.model_copy(deep=True)
     helper = ours.model_calls[0].model_copy(deep=True)
@@ -314,7 +328,10 @@ def test_a_call_that_is_no_agents_is_extra_wherever_it_comes() -> None:
     helper.response = {"choices": [{"message": {"role": "assistant", "content": "y"}}]}
     helper.start_s = 0.5
     ours.model_calls.insert(0, helper)
-    assert names(compared(ours, run)) == {"extra call"}
+    comparison, plain = compared(ours, run), compared(run, run)
+    assert names(comparison) == {"missing instructions"}
+    assert (comparison.calls, comparison.made) == (plain.calls, plain.made + 1)
+    assert comparison.injected == plain.injected
 
 
 def test_failed_calls_are_no_steps() -> None:
@@ -322,21 +339,38 @@ def test_failed_calls_are_no_steps() -> None:
     ours = run.model_copy(deep=True)
     failed = ours.model_calls[0].model_copy(update={"status": 429, "error": "rate limit", "start_s": 0.1})
     ours.model_calls.insert(0, failed)
-    assert names(compared(ours, run)) == set()
+    comparison = compared(ours, run)
+    assert names(comparison) == set()
+    assert (comparison.calls, comparison.made) == (2, 3)
 
 
-def test_where_the_model_calls_other_tools_only_the_common_steps_are_compared() -> None:
-    def other(model: str) -> Comparison:
+def test_a_run_that_leaves_calls_out() -> None:
+    run = played("handoff", "back-no-outage")
+    cut = run.model_copy(deep=True)
+    cut.model_calls.pop()
+    assert "fewer calls" in names(compared(cut, run))
+    cut.outcome.ended = "error"
+    assert "fewer calls" not in names(compared(cut, run))
+    cut.outcome.ended, cut.outcome.refused_calls = "answered", 1
+    assert "fewer calls" not in names(compared(cut, run))
+    routed = run.model_copy(deep=True)
+    routed.model_calls.pop(0)
+    assert "fewer calls" in names(compared(routed, run))
+
+
+def test_the_scripted_model_always_makes_the_same_tool_calls() -> None:
+    def other(model: str) -> set[str]:
         run = played("tool_calling", "stock-and-quote", model=model)
         ours = run.model_copy(deep=True)
         for call in ours.model_calls[0].response["choices"][0]["message"]["tool_calls"]:
             call["function"]["arguments"] = '{"product_ids": ["P-99"]}'
-        ours.model_calls = ours.model_calls[:1]
-        return compared(ours, run)
+        return names(compared(ours, run))
 
-    assert names(other("scripted")) == {"other tool calls"}
-    assert names(other("some-model")) == set()
-    assert (other("some-model").calls, other("some-model").injected) == (1, 0)
+    assert other("scripted") - other("some-model") == {"other tool calls"}
+    run = played("rag_qa", "gptq-bits")
+    ours = run.model_copy(deep=True)
+    ours.model_calls = ours.model_calls[-1:]  # the documents are there, and nobody searched
+    assert "other tool calls" in names(compared(ours, run))
 
 
 def test_calls_in_another_order_are_the_same_step() -> None:
@@ -361,11 +395,13 @@ def test_a_streamed_run() -> None:
     assert names(compared(ours, run)) == set()
 
 
-def test_without_a_baseline_the_spec_is_still_compared() -> None:
-    run = played("tool_calling", "stock-and-quote")
-    ours = observed(changed(run, with_parameter(stream=True)))
-    comparison = parity.compare(ours, None)
-    assert (names(comparison), comparison.injected) == ({"changed parameter: stream"}, None)
+def test_a_baseline_is_needed_for_nothing_but_what_searches_find() -> None:
+    run = played("rag_qa", "gptq-bits")
+    cut = on_messages("tool", lambda message: message.update(content=message["content"].rpartition("\n\n[")[0]))
+    ours = changed(run, cut)
+    alone, beside = parity.compare(observed(ours)), compared(ours, run)
+    assert names(beside) - names(alone) == {OTHER_DOCUMENTS}
+    assert (alone.injected, alone.parts, alone.calls) == (beside.injected, beside.parts, beside.calls)
 
 
 # --- all runs --------------------------------------------------------------------------------

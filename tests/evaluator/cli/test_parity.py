@@ -90,7 +90,7 @@ def test_parity_says_which_traces_are_missing_and_shows_the_rest(
     said = bakeoff("parity", "-f", "x", "--traces", "traces")
     assert said.code == 2
     assert "X · tool_calling" in said.out
-    assert said.err.startswith(f"bakeoff: traces/scripted: baseline has no traces of {others}; make them with ")
+    assert said.err.startswith(f"bakeoff: traces/scripted: x has no traces of {others}; make them with ")
 
 
 def test_parity_leaves_out_damaged_traces(bakeoff: Bakeoff, compared_run: Callable[..., None], tmp_path: Path) -> None:

@@ -573,9 +573,10 @@ def test_injected_tokens_and_explained_differences(project: Path) -> None:
     write_compared(project, "differences = ['added system text']")
     built = score(project)
     cells = cells_of(project)
-    assert cells["scripted", "baseline"]["injected_tokens_per_call"] == 0
+    own = cells["scripted", "baseline"]["injected_tokens_per_call"]
     injected = cells["scripted", "x"]["injected_tokens_per_call"]
-    assert injected == pytest.approx(count_tokens(NICE), abs=2)
+    assert own > 0 and injected - own == pytest.approx(count_tokens(NICE), abs=2)
+    assert cells["scripted", "x"]["compared_calls"] == cells["scripted", "x"]["model_calls"] == 4
     assert (cells["scripted", "x"]["differences_explained"], cells["scripted", "x"]["differences_unexplained"]) == (
         1,
         0,
@@ -585,11 +586,16 @@ def test_injected_tokens_and_explained_differences(project: Path) -> None:
     [difference] = x["differences"]
     assert (difference["name"], difference["runs"], difference["deviations"]) == ("added system text", 2, [2])
     assert x["injected_tokens_per_call"] == injected
+    assert (x["calls"], x["calls_made"]) == (4, 4)
     assert built.notes == ()
     text = (project / "SCORECARD.md").read_text()
     tokens = f"+{injected:.1f}".removesuffix(".0")
     part = f"+{difference['tokens_per_call']:.1f}".removesuffix(".0")
-    assert f"| X | tool\\_calling | {tokens} | system text {part} | added system text (2) |" in text
+    # The baseline has that title here, too.
+    [baselines, row] = [line for line in text.splitlines() if line.startswith("| X | tool\\_calling |")]
+    assert baselines.endswith("| none |")
+    assert row.startswith(f"| X | tool\\_calling | {tokens} | 4/4 | ")
+    assert f"system text {part}" in row and row.endswith("| added system text (2) |")
     assert "2. X, all tasks: It adds that." in text
     assert "| X <sup>2</sup> |" in text
 
@@ -625,14 +631,28 @@ def test_parity_is_shown_for_the_scripted_model_only(project: Path) -> None:
     for framework in ("baseline", "x"):
         write_trace(project / "traces", played("tool_calling", "two-orders", framework=framework, model="my-model"))
     score(project)
-    assert cells_of(project)["my-model", "x"]["injected_tokens_per_call"] == 0
+    assert cells_of(project)["my-model", "x"]["injected_tokens_per_call"] > 0
     assert "## What differs on the wire" not in (project / "SCORECARD.md").read_text()
 
 
-def test_without_a_baseline_there_are_no_injected_tokens(project: Path) -> None:
+def test_injected_tokens_need_no_runs_of_the_baseline(project: Path) -> None:
     write_trace(project / "traces", played("tool_calling", "two-orders"))
     score(project)
-    assert cells_of(project)["scripted", "x"]["injected_tokens_per_call"] is None
+    alone = cells_of(project)["scripted", "x"]["injected_tokens_per_call"]
+    write_trace(project / "traces", changed(played("tool_calling", "two-orders", framework="baseline"), ADD_NICE))
+    score(project)
+    assert cells_of(project)["scripted", "x"]["injected_tokens_per_call"] == alone > 0
+
+
+def test_calls_that_cannot_be_compared_are_told_beside_those_that_could(project: Path) -> None:
+    run = played("tool_calling", "two-orders")
+    failed = run.model_calls[0].model_copy(update={"status": 429, "error": "rate limit"})
+    run.model_calls.insert(0, failed)
+    write_trace(project / "traces", run)
+    score(project)
+    cell = cells_of(project)["scripted", "x"]
+    assert (cell["compared_calls"], cell["model_calls"]) == (2, 3)
+    assert "| 2/3 |" in (project / "SCORECARD.md").read_text()
 
 
 def test_a_run_that_cannot_be_compared_still_counts(project: Path) -> None:
