@@ -36,9 +36,9 @@ class WallTimeSplit:
 class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
 
-    `score` is None where the case has nothing to earn. `kinds` are those of the `reasons`, in their order;
-    `parts` says of each part of the grade whether all its checks held. A token count is None where an answered call came
-    without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
+    `score` is None where nothing can be earned. `kinds` are those of the `reasons`, in their order;
+    `parts` says of each part of the grade whether all its checks held. A token count is None where an answered
+    call came without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
     upstream did not. The `reported` tokens are the framework's own count, if it gave one. `cost_usd` is
     None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
     `first_token_s` has the wait for the first byte of each streamed answer. `injected_tokens` sum over the

@@ -191,7 +191,7 @@ def _misplaced(reading: Reading, fact: Fact, span: Span, named: list[Mention], a
 
 
 def _out_of_order(case: Case, reading: Reading, found: Sequence[Sequence[_Found]]) -> bool:
-    """Whether values of several subjects, of which the answer names none, stand in another order than they were asked for."""
+    """Whether values of several subjects, none of which is named, stand in another order than they were asked for."""
     subjects = _subjects(case.facts)
     if len(subjects) < 2 or mentions(reading, subjects):
         return False
@@ -212,7 +212,9 @@ def fact_checks(case: Case, answer: str, world: World) -> list[Check]:
     for index, (fact, found) in enumerate(zip(case.facts, every, strict=True)):
         manner = world.manners[index]
         right = [one for one in found if one.polarity in manner.polarities and not (manner.placed and one.misplaced)]
-        wrong = [one for one in found if one.polarity in {"denied", "doubted"} - manner.polarities and not one.misplaced]
+        wrong = [
+            one for one in found if one.polarity in {"denied", "doubted"} - manner.polarities and not one.misplaced
+        ]
         wording = repr(fact.says[0]) + (" in any wording" if len(fact.says) > 1 else "")
         kind: FailureKind | None = None
         reason = ""
@@ -241,7 +243,7 @@ def fact_checks(case: Case, answer: str, world: World) -> list[Check]:
 
 
 def _bounds_differ(reading: Reading, found: Sequence[_Found], gold: int) -> bool:
-    """Whether the answer says "less than" where the right one says "more than" (`gold` is 1) or nothing; or the reverse."""
+    """Whether the answer says "less than" where the right one says "more than" (`gold` is 1) or nothing."""
     values = {(value.start, value.end): value for value in reading.values}
     bounds = [values[one.span].bound for one in found if one.span in values]
     return bool(bounds) and all(bound == -(gold or 1) for bound in bounds)
@@ -255,9 +257,10 @@ def foreign_checks(case: Case, answer: str, world: World, extra: Sequence[Value]
     reading = read(answer, world.vocabulary.opposites)
     foreign: dict[FailureKind, list[str]] = {}
     for value in reading.values:
-        if _is_harmless(value, reading) or world.justifies(value, extra):
-            if not value.rate or value.rate in world.rates or _is_harmless(value, reading):
-                continue
+        if _is_harmless(value, reading) or (
+            world.justifies(value, extra) and (not value.rate or value.rate in world.rates)
+        ):
+            continue
         if reading.polarity(value.start, value.end) == "denied" and value.kind != "date":
             continue
         foreign.setdefault(_FOREIGN[value.kind], []).append(reading.text[value.start : value.end].strip())
@@ -305,8 +308,10 @@ def _foreign_states(reading: Reading, world: World) -> Iterable[str]:
 @lru_cache(maxsize=256)
 def _said_of(word: str) -> re.Pattern[str]:
     return re.compile(
-        r"(?:\b(?:is|are|was|were|been|being|be|has|have|status|still|already|now|as|marked|says|it's|state)\b|'s|:|\||=|\()\W*"
-        rf"(?:(?:it|this|that|currently|already|still|now|just|since|the order|your order|is|been|in)\s)*({re.escape(word)})\b",
+        r"(?:\b(?:is|are|was|were|been|being|be|has|have|status|still|already|now|as|marked|says|it's|state)\b|'s|:"
+        r"|\||=|\()\W*"
+        rf"(?:(?:it|this|that|currently|already|still|now|just|since|the order|your order|is|been"
+        rf"|in)\s)*({re.escape(word)})\b",
         re.IGNORECASE,
     )
 
@@ -370,7 +375,8 @@ def _places(case: Case, reading: Reading) -> list[int]:
 
 _NAME = re.compile(r"(?<![\w-])[A-Za-z]*[A-Z][\w-]*(?:[./][\w-]+)*|\b\w+[-/]\w+[-/][\w-]+\b")
 _ADVICE = re.compile(
-    r"\b(?:check|see|visit|consult|refer|contact|look at|ask|try|recommend|suggest|please|official|website|elsewhere|would need|let me know)\b|建议|请|官网|官方",
+    r"\b(?:check|see|visit|consult|refer|contact|look at|ask|try|recommend|suggest|please|official|website"
+    r"|elsewhere|would need|let me know)\b|建议|请|官网|官方",
     re.IGNORECASE,
 )
 
@@ -383,6 +389,8 @@ def foreign_names(reading: Reading, world: World) -> list[str]:
             continue
         for match in _NAME.finditer(clause.text):
             place = clause.start + match.start()
+            if any(value.start < place + len(match[0]) and place < value.end for value in reading.values):
+                continue  # a foreign value is a check of its own
             starts_sentence = not re.search(r"\w", reading.text[_start_of_sentence(reading, clause) : place])
             if starts_sentence and match[0][1:].islower() and not re.search(r"[\d/-]", match[0]):
                 continue

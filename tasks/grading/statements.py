@@ -23,7 +23,10 @@ Span = tuple[int, int]
 
 # --- polarity ------------------------------------------------------------------------------------
 
-_AUX = "is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must|be|been|being|ca|wo|ai"
+_AUX = (
+    "is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must"
+    "|be|been|being|ca|wo|ai"  # "ca" and "wo" are those of can't and won't
+)
 _SENTENTIAL = re.compile(
     rf"\b(?:{_AUX})(?:n't|\s(?:\w+ly\s|yet\s|also\s|still\s)?not\b)|\bcannot\b|\bcan not\b|\bnever\b|\bno longer\b"
     r"|\b(?:fail(?:s|ed)?|unable|impossible|refus(?:es|ed)|declin(?:es|ed)) to\b"
@@ -31,15 +34,16 @@ _SENTENTIAL = re.compile(
     re.IGNORECASE,
 )
 _CONSTITUENT = re.compile(
-    r"\b(?:not|no|without|neither|nor|none(?: of)?|nobody|nothing|instead of|rather than|in place of|other than|except(?:"
-    r" for)?|excluding|unlike|as opposed to|contrary to|replac(?:es|ing)|wrong(?:ly)?|false(?:ly)?|incorrect(?:ly)?)\b"
+    r"\b(?:not|no|without|neither|nor|none(?: of)?|nobody|nothing|instead of|rather than|in place of|other than"
+    r"|except(?: for)?|excluding|unlike|as opposed to|contrary to|replac(?:es|ing)|wrong(?:ly)?|false(?:ly)?|incorrect(?:ly)?)\b"
     r"|而不是|不是|并非|没有|没|未|无(?!状态)|不(?!仅|只|过|少于|超过|低于|同|足)|非",
     re.IGNORECASE,
 )
 _NO_NEGATION = re.compile(
     r"\bnot (?:only|just|merely|to mention|to worry|later than|more than|less than|fewer than)\b"
     r"|\bno (?:more than|later than|less than|fewer than|problem|doubt|worries|others?|further|additional|extra|need)\b"
-    r"|\bnothing (?:else|more|further)\b|\bnone other than\b|\bwhether or not\b|\bif not\b|\bwithout (?:further|any further)\b"
+    r"|\bnothing (?:else|more|further)\b|\bnone other than\b|\bwhether or not\b|\bif not\b|\bwithout (?:further"
+    r"|any further)\b"
     r"|\bnot (?:exceed|surpass)\w*|\bnever exceed\w*|^\s*no\s*[,.:;!-]|^\s*no$"
     r"|\b(?:is|are|was)n't (?:that|it)\b\s*\?",
     re.IGNORECASE,
@@ -62,7 +66,6 @@ _CERTAIN = re.compile(r"\b(?:no doubt|without (?:a )?doubt|not only)\b|不可能
 _CONDITION = re.compile(
     r"^\W*(?:and |but |or |so )?(?:if|unless|whether|in case|should you|provided)\b|如果|是否", re.IGNORECASE
 )
-_OR = re.compile(r"[\s,、]*(?:\bor\b|或者?|还是)\s*(?:even |maybe |perhaps |about )?$", re.IGNORECASE)
 
 
 _ADDRESS = re.compile(r"\S+@\S+")
@@ -150,7 +153,8 @@ def read(answer: str, opposites: tuple[tuple[str, str], ...] = ()) -> Reading:
 @cache
 def _opposite(word: str) -> re.Pattern[str]:
     return re.compile(
-        rf"\b((?:is|are|was|were|has|have|had))(?:n't| not)(?: yet| been| yet been)*(?: \w+ly)?\s{word}\b|\bnot (?:yet )?(?:been )?{word}\b",
+        rf"\b((?:is|are|was|were|has|have|had))(?:n't| not)(?: yet| been| yet been)*(?: \w+ly)?\s{word}\b"
+        rf"|\bnot (?:yet )?(?:been )?{word}\b",
         re.IGNORECASE,
     )
 
@@ -174,7 +178,8 @@ def phrase_pattern(phrase: str) -> re.Pattern[str]:
 
 
 _NOUGHT = re.compile(
-    r"\b(?:no|none|nil|nothing|sold out|out of stock|not (?:any|in stock|available)|unavailable|n't (?:any|in stock))\b|没有|无货|无",
+    r"\b(?:no|none|nil|nothing|sold out|out of stock|not (?:any|in stock|available)|unavailable|n't (?:any"
+    r"|in stock))\b|没有|无货|无",
     re.IGNORECASE,
 )
 
@@ -197,7 +202,8 @@ def occurrences(reading: Reading, fact: Fact) -> list[tuple[Span, bool]]:
                 re.search(r"^(?:un|non-)|\b(?:not|no|never|without|cannot)\b|n't\b|不|没|未", phrase, re.IGNORECASE)
             )
             found += [(match.span(), negative) for match in phrase_pattern(phrase).finditer(reading.text)]
-    return sorted(set(found))
+    cited = [match.span() for match in _CITED.finditer(reading.text)]
+    return sorted({one for one in found if not any(a <= one[0][0] < b for a, b in cited)})
 
 
 _ANY_NOUN = frozenset({"unit", "piece", "item", "time"})
@@ -276,7 +282,13 @@ def bound_to(reading: Reading, span: Span, named: Sequence[Mention], others: Seq
     sentence = [piece for piece in reading.clauses if piece.sentence == clause.sentence]
     before = [mention for mention in named if mention.end <= span[0]]
     if before:
-        return before[-1].subject
+        last = reading.clause_at(before[-1].start)
+        listed = list(
+            dict.fromkeys(one.subject for one in before if last and one.start >= last.start and not one.cited)
+        )
+        places = sorted({other for other in (*others, span) if clause.start <= other[0] < clause.end})
+        # "A and B are there. They cost 3 EUR and 4 EUR."
+        return listed[places.index(span)] if len(listed) == len(places) > 1 else before[-1].subject
     after = [mention for mention in named if span[1] <= mention.start < sentence[-1].end]
     return after[0].subject if after else None
 
