@@ -1,7 +1,7 @@
 """The checks of an answer: its facts, the values that nothing justifies, and whether it does what it should."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -54,13 +54,14 @@ class Vocabulary:
 class World:
     """What a case justifies: the question, the facts, a right answer, what is allowed, and what the gold calls gave.
 
-    `texts` and `data` (JSON) are those beside the case's own.
+    `texts` and `data` (JSON) are those beside the case's own. `done` are the verbs of what the run is to do.
     """
 
     case: Case
     vocabulary: Vocabulary
     texts: tuple[str, ...] = ()
     data: tuple[Any, ...] = ()
+    done: frozenset[str] = frozenset()
 
     @cached_property
     def text(self) -> str:
@@ -83,8 +84,8 @@ class World:
 
     @cached_property
     def words(self) -> str:
-        """The text, and that of the data, in small letters."""
-        return f"{self.text}\n{self.data}".casefold()
+        """The text, and the texts of the data, in small letters."""
+        return "\n".join([self.text, *_texts(self.data)]).casefold()
 
     def justifies(self, value: Value, extra: Sequence[Value] = ()) -> bool:
         """Whether an answer may state the value. `extra` are values that the run itself found."""
@@ -116,6 +117,14 @@ class World:
     def states_of(self, group: Sequence[str]) -> frozenset[str]:
         """The words of a group that the world has."""
         return frozenset(word for word in group if re.search(rf"\b{word.removesuffix('ed')}", self.words))
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, dict | list | tuple):
+        for item in data.values() if isinstance(data, dict) else data:
+            yield from _texts(item)
+    elif isinstance(data, str):
+        yield data
 
 
 @dataclass(frozen=True)
@@ -183,11 +192,23 @@ def _misplaced(reading: Reading, fact: Fact, span: Span, named: list[Mention], a
     clause = reading.clause_at(span[0])
     for _, place, asked in roles:
         inside = [mention for mention in place if clause and clause.start <= mention.start < clause.end]
+        inside = [mention for mention in inside if _is_nearest(reading, span, mention)]
         if asked and inside:
             role = bound_to(reading, span, inside, [span])
             if role is not None and role not in asked:
                 return role[0]
     return ""
+
+
+def _is_nearest(reading: Reading, span: Span, mention: Mention) -> bool:
+    """Whether no other value of the kind is nearer to where a role is named: "2-3x, with 50% less memory"."""
+
+    def distance(place: Span) -> int:
+        return max(mention.start - place[1], place[0] - mention.end)
+
+    kinds = {value.kind for value in reading.values if (value.start, value.end) == span}
+    others = ((value.start, value.end) for value in reading.values if value.kind in kinds)
+    return all(distance(span) <= distance(other) for other in others)
 
 
 def _out_of_order(case: Case, reading: Reading, found: Sequence[Sequence[_Found]]) -> bool:
@@ -311,7 +332,7 @@ def _said_of(word: str) -> re.Pattern[str]:
         r"(?:\b(?:is|are|was|were|been|being|be|has|have|status|still|already|now|as|marked|says|it's|state)\b|'s|:"
         r"|\||=|\()\W*"
         rf"(?:(?:it|this|that|currently|already|still|now|just|since|the order|your order|is|been"
-        rf"|in)\s)*({re.escape(word)})\b",
+        rf"|being|in|either|\w+ or)\s)*({re.escape(word)})\b",
         re.IGNORECASE,
     )
 
@@ -336,11 +357,18 @@ def stance_checks(case: Case, answer: str, world: World) -> list[Check]:
     if case.stance == "answer":
         held = not stance.gives_up(reading)
         reason = "says that it cannot answer"
-        return [
+        checks = [
             Check(
                 name="stance", part="abstention", held=held, kind="gives up although there is an answer", reason=reason
             )
         ]
+        if world.done:
+            denied = stance.denies_doing(reading, world.done)
+            reason = "says that it was not done"
+            checks.append(
+                Check(name="done", part="abstention", held=not denied, kind="says that it was not done", reason=reason)
+            )
+        return checks
     does, kind, reason = _STANCES[case.stance]
     checks = [Check(name="stance", part="abstention", held=does(reading), kind=kind, reason=reason)]  # type: ignore[arg-type]
     if case.stance in ("refuse", "denied"):

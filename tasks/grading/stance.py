@@ -6,6 +6,7 @@ what would be said or done, an area that it names as its only one. English and C
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from tasks.grading.statements import Reading
 from tasks.grading.text import HAN, Clause
@@ -124,7 +125,8 @@ _NO_SUCH = re.compile(
 
 _REFUSED = re.compile(
     r"\b(?:refus\w*|reject\w*|declin\w*|denied|denies|deny|disallow\w*|forbid\w*|block\w*"
-    r"|turn(?:ed|s)? (?:\w+ ){0,3}down|fail\w*|prohibit\w*|ineligible|non-?refundable|impossible|unsuccessful\w*|bounced|barred|void|invalid|unable"
+    r"|turn(?:ed|s)? (?:\w+ ){0,3}down|fail\w*|prohibit\w*|ineligible|non-?refundable|impossible|unsuccessful\w*"
+    r"|bounced|barred|void|invalid|unable"
     r"|exclud\w+|rul(?:es|ed) (?:it )?out|not|no|cannot|without success|prevent\w*|stopped|stands? against|in vain"
     r"|against|too late|too high|overdue)\b|n't\b|拒绝|不|未|没",
     re.IGNORECASE,
@@ -239,3 +241,19 @@ def claims(reading: Reading, facts: Sequence[int] = ()) -> bool:
             if reading.polarity(*place) in ("affirmed", "doubted"):
                 return True
     return False
+
+
+def denies_doing(reading: Reading, verbs: frozenset[str]) -> bool:
+    """Whether the answer says that one of the things that `verbs` name was not or could not be done."""
+    pattern = _not_done(verbs)
+    return any(pattern.search(clause.text) for clause in _said(reading))
+
+
+@cache
+def _not_done(verbs: frozenset[str]) -> re.Pattern[str]:
+    stems = "|".join(re.escape(verb.removesuffix("e")) for verb in sorted(verbs))
+    return re.compile(
+        r"\b(?:could|can|was|were|has|have|did|is|are)(?:n't|\s?not)\s(?:been\s|be\s|yet\s|get\s|\w+ly\s)*"
+        rf"(?:{stems})\w*|\b(?:fail\w*|unable) to (?:{stems})\w*",
+        re.IGNORECASE,
+    )

@@ -35,7 +35,8 @@ _SENTENTIAL = re.compile(
 )
 _CONSTITUENT = re.compile(
     r"\b(?:not|no|without|neither|nor|none(?: of)?|nobody|nothing|instead of|rather than|in place of|other than"
-    r"|except(?: for)?|excluding|unlike|as opposed to|contrary to|replac(?:es|ing)|wrong(?:ly)?|false(?:ly)?|incorrect(?:ly)?)\b"
+    r"|except(?: for)?|excluding|unlike|as opposed to|contrary to|replac(?:es|ing)|wrong(?:ly)?|false(?:ly)?"
+    r"|incorrect(?:ly)?)\b"
     r"|而不是|不是|并非|没有|没|未|无(?!状态)|不(?!仅|只|过|少于|超过|低于|同|足)|非",
     re.IGNORECASE,
 )
@@ -68,6 +69,7 @@ _CONDITION = re.compile(
 )
 
 
+_NOT_BEFORE = re.compile(r"\b(?:not|no|never|cannot|impossible)\b|n't\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"\S+@\S+")
 _END_OF_VERB = re.compile(r":|\s-\s")
 _END_OF_NOUN = re.compile(r",|:|\s-\s|\sand\s|和|与", re.IGNORECASE)
@@ -83,6 +85,8 @@ def _denied_spans(text: str) -> tuple[list[Span], list[Span]]:
         for found in pattern.finditer(text):
             if any(start < found.end() and found.start() < end for start, end in spared):
                 continue
+            if found[0].casefold() == "without" and (denied or _NOT_BEFORE.search(text, 0, found.start())):
+                continue  # "not possible without" demands
             if whole:
                 topics.append((0, found.start()))
             stop = (_END_OF_VERB if whole else _END_OF_NOUN).search(text, found.end())
@@ -164,10 +168,12 @@ def _opposite(word: str) -> re.Pattern[str]:
 
 @cache
 def phrase_pattern(phrase: str) -> re.Pattern[str]:
-    """Finds a phrase as whole words, in any case, with or without hyphens, in the plural as well."""
+    """Finds a phrase as whole words, in any case, with or without hyphens, in the plural; "not" in any form."""
     parts = re.split(r"[\s_-]+", readable(phrase))
     words = [re.escape(part) for part in parts if part]
     pattern = r"[\s_-]*".join(words) if not HAN.search(phrase) else r"\s*".join(words)
+    if words[0].casefold() == "not" and len(words) > 1:
+        pattern = r"(?:\bnot|n't)(?:\s(?:yet|been|be|\w+ly))*\s" + r"[\s_-]*".join(words[1:])
     if re.match(r"[A-Za-z0-9]", pattern):
         pattern = r"(?<![A-Za-z0-9])(?<!\d\.)" + pattern
     if re.search(r"[A-Za-z]$", pattern):
@@ -270,6 +276,11 @@ def bound_to(reading: Reading, span: Span, named: Sequence[Mention], others: Seq
     clause = reading.clause_at(span[0])
     if clause is None or not named:
         return None
+    in_brackets = _BRACKETS.match(reading.text, span[1])
+    if in_brackets:
+        there = {mention.subject for mention in named if in_brackets.start(1) <= mention.start < in_brackets.end(1)}
+        if len(there) == 1:
+            return there.pop()  # "2-5x (survey)"
     inside = [mention for mention in named if clause.start <= mention.start < clause.end]
     inside = [mention for mention in inside if not (mention.start < span[1] and span[0] < mention.end)]
     if clause.row >= 0 and not inside:
@@ -304,6 +315,9 @@ _OF_ID = re.compile(
 )
 
 
+_BRACKETS = re.compile(r"\s*\(([^()]*)\)")
+
+
 def _is_head(reading: Reading, clause: Clause, place: int) -> bool:
     """Whether `place` is in the head of the column of a table that the clause is in."""
     other = reading.clause_at(place)
@@ -321,6 +335,8 @@ def _nearest(reading: Reading, span: Span, inside: Sequence[Mention], others: Se
         return in_order[places.index(span)]  # "Dify and FastGPT ask for 32 GB and 8-16 GB"
     left = [mention for mention in words if mention.end <= span[0]]
     right = [mention for mention in inside if span[1] <= mention.start]
+    if left and _attached(reading, left[-1], span):
+        return left[-1].subject
     # A citation closes what stands before it.
     if right and right[0].cited and not any(span[1] <= other[0] < right[0].start for other in places):
         return right[0].subject
@@ -330,7 +346,7 @@ def _nearest(reading: Reading, span: Span, inside: Sequence[Mention], others: Se
     if not left:
         return right[0].subject
     joined = _JOINED.fullmatch(reading.text, span[1], right[0].start)
-    if joined and not _attached(reading, left[-1], span):
+    if joined:
         return right[0].subject
     first_word, first_place = words[0].start, places[0][0]
     return left[-1].subject if first_word < first_place else right[0].subject
@@ -338,4 +354,4 @@ def _nearest(reading: Reading, span: Span, inside: Sequence[Mention], others: Se
 
 def _attached(reading: Reading, mention: Mention, span: Span) -> bool:
     between = reading.text[mention.end : span[0]]
-    return bool(re.fullmatch(r"\s*[:=(-]?\s*[$€£]?", between))
+    return bool(re.fullmatch(r"(?:'s)?\s*[:=(-]?\s*[$€£]?", between))

@@ -83,7 +83,15 @@ _UNITS = {
     "year": "duration-year",
     "%": "percent",
 }
-_RATES = {"kbit/s": "digital-kilobit", "Mbit/s": "digital-megabit", "Gbit/s": "digital-gigabit"}
+_PER_SECOND = r"\s?(?:/\s?s(?:ec(?:ond)?)?|ps|per second|每秒)"
+_RATES = {
+    # "MB/s" are bytes, "Mb/s" are bits.
+    f"{sign}B/s": rf"(?:(?-i:{sign}B)|{prefix}bytes?){_PER_SECOND}"
+    for sign, prefix in (("k", "kilo"), ("M", "mega"), ("G", "giga"))
+} | {
+    f"{sign}bit/s": rf"(?:(?-i:[{sign}{sign.lower()}]b)|{prefix}bits?|{sign}bits?){_PER_SECOND}|{sign}bits?"
+    for sign, prefix in (("k", "kilo"), ("M", "mega"), ("G", "giga"))
+}
 _OTHER_UNITS = {
     "x": "x|times|fold|-fold|倍",
     "%": "per cent|percentage points?",
@@ -96,9 +104,6 @@ _OTHER_UNITS = {
     "day": "日",
     "month": "月",
     "year": "yrs?",
-    "kbit/s": "kbps|kbit/s",
-    "Mbit/s": "mbps|mbit/s|mbits/s|mb/s|mbit|mbits|兆",
-    "Gbit/s": "gbps|gbit/s|gb/s",
     "B": "(?-i:B)(?!\\w)|billion",
     "K": "(?-i:[kK])(?!\\w)",
     "cent": "cents?",
@@ -120,10 +125,7 @@ def _written(unit: str) -> Iterator[str]:
 @cache
 def _unit_names() -> dict[str, str]:
     """A pattern for each unit, longest names first, and rates before what they are rates of."""
-    names: dict[str, set[str]] = {}
-    for unit, cldr in _RATES.items():
-        for name in _written(cldr):
-            names.setdefault(unit, set()).update({rf"{name}\s?(?:/\s?s(?:ec(?:ond)?)?|per second|ps)", f"每秒{name}"})
+    names = {unit: {pattern} for unit, pattern in _RATES.items()}
     for unit, cldr in _UNITS.items():
         names.setdefault(unit, set()).update(re.escape(name) for name in _written(cldr))
     for unit, pattern in _OTHER_UNITS.items():

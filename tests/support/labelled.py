@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import validate_call
 from pydantic_core import to_jsonable_python
@@ -22,6 +22,8 @@ from tasks.rag_qa import spec as rag_qa_spec
 from tasks.tool_calling import grade as tool_calling_grade
 from tasks.tool_calling import spec as tool_calling_spec
 from tasks.tool_calling.tools import Shop
+
+Part = Literal["seen", "kept back"]
 
 LABELLED = Path(__file__).parents[1] / "tasks" / "labelled"
 TASKS = {
@@ -43,9 +45,10 @@ class Labelled:
     calls: Any = None
 
     @property
-    def half(self) -> str:
-        """Which half of the set it is in, by its case: the graders were made on one and measured on the other."""
-        return "seen" if int(hashlib.sha256(self.case.encode()).hexdigest(), 16) % 2 == 0 else "unseen"
+    def part(self) -> Part:
+        """Which part of the set it is in, by its case: the graders were made on three quarters and measured on one."""
+        quarter = int(hashlib.sha256(self.case.encode()).hexdigest(), 16) % 4
+        return "kept back" if quarter == 3 else "seen"
 
 
 def labelled() -> Iterator[Labelled]:
@@ -121,6 +124,9 @@ class Judged:
     def share(self) -> float:
         """Of all."""
         return self.same / self.of
+
+
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def confusion(answers: Iterable[Labelled]) -> dict[str, tuple[Judged, Judged]]:
