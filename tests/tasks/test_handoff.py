@@ -324,7 +324,7 @@ EXTRA_WRITES = [
 ]
 EXTRA_READS = [
     call("triage", "find_customer", phone="555-0103"),
-    call("technical", "check_outage", postcode="50667"),
+    call("technical", "check_outage", postcode="10115"),
     ToolCall(agent="sales", name="order_sim", arguments={"customer_id": "C-1", "kind": "card"}, error="no customer"),
 ]
 
