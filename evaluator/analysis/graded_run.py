@@ -39,7 +39,7 @@ class GradedRun:
 
     `level` is how hard the case is, None where that is not known.
 
-    `score` is None where the case has nothing to earn. `kinds` are those of the `reasons`, in their order;
+    `score` is None where nothing can be earned. `kinds` are those of the `reasons`, in their order;
     `parts` says of each part of the grade whether all its checks held. A token count is None where an answered
     call came without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
     upstream did not. The `reported` tokens are the framework's own count, if it gave one. `cost_usd` is

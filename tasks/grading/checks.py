@@ -27,6 +27,7 @@ FailureKind = Literal[
     "does not say that there is none",
     "does not report the refusal",
     "claims what was not done",
+    "says that it was not done",
     "a document was not retrieved",
     "a citation is missing",
     "a citation is wrong",

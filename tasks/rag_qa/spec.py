@@ -46,9 +46,12 @@ Where documents disagree, report what each says and cite both.
 """
 
 SHORT_INSTRUCTIONS = f"""\
-Call {SEARCH_TOOL_NAME} with a few key words of the question. Then answer in one sentence from the document found, \
-and cite it by the id in square brackets, for example [some-id].
+Answer questions about LLM tooling with the function {SEARCH_TOOL_NAME}, which searches a field guide.
+1. Call {SEARCH_TOOL_NAME} with a few key words of the question. Call it again with other words if something is missing.
+2. Answer from the documents found, in one sentence. \
+After each fact, cite its document by the id in square brackets, for example [some-id].
 """
+"""The first two steps alone: with a still shorter text small models answered at once, without a search."""
 
 Kind = Literal[
     "single_fact",

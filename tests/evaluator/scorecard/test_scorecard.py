@@ -435,14 +435,14 @@ def test_a_task_that_a_framework_lacks_is_not_implemented(project: Path) -> None
     assert lacks in " ".join(console.file.getvalue().split())
 
 
-def test_a_case_that_the_grader_cannot_play(project: Path) -> None:
+def test_a_case_that_cannot_be_played(project: Path) -> None:
     step = {"tool": "get_order", "arguments": {"order_id": "no such order"}}
     case = {**trace().case, "kind": "one_call", "turns": [[step]]}
     bad = trace(**digests(project, "x")).model_copy(update={"case": case})
     write_all(project, [bad, trace(key("b"), **digests(project, "baseline"))])
     built = score(project)
     assert [damaged.path for damaged in built.damaged] == ["scripted/baseline/tool_calling/greeting.1.json"]
-    assert built.damaged[0].reason.startswith("cannot be graded: ")
+    assert "an expected call fails: There is no order" in built.damaged[0].reason
     assert len(built.cells) == 1
 
 
