@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
+from evaluator.analysis.levels import level_of
 from evaluator.analysis.parity.spec import task_spec
 from evaluator.catalog.tasks import Task
 from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
@@ -35,6 +36,8 @@ class WallTimeSplit:
 @dataclass(frozen=True, slots=True)
 class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
+
+    `level` is how hard the case is, None where that is not known.
 
     `score` is None where the case has nothing to earn. `kinds` are those of the `reasons`, in their order;
     `parts` says of each part of the grade whether all its checks held. A token count is None where an answered call
@@ -79,6 +82,7 @@ class GradedRun:
     machine: str = ""
     timed: bool = True
     parts: Mapping[Part, bool] = field(default_factory=dict)
+    level: int | None = None
 
 
 # --- from a trace to a graded run ------------------------------------------------------------
@@ -90,11 +94,11 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
     Raises `pydantic.ValidationError` for a case that is none of this task, and whatever the grader
     raises for a case that cannot be played.
     """
-    return measure_run(trace, _grade(trace, task))
+    return measure_run(trace, _grade(trace, task), level_of(task, trace.case))
 
 
-def measure_run(trace: Trace, grade: Grade) -> GradedRun:
-    """Measure one run whose grade is known."""
+def measure_run(trace: Trace, grade: Grade, level: int | None = None) -> GradedRun:
+    """Measure one run whose grade is known, of a case of this level."""
     split = split_wall_time(trace)
     chats = trace.chats
     embeddings = [call for call in trace.model_calls if call.operation == "embeddings"]
@@ -125,6 +129,7 @@ def measure_run(trace: Trace, grade: Grade) -> GradedRun:
         chat_tokens=chat_tokens(trace),
         cost_usd=run_cost_usd(trace),
         first_token_s=tuple(call.first_byte_s - call.sent_s for call in chats if call.stream and call.answered),
+        level=level,
         sitting=trace.setup.sitting,
         machine=_machine(trace.setup),
     )

@@ -165,7 +165,13 @@ METRICS = (
         "higher",
         lambda cell: _pass_rate_interval(cell)[1],
     ),
-    Metric("mean_score", "mean share of a run's checks that held", "share", "higher", _mean(lambda run: run.score)),
+    Metric(
+        "mean_score",
+        "mean score of a run, over the runs that have one: the share of what it could earn; doing nothing scores 0",
+        "share",
+        "higher",
+        _mean(lambda run: run.score),
+    ),
     Metric("wall_s_p50", "median wall time of a run", "s", "lower", _time(50, lambda run: run.wall_s)),
     Metric("wall_s_p95", "95th percentile of wall time", "s", "lower", _time(95, lambda run: run.wall_s)),
     Metric(

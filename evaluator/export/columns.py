@@ -24,6 +24,7 @@ COLUMNS = (
     Column("framework", str, "", "the framework's folder", lambda run, _: run.key.framework),
     Column("task", str, "", "the task", lambda run, _: run.key.task),
     Column("case", str, "", "the case of the task", lambda run, _: run.key.case),
+    Column("level", int, "", "how hard the case is, 1 to 4; none where it is not known", lambda run, _: run.level),
     Column("trial", int, "", "the how-manieth repetition", lambda run, _: run.key.trial),
     Column("framework_version", str, "", "the framework's version", lambda _, setup: setup.framework_version),
     Column("started_at", str, "", "when the run was made, in ISO 8601", lambda _, setup: setup.started_at),

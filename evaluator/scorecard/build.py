@@ -1,6 +1,6 @@
 """Computes a scorecard from traces."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.analysis import parity
+from evaluator.analysis.breakdown import Judged, by_level, components, judged
 from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, gather
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.kept import Kept
@@ -15,6 +16,7 @@ from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_ha
 from evaluator.analysis.models import compare_models
 from evaluator.analysis.pairs import compare
 from evaluator.analysis.parity import Parity
+from evaluator.analysis.references import REFERENCES
 from evaluator.analysis.repricing import Priced, reprice
 from evaluator.analysis.sittings import in_sittings
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
@@ -42,6 +44,7 @@ from evaluator.scorecard.content import (
     FrameworkNotes,
     Scorecard,
 )
+from evaluator.scorecard.references import reference_rows
 from evaluator.trace import Key, Trace
 
 
@@ -51,6 +54,7 @@ class _Seen:
 
     runs: list[GradedRun] = field(default_factory=list)
     priced: list[Priced | None] = field(default_factory=list)
+    references: dict[str, tuple[Judged, ...]] = field(default_factory=dict)
     comparisons: list[parity.Comparison] = field(default_factory=list)
     framework_versions: set[str] = field(default_factory=set)
     implementation_digests: set[str] = field(default_factory=set)
@@ -60,6 +64,7 @@ class _Seen:
     def add(self, one: Scored) -> None:
         self.runs.append(one.run)
         self.priced.append(one.priced)
+        self.references.setdefault(one.run.key.case, one.references)
         if one.comparison is not None:
             self.comparisons.append(one.comparison)
         self.framework_versions.add(one.setup.framework_version)
@@ -129,6 +134,7 @@ def build(
     code = {key: _code(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
     pairs = sorted({(model, framework) for model, framework, _ in cells}, key=_model_baseline_first)
     all_runs = [run for key in sorted_keys for run in cells[key].runs]
+    comparison = compare_models(all_runs)
     failures = [run for run in all_runs if not run.passed]
     return Scorecard(
         cells=tuple(_cell(*key, [cells[key]], [code[key]], [parities.get(key)]) for key in sorted_keys),
@@ -143,7 +149,8 @@ def build(
             for pair in pairs
             if (keys_of_pair := [key for key in sorted_keys if key[:2] == pair])
         ),
-        comparison=compare_models(all_runs),
+        references=tuple(reference_rows(_references(cells, sorted_keys), order, comparison)),
+        comparison=comparison,
         repricing=reprice(
             zip(all_runs, (one for key in sorted_keys for one in cells[key].priced), strict=True), priced_on
         ),
@@ -170,6 +177,8 @@ def build(
             *(note for name, note in broken.items() if name in with_runs),
             *untimed_notes,
             *_token_notes(cells),
+            *_level_notes(cells),
+            *_gold_notes(cells),
             *sorted(parity_notes),
             *_changed_since(cells, sorted_keys, frameworks, tasks),
         ),
@@ -201,6 +210,18 @@ def _put_in_sittings(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
                 f"{'; '.join(filter(None, said))}"
             )
     return notes
+
+
+def _references(
+    cells: Mapping[tuple[str, str, str], _Seen], keys: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str], dict[str, tuple[Judged, ...]]]:
+    """What the floors and the ceiling get in every case that any framework ran, by model and task."""
+    found: dict[tuple[str, str], dict[str, tuple[Judged, ...]]] = defaultdict(dict)
+    for model, framework, task in keys:
+        of_task = found[model, task]
+        for case, references in cells[model, framework, task].references.items():
+            of_task.setdefault(case, references)
+    return found
 
 
 def _parities(
@@ -239,6 +260,8 @@ def _cell(
         pass_hat=pass_hat(measured),
         failure_kinds=failure_kinds(measured),
         code=measured.code,
+        levels=by_level(map(judged, measured.runs)),
+        components=components(map(judged, measured.runs)) if task is not None else (),
     )
 
 
@@ -287,6 +310,30 @@ def _token_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
         if unknown := sum(run.prompt_tokens is None or run.completion_tokens is None for run in runs):
             notes.append(f"{model}: {unknown} of {len(runs)} runs have no token count; the means leave them out")
     return notes
+
+
+def _level_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
+    """Of how many runs it is not known how hard their case is."""
+    unknown: Counter[str] = Counter()
+    for (model, _, _), seen in sorted(cells.items()):
+        unknown[model] += sum(run.level is None for run in seen.runs)
+    return [
+        f"{model}: {number} runs are of cases that have no level, and so are in no pass rate by level"
+        for model, number in unknown.items()
+        if number
+    ]
+
+
+def _gold_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
+    """The cases that nothing can pass as they are."""
+    failed = {
+        f"{one.task}/{one.case}"
+        for seen in cells.values()
+        for references in seen.references.values()
+        for reference, one in zip(REFERENCES, references, strict=True)
+        if reference.kind == "ceiling" and not one.passed
+    }
+    return [f"the gold outcome does not pass these cases: {', '.join(sorted(failed))}"] if failed else []
 
 
 def _changed_since(

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from evaluator.analysis.breakdown import Component, LevelRate
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import ModelComparison
 from evaluator.analysis.pairs import Pair
 from evaluator.analysis.parity import Parity
+from evaluator.analysis.references import Reference
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.code_size import CodeSize
 from evaluator.models.template import sentences
@@ -97,7 +99,9 @@ class Cell:
     """One framework × task, or with `task` None one framework over all tasks, on one model.
 
     `pass_hat` has pass^1, pass^2, … as far as there are trials. `failure_kinds` has in how many failed
-    runs each kind of reason occurs. `code` is the size of the code that ran, where it is known.
+    runs each kind of reason occurs. `code` is the size of the code that ran, where it is known. `levels` has the pass
+    rate by level, as far as levels are known, and `components` how often the parts of a task's grade held; over all
+    tasks there are none, for each task has its own.
     """
 
     model: str
@@ -108,6 +112,24 @@ class Cell:
     pass_hat: tuple[float, ...]
     failure_kinds: dict[str, int]
     code: CodeSize | None
+    levels: tuple[LevelRate, ...] = ()
+    components: tuple[Component, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReferenceRow:
+    """A floor or the ceiling on the cases of the cells beside it: each counts once, whatever the trials.
+
+    `model` is None on the cases that several models were asked, `task` is None over all tasks. `metrics` has those of
+    correctness alone: nobody ran it, so it took no time and no tokens, and has no interval.
+    """
+
+    reference: Reference
+    model: str | None
+    task: str | None
+    metrics: dict[str, Value]
+    levels: tuple[LevelRate, ...]
+    components: tuple[Component, ...]
 
 
 @dataclass(frozen=True)
@@ -145,6 +167,7 @@ class FrameworkNotes:
 class Scorecard:
     """Cells sorted by model, task and framework (the baseline first), and what explains them.
 
+    `references` are what the cells are read against: they are no frameworks, and are in no ranking and no pair.
     `comparison` is there where several real models were asked the same cases. `repricing` has what the
     runs would have cost on other models, if any were named. `pairs` has the frameworks compared in pairs,
     one model after the other. `parities` has what differs on the wire, for each cell that could be
@@ -156,6 +179,7 @@ class Scorecard:
 
     cells: tuple[Cell, ...]
     totals: tuple[Cell, ...]
+    references: tuple[ReferenceRow, ...]
     comparison: ModelComparison | None
     repricing: Repricing | None
     pairs: tuple[Pair, ...]
@@ -173,6 +197,10 @@ class Scorecard:
     def models(self) -> list[str]:
         """The models that have cells."""
         return list(self.setups)
+
+    def references_of(self, model: str | None, task: str | None) -> list[ReferenceRow]:
+        """The floors and the ceiling beside the cells of one model and task."""
+        return [row for row in self.references if (row.model, row.task) == (model, task)]
 
     @property
     def titles(self) -> dict[str, str]:

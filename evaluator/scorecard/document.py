@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.models import METRICS as MODEL_METRICS
 from evaluator.analysis.pairs import Verdict
+from evaluator.analysis.references import Kind as ReferenceKind
 from evaluator.scorecard.content import SETUP_FIELDS
 from tasks.grading import KINDS
 
@@ -62,6 +63,7 @@ def _with_metrics(names: Container[str], *, after: str) -> Callable[[type[T]], t
 
 
 _ALL = [metric.name for metric in METRICS]
+_OF_REFERENCES = ("cases", "runs", "passed", "pass_rate", "mean_score")
 
 PassHat = Annotated[list[Share], Field(description="pass^1, pass^2, … as far as every case has trials")]
 FailureKinds = Annotated[
@@ -71,6 +73,28 @@ FailureKinds = Annotated[
         json_schema_extra={"propertyNames": {"enum": list(KINDS)}},
     ),
 ]
+
+
+class LevelRow(Part):
+    """The runs of one level: over how many cases, how many, how many passed, and passed / runs."""
+
+    level: Annotated[int, Field(ge=1, le=4)]
+    cases: Count
+    runs: Count
+    passed: Count
+    pass_rate: Share
+
+
+class ComponentRow(Part):
+    """A part of the grade: in how many runs it has checks, in how many of these all held, and held / runs."""
+
+    part: str
+    runs: Count
+    held: Count
+    share: Share
+
+
+LevelRows = Annotated[list[LevelRow], Field(description="runs of cases that have no level are not in it")]
 
 
 @_with_metrics(_ALL, after="framework_versions")
@@ -83,6 +107,8 @@ class Cell(Part):
     framework_versions: list[str]
     pass_hat: PassHat
     failure_kinds: FailureKinds
+    pass_rate_by_level: LevelRows
+    components: list[ComponentRow]
 
 
 @_with_metrics(_ALL, after="framework_versions")
@@ -94,6 +120,23 @@ class Total(Part):
     framework_versions: list[str]
     pass_hat: PassHat
     failure_kinds: FailureKinds
+    pass_rate_by_level: LevelRows
+
+
+@_with_metrics(_OF_REFERENCES, after="task")
+class ReferenceRow(Part):
+    """A floor or the ceiling: what an agent gets that does nothing of use, or the gold outcome.
+
+    It is no framework and nobody ran it: it is computed over the cases of the cells and totals of its model and task,
+    each of which counts once.
+    """
+
+    kind: ReferenceKind
+    meaning: str
+    model: Annotated[str | None, Field(description="null: on the cases of `models`")]
+    task: Annotated[str | None, Field(description="null: over all tasks")]
+    pass_rate_by_level: LevelRows
+    components: list[ComponentRow]
 
 
 @_with_metrics(MODEL_METRICS, after="model")
@@ -309,6 +352,7 @@ class ScorecardDocument(Document):
 
     cells: list[Cell]
     totals: list[Total]
+    references: list[ReferenceRow] = Field(description="what the cells are read against; in no ranking and no pair")
     models: Models | None
     other_models: OtherModels | None
     metrics: list[MetricRow]

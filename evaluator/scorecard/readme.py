@@ -41,6 +41,11 @@ def readme_section(scorecard: Scorecard) -> str:
         ]
         for name, notes in scorecard.frameworks.items()
     ]
+    beside = len(_COSTS) + 1 + len(_WEIGHTS)
+    rows += [
+        [f"*{escape(row.reference.title)}*", tables.of_reference(tables.PASSED, row), *[""] * beside]
+        for row in scorecard.references_of(asked, None)
+    ]
     header = [
         *("framework", f"passed ({escape(asked)})"),
         *(f"{column.title} ({escape(quiet)})" for column in _COSTS),
@@ -63,7 +68,8 @@ def _about(asked: str, quiet: str) -> str:
     return (
         f"Passed runs are with the model {escape(asked)}{besides}{role}. "
         "Overhead is what a run takes beyond model, tools and gateway; injected are a call's prompt tokens beyond "
-        "the fewest that say what the task does. Two with a <sup>letter</sup> in common tie; without letters all do."
+        "the fewest that say what the task does. Two with a <sup>letter</sup> in common tie; without letters all do. "
+        "The rows in italics are no frameworks: what an agent passes that does nothing, and the right answers."
     )
 
 

@@ -10,7 +10,7 @@ from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.probes.behaviours import Shared, shared
 from evaluator.providers.names import SCRIPTED, is_real
-from evaluator.scorecard.content import Cell, Scorecard
+from evaluator.scorecard.content import Cell, ReferenceRow, Scorecard
 from evaluator.scorecard.letters import detectable, tie_letters
 from evaluator.scorecard.words import beside_baseline, count, limit, pass_rate, per_1000_runs, percent, seconds
 
@@ -48,8 +48,16 @@ IMPORT = _of("import p50", seconds, "import_s_p50")
 IMPORTED_MEMORY = _of("MB after import", count, "memory_after_import_mb_p50")
 PEAK_MEMORY = _of("peak MB", count, "peak_memory_mb_max")
 
+CORRECTNESS = (CASES, PASSED, RATE, SCORE)
+"""What the floors and the ceiling have, too."""
+
 MODEL_COLUMNS = (PASSED, RATE, SCORE, WALL, MODEL_TIME, OVERHEAD, PROMPT, COMPLETION, COST)
 """Of the table of models."""
+
+
+def of_reference(column: Column, row: ReferenceRow) -> str:
+    """What stands in a column of a floor's or the ceiling's row: nothing where it takes a run to know."""
+    return column.show(row.metrics) if column in CORRECTNESS else ""
 
 
 def by_task(cells: Iterable[Cell], model: str) -> list[tuple[str, list[Cell]]]:

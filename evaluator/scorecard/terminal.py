@@ -13,7 +13,8 @@ from evaluator.analysis.models import TIMES, ModelComparison, in_words
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.frameworks import BASELINE
-from evaluator.scorecard import letters, tables, words
+from evaluator.scorecard import breakdown, letters, tables, words
+from evaluator.scorecard.breakdown import Breakdown
 from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Scorecard
 from evaluator.scorecard.tables import by_probe, by_task, who
 from evaluator.scorecard.words import not_implemented, per_1000_runs_on
@@ -25,6 +26,9 @@ _COLUMNS = (
 _MODEL_COLUMNS = [column for column in tables.MODEL_COLUMNS if column is not tables.MODEL_TIME]
 """What 100 columns have room for."""
 
+_REFERENCE = "italic"
+"""How a row that is no framework is set apart."""
+
 _FAILURE_LINES = 12
 _PRICE_COLUMNS = 4
 
@@ -35,10 +39,21 @@ def print_scorecard(
     """Print the tables and the failures, for 100 columns; `failures` and `left_out` are where all of them stand."""
     for model in scorecard.models:
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
+            task = cells[0].task
             rows = [(scorecard.frameworks[cell.framework].title, cell.metrics) for cell in cells]
-            console.print(table_of(f"{model} · {title}", rows))
-            if lacks := not_implemented(scorecard, model, cells[0].task):
+            table = table_of(f"{model} · {title}", rows)
+            for row in scorecard.references_of(model, task):
+                shown = (Text(tables.of_reference(column, row)) for column in _COLUMNS)
+                table.add_row(Text(row.reference.title), *shown, style=_REFERENCE)
+            console.print(table)
+            if parts := breakdown.components(scorecard, model, task):
+                console.print()
+                console.print(_breakdown_table(f"{model} · {title} · runs in which each component held", parts))
+            if lacks := not_implemented(scorecard, model, task):
                 console.print(Text(lacks))
+            console.print()
+        if levels := breakdown.levels(scorecard, model, None):
+            console.print(_breakdown_table(f"{model} · passed runs by level of the case", levels))
             console.print()
         if letters.with_baseline(scorecard, model, None):
             console.print(_pairs_table(scorecard, model))
@@ -66,11 +81,22 @@ def table_of(
 ) -> Table:
     """A row for each framework, by its title and metrics, for 100 columns of a terminal."""
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
-    table.add_column("framework")  # the only column that gives way where the console is narrow
+    table.add_column("framework", overflow="fold")  # the only column that gives way where the console is narrow
     for column in columns:
         table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
     for name, metrics in rows:
         table.add_row(Text(name), *(Text(column.show(metrics)) for column in columns))
+    return table
+
+
+def _breakdown_table(title: str, found: Breakdown) -> Table:
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("framework")
+    for column in found.columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in found.rows:
+        cells = ("–" if tally is None else str(tally) for tally in row.tallies)
+        table.add_row(Text(row.title), *cells, style=None if row.framework else _REFERENCE)
     return table
 
 
@@ -107,6 +133,9 @@ def _comparison_table(scorecard: Scorecard, comparison: ModelComparison) -> Tabl
         table.add_row(
             Text(name), _folded(row.model, 18), *(Text(column.show(row.metrics)) for column in _MODEL_COLUMNS)
         )
+    for reference in scorecard.references_of(None, None):
+        shown = (Text(tables.of_reference(column, reference)) for column in _MODEL_COLUMNS)
+        table.add_row(Text(reference.reference.title), "", *shown, style=_REFERENCE)
     return table
 
 

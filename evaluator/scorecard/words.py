@@ -46,9 +46,10 @@ def per_1000_runs_on(cost: Cost) -> str:
 
 
 def pass_rate(metrics: Mapping[str, Value]) -> str:
-    """`88% [53–98]`: the rate and its 95 % interval, in per cent."""
-    rate, low, high = (100 * (metrics[name] or 0) for name in ("pass_rate", "pass_rate_low", "pass_rate_high"))
-    return f"{rate:.0f}% [{low:.0f}–{high:.0f}]"
+    """`88% [53–98]`: the rate and its 95 % interval, in per cent; of a reference, which has none, the rate alone."""
+    rate, low, high = (metrics.get(name) for name in ("pass_rate", "pass_rate_low", "pass_rate_high"))
+    interval = "" if low is None or high is None else f" [{100 * low:.0f}–{100 * high:.0f}]"
+    return f"{100 * (rate or 0):.0f}%{interval}"
 
 
 def discrepancy(value: Value) -> str:

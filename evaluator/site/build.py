@@ -17,9 +17,9 @@ from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework, framework_f
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import about_model
-from evaluator.site import charts, code, method, overview
+from evaluator.site import charts, code, levels, method, overview
 from evaluator.site.cases import Grid, Maker, Part, grids, page_data
-from evaluator.site.charts import Chart
+from evaluator.site.drawing import Chart
 from evaluator.site.output import MADE_BY, START, replacing
 from evaluator.site.overview import Selection
 from evaluator.site.render import Pages, case_page, documentation
@@ -116,6 +116,8 @@ def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) 
             "comparison": card.comparison,
             "model_times": TIMES,
             "model_columns": tables.MODEL_COLUMNS,
+            "of_reference": tables.of_reference,
+            "levels_chart": levels.NAME,
             "compared": COMPARED,
             "pair_rows": tables.rows,
             "pair_limits": tables.limits,
@@ -127,12 +129,12 @@ def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) 
 def _charts(selection: Selection, parities: Sequence[Parity], titles: dict[str, str], kept: Kept | None) -> list[Chart]:
     """The plots of a selection, which may have been drawn before."""
     if kept is None:
-        return charts.charts(selection.cells, parities, selection.costs, titles)
-    asked = ("charts", selection.cells, parities, selection.costs, titles)
+        return charts.charts(selection.cells, selection.references, parities, selection.costs, titles)
+    asked = ("charts", selection.cells, selection.references, parities, selection.costs, titles)
     name = kept.name([orjson.dumps(asked, default=sorted)])  # sets, whose order is another in each process
     drawn: list[Chart] | None = kept.get(name)
     if drawn is None:
-        drawn = charts.charts(selection.cells, parities, selection.costs, titles)
+        drawn = charts.charts(selection.cells, selection.references, parities, selection.costs, titles)
         kept.put(name, drawn)
     return drawn
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evaluator.analysis import metrics, parity, sittings
+from evaluator.analysis import breakdown, metrics, parity, references, sittings
 from evaluator.analysis import pairs as comparisons
 from evaluator.analysis.graded_run import split_wall_time
 from evaluator.catalog import code_size
@@ -16,11 +16,16 @@ from evaluator.site.render import documentation
 from evaluator.stats import intervals as statistics
 from evaluator.stats import paired as paired_statistics
 from evaluator.stats import variance
+from tasks.grading import Grade
 
 _EXPLAINED = {
     "Pass rate and its interval": statistics.pass_rate_interval,
     "Where every case has the same rate": statistics.wilson_interval,
     "pass^k": statistics.pass_hat_k,
+    "The mean score": Grade,
+    "Floors and the ceiling": references,
+    "Levels": breakdown.by_level,
+    "Components of the grade": breakdown.components,
     "Percentiles": statistics.percentile,
     "Differences and ties": comparisons.Pair,
     "The test of a pair": paired_statistics.sign_flip_p_values,

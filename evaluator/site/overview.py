@@ -8,12 +8,13 @@ from evaluator.analysis.pairs import PASS_RATE, Pair
 from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.providers.names import PROBES_NAME, SCRIPTED, is_real
-from evaluator.scorecard import Cell, Scorecard, count, seconds
+from evaluator.scorecard import Cell, ReferenceRow, Scorecard, breakdown, count, seconds
+from evaluator.scorecard.breakdown import Breakdown
 from evaluator.scorecard.letters import detectable, pairs_of
 from evaluator.scorecard.words import amount, not_implemented
 from evaluator.site import costs
-from evaluator.site.charts import Chart
 from evaluator.site.costs import Costs
+from evaluator.site.drawing import Chart
 from evaluator.site.render import slug
 
 
@@ -42,12 +43,17 @@ COLUMNS = (
 class Selection:
     """One model and task (None for all tasks): their cells, what these cost and say in words, and all their pairs.
 
+    `references` are the floors and the ceiling beside the cells; `levels` and `components` are tables of both, where
+    there is something to show.
     `not_implemented` says who does not implement the task, where that is so.
     """
 
     model: str
     task: str | None
     cells: tuple[Cell, ...]
+    references: tuple[ReferenceRow, ...]
+    levels: Breakdown | None
+    components: Breakdown | None
     costs: Costs | None
     statements: tuple["Statement", ...]
     pairs: tuple[Pair, ...]
@@ -87,6 +93,9 @@ def selections(card: Scorecard) -> list[Selection]:
                     model=model,
                     task=task,
                     cells=cells,
+                    references=tuple(card.references_of(model, task)),
+                    levels=breakdown.levels(card, model, task),
+                    components=breakdown.components(card, model, task),
                     costs=costs.of_cells(cells, card.repricing),
                     statements=said,
                     pairs=tuple(pairs),

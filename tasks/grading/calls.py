@@ -167,6 +167,13 @@ def _missing(name: str, gold: ToolCall, others: Sequence[ToolCall], free: Sequen
     return _check(name, False, "a tool call failed or should have", reason)
 
 
+def verbs_of(gold: Sequence[ToolCall], tools: Tools) -> frozenset[str]:
+    """The verbs of the changes that the expected calls make, by the tools' names; not of one that is also to fail."""
+    changes = [call for call in gold if call.name not in tools.reads]
+    failing = {call.name for call in changes if call.error is not None}
+    return frozenset(call.name.partition("_")[0] for call in changes if call.name not in failing)
+
+
 def found_by_reads(case: Case, gold: Sequence[ToolCall], calls: Sequence[ToolCall], tools: Tools) -> list[Value]:
     """The values of reads beyond the expected ones, as far as they are about what the question is about.
 

@@ -14,6 +14,7 @@ VOCABULARY = Vocabulary(
         ),
         (
             ("speed", "fast", "faster", "speedup", "speed-up", "quicker"),
+            ("slow", "slower"),
             ("throughput", "吞吐量"),
             ("memory", "显存", "内存"),
             ("latency", "延迟"),

@@ -40,7 +40,13 @@ _HOW_TO_READ = """\
 - **Passed** are runs that passed / all runs, for each task. Errors, time-outs and runs at the limit on model calls \
 count as failed. The pass rate has its 95 % interval over the cases. Numbers beside a framework are its \
 [deviations](#deviations).
-- **Mean score** is the mean share of a run's checks that held. A run passes only if all of them did.
+- **Mean score** is what a run earned of what it could: a check that holds for an agent that does nothing earns \
+nothing and can only cost, so doing nothing scores 0. It is the mean over the runs of cases that have anything to \
+earn. A run passes only if all of its checks held.
+- Rows in *italics* are no frameworks: the **floors** are agents that refuse everything, or claim at once that it is \
+done; the **ceiling** is the gold outcome. They are graded as any run is, each case once, and tie with nothing.
+- **Level** 1 to 4 is how hard a case is. The **components** of a task say in how many of the runs that have checks of \
+a part, such as citations, all of them held.
 - **Times** are geometric means of the tasks' median runs, and are given only of runs that were recorded turn by turn, \
 in one sitting on one machine. **Overhead** is what is left of its wall time without model, tools and gateway: the \
 framework's own work.
