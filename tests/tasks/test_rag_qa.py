@@ -167,6 +167,12 @@ def test_level_1_is_short(case: RagQaCase) -> None:
     assert len(case.facts) == 1
 
 
+@each(LEVEL_1)
+def test_level_1_needs_no_citation_but_no_wrong_one(case: RagQaCase) -> None:
+    assert graded(case, uncited(case.answer)) == (True, "")
+    assert not graded(case, f"{uncited(case.answer)} [pytorch-lightning]")[0]
+
+
 @each([case for case in ALL if case.level == 4])
 def test_level_4_takes_several_steps(case: RagQaCase) -> None:
     assert len(case.gold) + (case.kind == "partly_answerable") >= 3
@@ -332,7 +338,7 @@ def test_a_fact_removed_fails(case: RagQaCase, data: st.DataObject) -> None:
     assert not passed and repr(fact.says[0]) in reasons
 
 
-@given(st.sampled_from(ANSWERABLE), st.data())
+@given(st.sampled_from([case for case in ANSWERABLE if case.cites]), st.data())
 def test_a_citation_removed_fails(case: RagQaCase, data: st.DataObject) -> None:
     id = data.draw(st.sampled_from(case.gold))
     passed, reasons = graded(case, case.answer.replace(f"[{id}]", ""))
