@@ -4,13 +4,13 @@ A read is the expected one if it gives at least what that gives. Which tools rea
 in several ways, the task says.
 """
 
+import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from pydantic_core import to_jsonable_python
 
 from tasks.base import Case, Step, ToolCall
@@ -51,7 +51,7 @@ def canonical(value: Any, tools: Tools | None = None, name: str = "") -> Any:
         return {key: canonical(item, tools, key) for key, item in sorted(value.items()) if item is not None}
     if isinstance(value, list | tuple):
         items = [canonical(item, tools, name) for item in value]
-        return sorted(items, key=orjson.dumps) if tools and name in tools.any_order else items
+        return sorted(items, key=json.dumps) if tools and name in tools.any_order else items
     return canonical(to_jsonable_python(value), tools, name)
 
 

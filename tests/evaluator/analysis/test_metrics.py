@@ -57,8 +57,9 @@ def test_a_passed_run() -> None:
 def test_a_wrong_answer() -> None:
     run = graded(trace(answer="Goodbye."))
     assert not run.passed
-    assert 0 < run.score < 1
+    assert run.score == 0
     assert "lacks the fact" in run.reasons[0]
+    assert not run.parts["facts"] and run.parts["state"]
 
 
 @pytest.mark.parametrize(
