@@ -79,7 +79,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--base-url", default=None, help="OpenAI-compatible server, in place of the endpoint's own")
     group.addoption("--key-variable", default=None, help="environment variable that holds its key")
     group.addoption("--trials", type=int, default=1, help="repetitions of each case")
-    group.addoption("--cases", default="full", choices=("quick", "standard", "full"), help="which cases")
+    group.addoption(
+        "--cases",
+        default="standard",
+        choices=("quick", "standard", "full"),
+        help="which cases; four a level by default",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
