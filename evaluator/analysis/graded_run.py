@@ -1,15 +1,18 @@
 """What one trace comes to: its grade, its tokens, and where its wall time went."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
+from evaluator.analysis.parity.spec import task_spec
 from evaluator.catalog.tasks import Task
 from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
 from evaluator.stats.intervals import covered_length
 from evaluator.trace import Ended, Key, ModelCall, Trace
+from evaluator.wire.tool_results import leaves, search_text
 from tasks.base import Outcome, ToolCall
-from tasks.grading import FailureKind, Grade
+from tasks.grading import FailureKind, Grade, Part
 
 _FAILED_TO_ANSWER: dict[Ended, FailureKind] = {
     "error": "ended with an error",
@@ -33,7 +36,8 @@ class WallTimeSplit:
 class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
 
-    `kinds` are those of the `reasons`, in their order. A token count is None where an answered call came
+    `score` is None where the case has nothing to earn. `kinds` are those of the `reasons`, in their order;
+    `parts` says of each part of the grade whether all its checks held. A token count is None where an answered call came
     without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
     upstream did not. The `reported` tokens are the framework's own count, if it gave one. `cost_usd` is
     None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
@@ -45,7 +49,7 @@ class GradedRun:
 
     key: Key
     passed: bool
-    score: float
+    score: float | None
     reasons: tuple[str, ...]
     kinds: tuple[FailureKind, ...]
     ended: Ended
@@ -71,6 +75,7 @@ class GradedRun:
     injected_tokens: int | None = None
     compared_calls: int = 0
     timed: bool = True
+    parts: Mapping[Part, bool] = field(default_factory=dict)
 
 
 # --- from a trace to a graded run ------------------------------------------------------------
@@ -96,6 +101,7 @@ def measure_run(trace: Trace, grade: Grade) -> GradedRun:
         score=grade.score,
         reasons=tuple(grade.reasons),
         kinds=tuple(grade.kinds),
+        parts=grade.parts,
         ended=trace.outcome.ended,
         wall_s=split.wall_s,
         split=split,
@@ -126,13 +132,34 @@ def _grade(trace: Trace, task: Task) -> Grade:
         answer=trace.outcome.answer,
         tool_calls=[ToolCall(**call.model_dump(exclude={"start_s", "end_s"})) for call in calls],
         final_state=trace.outcome.final_state,
+        retrieved=_retrieved(trace, task),
     )
     grade = task.grade(task.read_case(trace.case), outcome)
     if trace.outcome.ended == "answered":
         return grade
     kind = _FAILED_TO_ANSWER[trace.outcome.ended]
     reason = f"{kind}: {trace.outcome.error}" if trace.outcome.error else kind
-    return Grade(passed=False, score=0, reasons=[reason, *grade.reasons], kinds=[kind, *grade.kinds])
+    score = None if grade.score is None else 0
+    return Grade(
+        passed=False, score=score, reasons=[reason, *grade.reasons], kinds=[kind, *grade.kinds], parts=grade.parts
+    )
+
+
+def _retrieved(trace: Trace, task: Task) -> list[str] | None:
+    """The documents of the task that stood in what the model was sent, in any layout; None where it has none."""
+    passages = task_spec(task, trace.case).passages
+    if not passages:
+        return None
+    shortest = min(map(len, passages.values()))
+    texts = (text for call in trace.chats for text in leaves(call.request))
+    sent = dict.fromkeys(text for text in texts if len(text) >= shortest)
+    told = "\n".join(_unspaced(search_text(text, passages)[0]) for text in sent)
+    return [id for id, passage in passages.items() if _unspaced(passage) in told]
+
+
+@lru_cache(maxsize=1024)
+def _unspaced(text: str) -> str:
+    return "".join(text.split())
 
 
 def _tokens(calls: Iterable[ModelCall], count: Callable[[ModelCall], int | None]) -> int | None:

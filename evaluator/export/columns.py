@@ -29,7 +29,7 @@ COLUMNS = (
     Column("started_at", str, "", "when the run was made, in ISO 8601", lambda _, setup: setup.started_at),
     Column("ended", str, "", "answered, error, timeout or call_limit", lambda run, _: run.ended),
     Column("passed", bool, "", "whether all checks held", lambda run, _: run.passed),
-    Column("score", float, "share", "checks that held", lambda run, _: run.score),
+    Column("score", float, "share", "what was earned; none where nothing can be", lambda run, _: run.score),
     Column("reasons", str, "", "why it did not pass, separated by semicolons", lambda run, _: "; ".join(run.reasons)),
     Column("wall_s", float, "s", "wall time, the sum of the next four", lambda run, _: run.wall_s),
     Column("model_s", float, "s", "time with the model at work", lambda run, _: run.split.model_s),

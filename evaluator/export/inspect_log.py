@@ -86,10 +86,10 @@ def _log(cell: _Cell, runs: list[tuple[Trace, GradedRun]]) -> EvalLog:
     began = min(start for start, _ in times)
     usage = sum((sample.model_usage[model] for sample in samples), start=ModelUsage())
     setup = runs[0][0].setup
-    metrics = {
-        "pass_rate": EvalMetric(name="pass_rate", value=fmean(run.passed for _, run in runs)),
-        "mean_score": EvalMetric(name="mean_score", value=fmean(run.score for _, run in runs)),
-    }
+    values = {"pass_rate": fmean(run.passed for _, run in runs)}
+    if known := [run.score for _, run in runs if run.score is not None]:
+        values["mean_score"] = fmean(known)
+    metrics = {name: EvalMetric(name=name, value=value) for name, value in values.items()}
     scored, cases = len(runs), list(dict.fromkeys(trace.key.case for trace, _ in runs))
     return EvalLog(
         status="success",

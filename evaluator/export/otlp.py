@@ -120,7 +120,7 @@ def _run_attributes(trace: Trace, run: GradedRun) -> dict[str, Any]:
 def _evaluation(run: GradedRun) -> dict[str, Any]:
     return {
         names.GEN_AI_EVALUATION_NAME: run.key.task,
-        names.GEN_AI_EVALUATION_SCORE_VALUE: float(run.score),
+        names.GEN_AI_EVALUATION_SCORE_VALUE: None if run.score is None else float(run.score),
         names.GEN_AI_EVALUATION_SCORE_LABEL: "passed" if run.passed else "failed",
         names.GEN_AI_EVALUATION_EXPLANATION: "; ".join(run.reasons),
     }

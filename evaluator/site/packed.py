@@ -69,7 +69,7 @@ class Packer:
             "trial": run.key.trial,
             "version": visible(trace.setup.framework_version),
             "passed": run.passed,
-            "score": "" if view.about else f"{100 * run.score:.0f}% of the checks held",
+            "score": "" if view.about or run.score is None else f"score {run.score:.0%}",
             "reasons": [self._text(reason) for reason in run.reasons],
             "answer": self._text(outcome.answer),
             "ended": self._text(f"{outcome.ended.replace('_', ' ')}: {outcome.error}") if outcome.error else "",

@@ -55,7 +55,7 @@ def _script(framework: str, case: ProbeCase) -> ProbeScript:
         fault=case.fault,
         turns=case.turns,
         searches=case.searches,
-        needs=case.facts,
+        needs=case.needs(),
         answer=case.answer,
         meeting=f"{framework} {case.together}" if case.together else None,
         parties=len(MARKERS),

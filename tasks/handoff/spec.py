@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tasks.base import Case, Prepared, Script, Step, Tool, ToolCall, ToolError, Wrap, load_cases, play, unwrapped
 from tasks.handoff.tools import AGENTS, Desk
@@ -58,6 +58,23 @@ INSTRUCTIONS = {
     ),
 }
 
+_SHORT_SPECIALIST = (
+    "You are the {name} specialist of a telecom's customer support. "
+    "Use a tool to do what is asked, then answer in one short sentence with the ids and figures that it gave."
+)
+SHORT_INSTRUCTIONS = {
+    "triage": (
+        "You are the triage agent of a telecom's customer support. "
+        "Find customers by phone number and schedule callbacks yourself, "
+        "then answer in one short sentence with the ids that you got. "
+        "Hand over everything else, with all ids, dates and amounts."
+    ),
+    **{name: _SHORT_SPECIALIST.format(name=name) for name in AGENTS if name != ENTRY},
+}
+"""For the cases of level 1."""
+
+MOST_AGENTS_AT_LEVEL_1 = 2
+
 
 @dataclass(frozen=True)
 class AgentSpec:
@@ -82,15 +99,42 @@ class HandoffBrief:
 class HandoffCase(Case):
     """A customer's message and the tool calls that serve it, each by the agent that owns the tool.
 
-    `ordered` demands the turns one after the other; `other_reads` allows reading tools beyond them.
+    `ordered` demands the turns one after the other; `other_reads` allows reading tools beyond them. `agents`
+    names those that are there, and `prompt` says which instructions they have.
     """
 
     expectation = Case.expectation | {"turns", "ordered", "other_reads"}
 
-    kind: Literal["direct", "details", "two_hops", "back_to_triage", "out_of_scope", "two_problems"]
+    kind: Literal[
+        "direct",
+        "details",
+        "own_work",
+        "two_hops",
+        "back_to_triage",
+        "out_of_scope",
+        "two_problems",
+        "unknown_id",
+        "refused",
+        "recovered_error",
+        "decision",
+        "three_agents",
+        "three_problems",
+    ]
     turns: list[list[Step]] = Field(default=[])
     ordered: bool = True
     other_reads: bool = True
+    agents: list[str] = Field(default=list(AGENTS))
+    prompt: Literal["full", "short"] = "full"
+
+    @field_validator("agents")
+    @classmethod
+    def _agents_exist_and_the_first_reads(cls, agents: list[str]) -> list[str]:
+        unknown = sorted(set(agents) - set(AGENTS))
+        if unknown:
+            raise ValueError(f"there is no agent {unknown[0]!r}; there are {', '.join(AGENTS)}")
+        if ENTRY not in agents:
+            raise ValueError(f"{ENTRY} must be there: it reads the customer's message")
+        return agents
 
     @field_validator("turns")
     @classmethod
@@ -108,6 +152,23 @@ class HandoffCase(Case):
         except ToolError as error:
             raise ValueError(f"an expected call fails: {error}") from None
         return turns
+
+    @model_validator(mode="after")
+    def _level_1_is_small(self) -> Self:
+        if self.level == 1 and len(self.agents) > MOST_AGENTS_AT_LEVEL_1:
+            raise ValueError(
+                f"level 1 has at most {MOST_AGENTS_AT_LEVEL_1} agents, not {len(self.agents)}: name them in `agents`"
+            )
+        if self.level == 1 and self.prompt != "short":
+            raise ValueError('level 1 has the short prompt: say `"prompt": "short"`')
+        return self
+
+    @model_validator(mode="after")
+    def _calls_are_of_agents_that_are_there(self) -> Self:
+        for step in (step for turn in self.turns for step in turn):
+            if step.agent not in self.agents:
+                raise ValueError(f"{step.tool} is a tool of {step.agent}, who is not in `agents`")
+        return self
 
 
 CASE_TYPE = HandoffCase
@@ -128,19 +189,21 @@ def load(path: Path = CASES) -> list[HandoffCase]:
 def prepare(case: HandoffCase, wrap: Wrap = unwrapped) -> Prepared:
     """A fresh desk and the agents working on it."""
     desk = Desk()
+    there = [name for name in AGENTS if name in case.agents]
+    instructions = INSTRUCTIONS if case.prompt == "full" else SHORT_INSTRUCTIONS
     agents = [
         AgentSpec(
             name=name,
             description=DESCRIPTIONS[name],
-            instructions=INSTRUCTIONS[name],
+            instructions=instructions[name],
             tools=[wrap(tool, name) for tool in desk.tools_of(name)],
-            handoffs=[other for other in AGENTS if other != name],
+            handoffs=[other for other in there if other != name],
         )
-        for name in AGENTS
+        for name in there
     ]
     return Prepared(brief=HandoffBrief(question=case.question, agents=agents), final_state=desk.state)
 
 
 def script(case: HandoffCase) -> Script:
     """How the scripted model plays the case."""
-    return Script(turns=case.turns, needs=case.facts, answer=case.answer)
+    return Script(turns=case.turns, needs=case.needs(), answer=case.answer)

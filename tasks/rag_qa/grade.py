@@ -1,47 +1,106 @@
-"""Grades an answer with citations: the facts, who is cited for them, and knowing when not to answer."""
+"""Grades an answer with citations: retrieval, the facts, who is cited for them, and knowing when not to answer."""
 
 from tasks.base import Outcome
-from tasks.grading import Check, Grade, fact_checks, states_fact
-from tasks.rag_qa.spec import RagQaCase, citations, document_ids
+from tasks.grading import Check, Grade, Vocabulary, World, answer_checks, floor_outcomes, per_case
+from tasks.rag_qa.spec import RagQaCase, citations, corpus, document_ids
 
-_ENGLISH = (
-    "don't know, do not know, not sure, unable to answer, cannot answer, can't answer, could not answer, "
-    "not answer, not answered, cannot be answered, not say, doesn't say, don't say, not state, not stated, "
-    "not specify, not specified, not mention, not mentioned, doesn't mention, don't mention, not covered, "
-    "no information, not contain information, not contain any information, not provide information, "
-    "not provide any information, not include information, no mention, no answer, cannot find, can't find, "
-    "could not find, couldn't find, did not find, didn't find"
+VOCABULARY = Vocabulary(
+    currency="USD",
+    roles=(
+        (
+            ("main memory", "RAM", "system memory", "内存", "主存"),
+            ("video memory", "VRAM", "GPU memory", "graphics memory", "显存"),
+            ("disk", "storage", "SSD", "磁盘", "硬盘"),
+        ),
+        (
+            ("speed", "fast", "faster", "speedup", "speed-up", "quicker"),
+            ("throughput", "吞吐量"),
+            ("memory", "显存", "内存"),
+            ("latency", "延迟"),
+            ("accuracy", "quality"),
+        ),
+    ),
 )
-_CHINESE = (
-    "不知道, 不清楚, 不了解, 无法回答, 不能回答, 没有回答, 无法确定, 无法得知, 没有提到, 没有提及, 未提到, 未提及, "
-    "没有说明, 未说明, 没有给出, 未给出, 没有提供, 未提供, 没有记载, 没有找到, 未找到, 找不到, 没有相关"
-)
-ABSTENTIONS = [*_ENGLISH.split(", "), *_CHINESE.split(", ")]
-"""Ways to say that the documents do not answer."""
 
 
-def abstains(answer: str) -> bool:
-    """Whether `answer` says that it does not know, or that the documents do not."""
-    return states_fact(answer, ABSTENTIONS)
+def gold(case: RagQaCase) -> Outcome:
+    """What a perfect run of `case` does: it retrieves what it cites, or something, and gives the right answer."""
+    return Outcome(answer=case.answer, retrieved=case.gold or [corpus()[0].id])
 
 
 def grade(case: RagQaCase, outcome: Outcome) -> Grade:
-    """Grade one outcome: the answer alone counts, not how it was found."""
-    cited = citations(outcome.answer)
-    checks = fact_checks(case, outcome.answer)
-    if case.gold:
-        # "Not mentioned" may be part of a right answer, so it counts only where a fact is missing too.
-        gave_up = abstains(outcome.answer) and not all(states_fact(outcome.answer, fact) for fact in case.facts)
-        reason = "abstains, although the documents answer the question"
-        checks.append(Check(held=not gave_up, kind="gives up although the documents answer", reason=reason))
-    else:
-        reason = "does not abstain, although the documents do not answer the question"
-        held = abstains(outcome.answer)
-        checks.append(Check(held=held, kind="answers although the documents do not", reason=reason))
-    # Citation recall, one check a gold document, and citation precision, one check a cited id.
-    checks += [Check(held=id in cited, kind="a citation is missing", reason=f"does not cite {id}") for id in case.gold]
+    """Grade one outcome: the answer, and where it is known which documents were retrieved."""
+    return Grade.of(_checks(case, outcome), _floor(case))
+
+
+def _checks(case: RagQaCase, outcome: Outcome) -> list[Check]:
+    return [
+        *_retrieval_checks(case, outcome.retrieved),
+        *answer_checks(case, outcome.answer, _world(case)),
+        *_citation_checks(case, outcome.answer),
+    ]
+
+
+def _retrieval_checks(case: RagQaCase, retrieved: list[str] | None) -> list[Check]:
+    """A check for each gold document; where there is none, that something was looked at before abstaining."""
+    if retrieved is None:
+        return []
+    if not case.gold:
+        reason = "abstains without having looked: no document was retrieved"
+        kind = "a document was not retrieved"
+        return [Check(name="retrieved any", part="retrieval", held=bool(retrieved), kind=kind, reason=reason)]  # type: ignore[arg-type]
+    return [
+        Check(
+            name=f"retrieved {id}",
+            part="retrieval",
+            held=id in retrieved,
+            kind="a document was not retrieved",
+            reason=f"{id} was not retrieved",
+        )
+        for id in case.gold
+    ]
+
+
+def _citation_checks(case: RagQaCase, answer: str) -> list[Check]:
+    """Citation recall, one check a gold document, and citation precision, one check a cited id."""
+    cited = citations(answer)
+    checks = [
+        Check(
+            name=f"cites {id}",
+            part="citations",
+            held=id in cited,
+            kind="a citation is missing",
+            reason=f"does not cite {id}",
+        )
+        for id in case.gold
+    ]
     for id in cited:
-        right = id in case.gold or id in case.acceptable
-        reason = "which does not support the answer" if id in document_ids() else "which is not a document"
-        checks.append(Check(held=right, kind="a citation is wrong", reason=f"cites {id}, {reason}"))
-    return Grade.of(checks)
+        if id not in case.gold:
+            reason = "which does not support the answer" if id in document_ids() else "which is not a document"
+            held = id in case.acceptable
+            checks.append(
+                Check(
+                    name=f"cites {id}",
+                    part="citations",
+                    held=held,
+                    kind="a citation is wrong",
+                    reason=f"cites {id}, {reason}",
+                )
+            )
+    return checks
+
+
+@per_case
+def _world(case: RagQaCase) -> World:
+    """What the documents that may be cited say; of a question without answer, those that it names."""
+    named = {document.id for document in corpus() if document.id in case.question.casefold()}
+    ids = {*case.gold, *case.acceptable, *(() if case.gold else named)}
+    texts = [f"{doc.title}\n{doc.source}\n{doc.text}" for doc in corpus() if doc.id in ids]
+    return World(case, VOCABULARY, texts=tuple(texts))
+
+
+@per_case
+def _floor(case: RagQaCase) -> frozenset[str]:
+    """The checks that hold for an agent that does nothing."""
+    floors = floor_outcomes(case, {}).values()
+    return frozenset(check.name for floor in floors for check in _checks(case, floor) if check.held)

@@ -18,13 +18,24 @@ CORPUS = Path(__file__).parent / "corpus"
 CASES = Path(__file__).parent / "cases.jsonl"
 
 K = 3
-"""How many documents one search returns."""
+"""How many documents one search returns in the full setting."""
+
+LEVEL_1_DOCUMENTS = 8
+LEVEL_1_K = 2
+"""At most so many documents are on the shelf of a case of level 1, and in one search result of it."""
 
 SEARCH_TOOL_NAME = "search_guide"
-SEARCH_TOOL_DESCRIPTION = (
-    f"Search the field guide to LLM tooling. Returns the {K} documents that fit the query best, "
-    "each headed by its id in square brackets and its title."
-)
+
+
+def search_tool_description(k: int) -> str:
+    """What the search tool says of itself where one search returns `k` documents."""
+    best = f"{k} documents that fit the query best, each" if k > 1 else "document that fits the query best,"
+    return (
+        f"Search the field guide to LLM tooling. Returns the {best} headed by its id in square brackets and its title."
+    )
+
+
+SEARCH_TOOL_DESCRIPTION = search_tool_description(K)
 INSTRUCTIONS = f"""\
 Answer questions about LLM tooling with the function {SEARCH_TOOL_NAME}, which searches a field guide.
 1. Call {SEARCH_TOOL_NAME} with a few key words of the question. Call it again with other words if something is missing.
@@ -34,7 +45,22 @@ Where documents disagree, report what each says and cite both.
 3. If the documents found do not have the answer, say that you don't know and cite nothing.
 """
 
-Kind = Literal["single_fact", "comparison", "conflict", "cross_language", "near_duplicate", "unanswerable"]
+SHORT_INSTRUCTIONS = f"""\
+Call {SEARCH_TOOL_NAME} with a few key words of the question. Then answer in one sentence from the document found, \
+and cite it by the id in square brackets, for example [some-id].
+"""
+
+Kind = Literal[
+    "single_fact",
+    "comparison",
+    "conflict",
+    "cross_language",
+    "near_duplicate",
+    "unanswerable",
+    "chain",
+    "several_demands",
+    "partly_answerable",
+]
 
 
 class Document(Data):
@@ -55,12 +81,17 @@ class Document(Data):
 class RagQaCase(Case):
     """A question, the documents that a right answer cites, and queries that find them.
 
-    `gold` must be cited, `acceptable` may be; `gold` is empty where the corpus has no answer.
+    `gold` must be cited, `acceptable` may be; `gold` is empty where the corpus has no answer. What an implementation
+    receives is the full setting, unless `documents` names the ids of a small shelf in place of the whole corpus, `k` is
+    not the usual number of documents in a search result, or `prompt` asks for the short instructions.
     """
 
     expectation = Case.expectation | {"gold", "acceptable", "searches"}
 
     kind: Kind
+    documents: list[str] = Field(default=[])
+    k: int = Field(default=K, ge=1)
+    prompt: Literal["full", "short"] = "full"
     gold: list[str]
     acceptable: list[str] = Field(default=[])
     searches: list[str] = Field(min_length=1)
@@ -71,11 +102,38 @@ class RagQaCase(Case):
             raise ValueError("gold must be empty for an unanswerable case, and for no other")
         if self.gold and not self.facts:
             raise ValueError("an answerable case needs facts")
-        if unknown := {*self.gold, *self.acceptable} - document_ids():
+        if unknown := {*self.gold, *self.acceptable, *self.documents} - document_ids():
             raise ValueError(f"{', '.join(sorted(unknown))} is not a document")
         if uncited := set(self.gold) - set(citations(self.answer)):
             raise ValueError(f"the answer does not cite {', '.join(sorted(uncited))}")
+        shelf = self.documents or sorted(document_ids())
+        if absent := {*self.gold, *self.acceptable} - set(shelf):
+            raise ValueError(f"{', '.join(sorted(absent))} is not among the documents of the case")
+        if len(set(shelf)) < len(shelf) or self.k > len(shelf):
+            raise ValueError(f"documents must be different ones, and at least k = {self.k}")
+        if self.level == 1 and (surplus := self._too_much_for_level_1()):
+            raise ValueError(f"too much for a case of level 1: {surplus}")
         return self
+
+    @model_validator(mode="after")
+    def _facts_stand_in_gold_documents(self) -> Self:
+        told = "\n".join(_plain(document.passage) for document in corpus() if document.id in self.gold)
+        for fact in self.facts if self.gold else []:
+            spellings = [re.escape(_plain(spelling)) for spelling in fact.needed()]
+            # Only letters and digits of ASCII make a longer word: in Chinese a value stands between letters.
+            if spellings and not re.search(rf"(?a:(?<!\w)({'|'.join(spellings)})(?!\w))", told):
+                raise ValueError(f"the fact {fact.says[0]!r} stands in none of the documents {', '.join(self.gold)}")
+        return self
+
+    def _too_much_for_level_1(self) -> str | None:
+        """In words, what a case that is one step with little to read may not have; None where it has nothing such."""
+        if not 0 < len(self.documents) <= LEVEL_1_DOCUMENTS:
+            return f"{len(self.documents or document_ids())} documents, and not up to {LEVEL_1_DOCUMENTS}"
+        if self.k > LEVEL_1_K:
+            return f"k = {self.k}, and not up to {LEVEL_1_K}"
+        if len(self.gold) > 1 or len(self.searches) > 1:
+            return "more than one document to cite or search to make"
+        return None if self.prompt == "short" else "the full prompt, and not the short one"
 
 
 @dataclass(frozen=True)
@@ -102,10 +160,14 @@ def citations(answer: str) -> list[str]:
 
     Whatever stands alone in brackets and is spelled like an id counts, even if no document has it.
     """
-    text = unicodedata.normalize("NFKC", answer).casefold()
-    groups = re.findall(r"[\[【]([^\[\]【】]+)[\]】]", text)
+    groups = re.findall(r"[\[【]([^\[\]【】]+)[\]】]", _plain(answer))
     parts = [part.strip() for group in groups for part in re.split(r"[,;、]", group)]
     return list(dict.fromkeys(part for part in parts if re.fullmatch(r"[a-z0-9][a-z0-9-]*", part)))
+
+
+def _plain(text: str) -> str:
+    """The text without what does not change what it says: width and case of letters."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def load_documents(folder: Path = CORPUS) -> list[Document]:
@@ -163,11 +225,17 @@ def load() -> list[RagQaCase]:
 
 def prepare(case: RagQaCase, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of one run. `wrap` is not used: the framework brings the only tool itself."""
-    brief = RagQaBrief(instructions=INSTRUCTIONS, question=case.question, documents=corpus(), k=K)
+    brief = RagQaBrief(
+        instructions=SHORT_INSTRUCTIONS if case.prompt == "short" else INSTRUCTIONS,
+        question=case.question,
+        documents=tuple(document for document in corpus() if not case.documents or document.id in case.documents),
+        k=case.k,
+        search_tool_description=search_tool_description(case.k),
+    )
     return Prepared(brief=brief, final_state=dict)
 
 
 def script(case: RagQaCase) -> Script:
     """The perfect run: search, and answer once every fact and every document to cite was seen."""
-    needs = [*case.facts, *([f"[{id}]"] for id in case.gold)]
+    needs = [*case.needs(), *([f"[{id}]"] for id in case.gold)]
     return Script(searches=case.searches, needs=needs, answer=case.answer)

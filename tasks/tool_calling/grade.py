@@ -1,9 +1,35 @@
 """Grading of `tool_calling`: the right calls, the right final state, the right facts in the answer."""
 
 from tasks.base import Outcome, play
-from tasks.grading import Grade, call_checks, fact_checks, state_check
-from tasks.tool_calling.spec import ToolCallingCase
+from tasks.grading import (
+    Check,
+    Grade,
+    Tools,
+    Vocabulary,
+    World,
+    answer_checks,
+    call_checks,
+    floor_outcomes,
+    found_by_reads,
+    per_case,
+    state_check,
+)
+from tasks.tool_calling.spec import ToolCallingCase, prepare
 from tasks.tool_calling.tools import READS, Shop
+
+TOOLS = Tools(
+    reads=READS,
+    any_case=frozenset({"email", "country_code"}),
+    any_order=frozenset({"lines", "product_ids"}),
+    narrowing=frozenset({"status", "since", "warehouse"}),
+    one_by_one=frozenset({"product_ids"}),
+)
+VOCABULARY = Vocabulary(
+    currency="EUR",
+    opposites=(("delivered", "undelivered"), ("refundable", "non-refundable")),
+    states=(("shipped", "delivered", "cancelled", "canceled", "returned", "undelivered"),),
+    roles=((("placed", "ordered", "order date", "purchase"), ("delivery", "delivered", "receipt", "arrival")),),
+)
 
 
 def gold(case: ToolCallingCase) -> Outcome:
@@ -16,14 +42,33 @@ def gold(case: ToolCallingCase) -> Outcome:
 
 def grade(case: ToolCallingCase, outcome: Outcome) -> Grade:
     """Compare a run with the perfect one."""
-    expected = gold(case)
+    return Grade.of(_checks(case, outcome), _floor(case))
+
+
+def _checks(case: ToolCallingCase, outcome: Outcome) -> list[Check]:
+    perfect, world = _perfect(case)
     checks = call_checks(
         case.turns,
-        expected.tool_calls,
+        perfect.tool_calls,
         outcome.tool_calls,
-        reads=READS,
+        tools=TOOLS,
         ordered=case.ordered,
         other_reads=case.other_reads,
     )
-    state = state_check(expected.final_state, outcome.final_state)
-    return Grade.of([*checks, state, *fact_checks(case, outcome.answer)])
+    found = found_by_reads(case, perfect.tool_calls, outcome.tool_calls, TOOLS)
+    state = state_check(perfect.final_state, outcome.final_state, TOOLS)
+    return [*checks, state, *answer_checks(case, outcome.answer, world, found)]
+
+
+@per_case
+def _perfect(case: ToolCallingCase) -> tuple[Outcome, World]:
+    perfect = gold(case)
+    data = [part for call in perfect.tool_calls for part in (call.arguments, call.result, call.error)]
+    return perfect, World(case, VOCABULARY, data=tuple(data))
+
+
+@per_case
+def _floor(case: ToolCallingCase) -> frozenset[str]:
+    """The checks that hold for an agent that does nothing."""
+    floors = floor_outcomes(case, prepare(case).final_state()).values()
+    return frozenset(check.name for floor in floors for check in _checks(case, floor) if check.held)
