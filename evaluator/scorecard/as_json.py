@@ -84,6 +84,7 @@ def _of_cell(cell: Cell) -> dict[str, Any]:
         **cell.metrics,
         "pass_hat": cell.pass_hat,
         "failure_kinds": cell.failure_kinds,
+        "judges": cell.judges,
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evaluator.analysis import parity
+from evaluator.analysis import judge, parity
 from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, gather
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.kept import Kept
@@ -51,6 +51,7 @@ class _Seen:
     machines: list[str] = field(default_factory=list)
     priced: list[Priced | None] = field(default_factory=list)
     comparisons: list[parity.Comparison] = field(default_factory=list)
+    judgements: list[judge.Judgement] = field(default_factory=list)
     framework_versions: set[str] = field(default_factory=set)
     implementation_digests: set[str] = field(default_factory=set)
     lock_digests: set[str] = field(default_factory=set)
@@ -94,7 +95,8 @@ def build(
     folders = {folder.name: folder for folder in framework_folders(implementations)}
     cells: dict[tuple[str, str, str], _Seen] = defaultdict(_Seen)
     setups: dict[str, dict[str, set[Any]]] = {}
-    damaged: list[Damaged] = []
+    verdicts, damaged_lines = judge.read_verdicts(traces, models)
+    damaged = [Damaged(one.path, one.reason) for one in damaged_lines]
     parity_notes: list[str] = []
     probed: list[Trace] = []
     for one in gather(traces, models, keep, folders, tasks, processes, priced_on, look, kept):
@@ -111,6 +113,7 @@ def build(
         if one.note is not None:
             parity_notes.append(one.note)
         cells[key.model, key.framework, key.task].add(one)
+        cells[key.model, key.framework, key.task].judgements += _judgements(one, verdicts)
         setup = setups.setdefault(key.model, {name: set() for name in (*SETUP_FIELDS, "dates")})
         for name in SETUP_FIELDS:
             setup[name].add(getattr(one.setup, name))
@@ -174,7 +177,18 @@ def build(
             *_changed_since(cells, sorted_keys, frameworks, tasks),
         ),
         runs=tuple(all_runs),
+        judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )
+
+
+def _judgements(one: Scored, verdicts: judge.Verdicts) -> list[judge.Judgement]:
+    """What judges say of a run as it is today."""
+    of_run = sorted(verdicts.get(one.run.key, {}).items())
+    return [
+        judge.Judgement(one.run.key, name, verdict.verdict, verdict.why, one.run.passed)
+        for name, verdict in of_run
+        if verdict.judged == one.asked
+    ]
 
 
 def _take_other_machines_times_out(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
@@ -238,6 +252,7 @@ def _cell(
         pass_hat=pass_hat(measured),
         failure_kinds=failure_kinds(measured),
         code=measured.code,
+        judges=judge.figures(measured.runs, [judgement for one in seen for judgement in one.judgements]),
     )
 
 

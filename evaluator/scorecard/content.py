@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluator.analysis.graded_run import GradedRun
+from evaluator.analysis.judge import Figures, Judgement
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import ModelComparison
 from evaluator.analysis.pairs import Pair
@@ -71,7 +72,8 @@ class Cell:
     """One framework × task, or with `task` None one framework over all tasks, on one model.
 
     `pass_hat` has pass^1, pass^2, … as far as there are trials. `failure_kinds` has in how many failed
-    runs each kind of reason occurs. `code` is the size of the code that ran, where it is known.
+    runs each kind of reason occurs. `code` is the size of the code that ran, where it is known. `judges` has what
+    each judge says of the runs, where any does.
     """
 
     model: str
@@ -82,6 +84,7 @@ class Cell:
     pass_hat: tuple[float, ...]
     failure_kinds: dict[str, int]
     code: CodeSize | None
+    judges: tuple[Figures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class Scorecard:
     compared, in the order of the cells. `behaviours` has what the frameworks did when probed. `setups`
     has for each model the values of every set-up field that occurs in its traces. `price_list` says
     where the costs on the models that were used come from, if there are any. `runs` are those that the
-    cells are computed from.
+    cells are computed from, and `judgements` what judges said of them.
     """
 
     cells: tuple[Cell, ...]
@@ -142,6 +145,7 @@ class Scorecard:
     price_list: str | None
     notes: tuple[str, ...]
     runs: tuple[GradedRun, ...]
+    judgements: tuple[Judgement, ...] = ()
 
     @property
     def models(self) -> list[str]:

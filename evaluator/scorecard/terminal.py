@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.analysis.judge import Figures
 from evaluator.analysis.models import ModelComparison, in_words
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.repricing import Repricing
@@ -38,6 +39,9 @@ def print_scorecard(
             if lacks := not_implemented(scorecard, model, cells[0].task):
                 console.print(Text(lacks))
             console.print()
+        for judge, judged in tables.judged_cells(scorecard.totals, model):
+            console.print(_judge_table(scorecard, f"{model} · judged by {judge}", judged))
+            console.print()
         if letters.with_baseline(scorecard, model, None):
             console.print(_pairs_table(scorecard, model))
             console.print(Text(words.correctness(scorecard, model) or ""))
@@ -67,6 +71,18 @@ def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Tabl
     for cell in cells:
         name = scorecard.frameworks[cell.framework].title
         table.add_row(Text(name), *(Text(column.show(cell.metrics)) for column in _COLUMNS))
+    return table
+
+
+def _judge_table(scorecard: Scorecard, title: str, judged: Sequence[tuple[Cell, Figures]]) -> Table:
+    """What a judge says of a model's runs, beside the rules."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("framework")
+    for heading in ("by the rules", *(heading for heading, _ in tables.JUDGE_COLUMNS)):
+        table.add_column(heading, justify="right")
+    for cell, figures in judged:
+        shown = (tables.RATE.show(cell.metrics), *(show(figures) for _, show in tables.JUDGE_COLUMNS))
+        table.add_row(Text(scorecard.frameworks[cell.framework].title), *map(Text, shown))
     return table
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from evaluator.analysis.gather import Whole, every_task
 from evaluator.analysis.graded_run import measure_run
+from evaluator.analysis.judge import Judgement
 from evaluator.catalog.frameworks import baseline_first
 from evaluator.probes.behaviours import judged
 from evaluator.site import runs
@@ -153,6 +154,6 @@ def _grid(
     return Grid(model, task, tuple(names), tuple(cases))
 
 
-def page_data(grid: Grid, number: int) -> dict[str, Any]:
-    """What the template of a case's page needs."""
-    return {"grid": grid, "case": grid.cases[number], **grid.around(number)}
+def page_data(grid: Grid, number: int, judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """What the template of a case's page needs; `judgements` are what judges said of its runs."""
+    return {"grid": grid, "case": grid.cases[number], "judgements": judgements, **grid.around(number)}
