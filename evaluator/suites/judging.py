@@ -30,7 +30,8 @@ from evaluator.wire.messages import completion_of, parsed
 from tasks.base import Script
 
 AT_ONCE = 4
-"""Questions under way at a server. The embedded model answers one after the other."""
+"""Questions under way at a server that takes a key. One without is likely to be the user's own, which may answer one
+after the other, so that further questions would only wait and run into their time limit."""
 
 TRIES = 5
 """How often a server is asked that is busy or out of order. A question that runs into its time limit is left."""
@@ -133,7 +134,8 @@ async def judge_all(
             async with specs.running(spec, console) as upstream:
                 try:
                     judging = _Judging(_Judge(upstream, spec), spec.name, digest, traces)
-                    await judging.all_of(missing, AT_ONCE if spec.endpoint else 1, console)
+                    hosted = spec.endpoint is not None and spec.endpoint.key is not None
+                    await judging.all_of(missing, AT_ONCE if hosted else 1, console)
                 finally:
                     await upstream.close()
         return Judged(len(questions), len(judging.left), judging.left[0] if judging.left else "")
