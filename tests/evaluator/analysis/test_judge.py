@@ -6,7 +6,7 @@ import orjson
 import pytest
 from factories import tool_call
 from judged import run, told
-from played import TASKS
+from played import TASKS, played
 
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.analysis.judge import Judgement, figures, question
@@ -100,6 +100,13 @@ def test_a_judge_is_told_each_call_in_its_order_with_what_it_gave() -> None:
         ],
         "answer": "Hello.",
     }
+
+
+def test_a_search_by_the_frameworks_own_means_is_no_call_that_is_missing() -> None:
+    trace = played("rag_qa", "longlora-context").model_copy(update={"tool_calls": []})
+    asked = question(trace, TASKS["rag_qa"])
+    assert told({"messages": asked.messages}) == {"answer": trace.outcome.answer}
+    assert told({"messages": question(run("a"), TASK).messages})["tool calls"] == []
 
 
 def test_what_is_long_is_cut_and_says_so() -> None:
