@@ -75,7 +75,7 @@ class TestedReplay:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options that say which model answers, and how often."""
     group = parser.getgroup("bakeoff")
-    group.addoption("--model", default="scripted", help="'scripted' (default), 'local', ENDPOINT/MODEL, or a name")
+    group.addoption("--model", default="scripted", help="'scripted' (default), or what `bakeoff run -m` takes")
     group.addoption("--base-url", default=None, help="OpenAI-compatible server, in place of the endpoint's own")
     group.addoption("--key-variable", default=None, help="environment variable that holds its key")
     group.addoption("--trials", type=int, default=1, help="repetitions of each case")

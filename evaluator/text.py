@@ -19,6 +19,15 @@ def shown_path(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+def duration(seconds: float) -> str:
+    """A time given in seconds, in whole seconds, in minutes or in hours: `45 s`, `12 min`, `1.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def escape(text: str, limit: int = 300) -> str:
     """Untrusted text for one line of Markdown: no markup, no HTML, cut after `limit` characters."""
     return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(shortened(text, limit), quote=False))

@@ -40,7 +40,9 @@ class Setup(_Record):
     """Everything that a result depends on, and where it was made.
 
     `replayed_model` is there where recorded responses answered: those of that model. `event_loop` is the loop that
-    the gateway ran under, `uvloop` or `asyncio`; times compare only within one. Older traces do not say.
+    the gateway ran under, `uvloop` or `asyncio`; times compare only within one. `sitting` names, by a random token, the
+    uninterrupted, interleaved recording that the run belongs to: that of one command, on one machine, against one
+    model. Times compare only within one. Older traces have neither, and what is not made interleaved has no sitting.
     """
 
     framework_version: str
@@ -62,6 +64,7 @@ class Setup(_Record):
     jobs: int
     replayed_model: str | None = Field(default=None, exclude_if=lambda model: model is None)
     event_loop: str | None = Field(default=None, exclude_if=lambda loop: loop is None)
+    sitting: str | None = Field(default=None, exclude_if=lambda token: token is None)
 
 
 class RecordedTimes(_Record):

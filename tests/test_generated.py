@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from evaluator import ROOT, scorecard
-from evaluator.providers import page as endpoints_page
+from evaluator.models import page as models_page
 from evaluator.scorecard import schema
 
 pytestmark = pytest.mark.xdist_group("generated")  # one process scores all traces once
@@ -29,9 +29,9 @@ def test_a_generated_file_is_up_to_date(name: str, scored: Path) -> None:
     assert (scored / name).read_bytes() == (ROOT / name).read_bytes(), message
 
 
-def test_the_page_of_endpoints_is_up_to_date() -> None:
-    message = f"docs/models.md is out of date: run `{endpoints_page.COMMAND}`"
-    assert endpoints_page.PAGE.read_text(encoding="utf-8") == endpoints_page.page(), message
+def test_the_page_of_models_is_up_to_date() -> None:
+    message = f"docs/models.md is out of date: run `{models_page.COMMAND}`"
+    assert models_page.PAGE.read_text(encoding="utf-8") == models_page.page(), message
 
 
 @pytest.mark.parametrize("name", schema.DOCUMENTS)

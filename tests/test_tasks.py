@@ -11,6 +11,7 @@ from evaluator.models.upstreams.probes import FAULTS
 from evaluator.probes.script import SILENCE
 from evaluator.probes.table import BY_NAME
 from tasks.base import Outcome, of_size
+from tasks.grading import floor_outcomes
 from tasks.wire import OnTheWire, SearchTool
 
 TASKS = all_tasks()
@@ -33,6 +34,17 @@ def test_a_case_is_the_same_after_it_stood_in_a_trace(task: Task) -> None:
 
 
 @each_task
+def test_a_trace_of_before_levels_takes_what_is_expected_today(task: Task) -> None:
+    case = task.load()[0]
+    older = {name: value for name, value in case_as_data(case).items() if name not in ("level", "stance", "allowed")}
+    older["facts"] = [[*fact.says, "something else"] for fact in case.facts]
+    assert task.read_case(older) == case
+    assert task.read_case({**older, "level": 3}).level == 3
+    asked_otherwise = task.read_case({**older, "question": "Something else?"})
+    assert [fact.says for fact in asked_otherwise.facts] == older["facts"] != [fact.says for fact in case.facts]
+
+
+@each_task
 def test_doing_nothing_passes_no_case(task: Task) -> None:
     for case in task.load():
         assert not task.grade(case, Outcome(answer="")).passed, case.id
@@ -46,6 +58,20 @@ def assert_sound(wire: OnTheWire, question: str, passages_per_search: int | None
         assert agent.instructions and len(set(names)) == len(names)
     assert bool(wire.passages) == any(isinstance(tool, SearchTool) for agent in wire.agents for tool in agent.tools)
     assert 0 < wire.k <= len(wire.passages) if wire.passages else wire.k == 0
+
+
+@each_task
+def test_the_perfect_run_passes_and_the_floor_earns_nothing(task: Task) -> None:
+    module = importlib.import_module(task.grade.__module__)
+    passed = []
+    for case in task.load():
+        grade = task.grade(case, module.gold(case))
+        assert grade.passed and grade.score in (1, None), (case.id, grade.reasons)
+        for outcome in floor_outcomes(case, task.prepare(case).final_state()).values():
+            floor = task.grade(case, outcome)
+            assert not floor.score, case.id
+            passed += [case.size] * floor.passed
+    assert "quick" not in passed and passed.count("standard") <= 1 and len(passed) <= len(task.load()) / 10
 
 
 @each_task

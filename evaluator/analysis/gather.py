@@ -21,9 +21,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from evaluator.analysis import judge, parity
+from evaluator.analysis.breakdown import Judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.analysis.kept import Kept
 from evaluator.analysis.parity import Comparison, Observation
+from evaluator.analysis.references import judged_references
 from evaluator.analysis.repricing import Priced, price_run
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.catalog.tasks import Task, all_tasks
@@ -50,12 +52,14 @@ RECORDED_ALREADY = "key: this run was recorded already; the file whose path come
 class Scored:
     """A run that counts. `comparison` is None where it cannot be compared; `note` says why.
 
-    `asked` is the digest of what a judge is asked about it, None where there is nothing to ask.
+    `references` are what the floors and the ceiling get for the run's case. `asked` is the digest of what a judge is
+    asked about it, None where there is nothing to ask.
     """
 
     run: GradedRun
     setup: Setup
     priced: Priced | None
+    references: tuple[Judged, ...]
     comparison: Comparison | None = None
     note: str | None = None
     asked: str | None = None
@@ -273,6 +277,8 @@ def _gather_trial(
             results.append(LeftOut(name, run))
         elif misplaced := _misplaced(trace.key, path):
             results.append(LeftOut(name, misplaced))
+        elif isinstance(references := _references(trace, tasks), str):
+            results.append(LeftOut(name, references))
         else:
             observation = _observed(trace, tasks)
             note = None
@@ -281,7 +287,7 @@ def _gather_trial(
             else:
                 observed[trace.key.framework] = observation
             asked = judge.question(trace, tasks[trace.key.task]).digest if to_judge(trace) else None
-            results.append(Scored(run, trace.setup, price_run(run, priced_on), note=note, asked=asked))
+            results.append(Scored(run, trace.setup, price_run(run, priced_on), references, note=note, asked=asked))
             if whole is not None:
                 traces[trace.key.framework] = trace
     results = [_compared(one, observed) if isinstance(one, Scored) else one for one in results]
@@ -324,6 +330,14 @@ def graded(trace: Trace, tasks: Mapping[str, Task], frameworks: Container[str]) 
         return f"case.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     except Exception as error:  # a case of the user's own may make any grader stumble; the rest is still scored
         return f"cannot be graded: {type(error).__name__}: {error}"
+
+
+def _references(trace: Trace, tasks: Mapping[str, Task]) -> tuple[Judged, ...] | str:
+    """What the floors and the ceiling get for the case of a trace that can be graded, or why that cannot be said."""
+    try:
+        return judged_references(tasks[trace.key.task], trace.case)
+    except Exception as error:  # as for a grader: a case of the user's own may ask for what no tool does
+        return f"the floors and the ceiling cannot be graded: {type(error).__name__}: {error}"
 
 
 def _misplaced(key: Key, path: Path) -> str | None:

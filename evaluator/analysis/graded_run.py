@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
+from evaluator.analysis.levels import level_of
 from evaluator.analysis.parity.spec import task_spec
 from evaluator.catalog.tasks import Task
 from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
 from evaluator.stats.intervals import covered_length
-from evaluator.trace import Ended, Key, ModelCall, Trace
+from evaluator.trace import Ended, Key, ModelCall, Setup, Trace
 from evaluator.wire.tool_results import leaves, search_text
 from tasks.base import Outcome, ToolCall
 from tasks.grading import FailureKind, Grade, Part
@@ -36,15 +37,18 @@ class WallTimeSplit:
 class GradedRun:
     """What the metrics need of one run. Times in seconds, memory in MB.
 
+    `level` is how hard the case is, None where that is not known.
+
     `score` is None where the case has nothing to earn. `kinds` are those of the `reasons`, in their order;
-    `parts` says of each part of the grade whether all its checks held. A token count is None where an answered call came
-    without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
+    `parts` says of each part of the grade whether all its checks held. A token count is None where an answered call
+    came without it. `usage_counted` tells that the gateway counted some of the tokens itself, because the
     upstream did not. The `reported` tokens are the framework's own count, if it gave one. `cost_usd` is
     None where no price is known. `chat_tokens` are those of each chat call, to be priced on other models.
     `first_token_s` has the wait for the first byte of each streamed answer. `injected_tokens` sum over the
-    `compared_calls`, and are filled in where the run was compared with its canonical requests. `timed` is false
-    where most runs of the model were recorded on another machine: times compare only on one, so those of this run
-    count in no metric.
+    `compared_calls`, and are filled in where the run was compared with its canonical requests. `sitting` and `machine`
+    are what the trace says of where and when it was recorded. `sitting` is None where it does not name one;
+    `evaluator.analysis.sittings` then tells what it was, and sets `timed` to false where the times of this run would
+    not compare with the others'.
     """
 
     key: Key
@@ -74,8 +78,11 @@ class GradedRun:
     first_token_s: tuple[float, ...] = ()
     injected_tokens: int | None = None
     compared_calls: int = 0
+    sitting: str | None = None
+    machine: str = ""
     timed: bool = True
     parts: Mapping[Part, bool] = field(default_factory=dict)
+    level: int | None = None
 
 
 # --- from a trace to a graded run ------------------------------------------------------------
@@ -87,11 +94,11 @@ def grade_run(trace: Trace, task: Task) -> GradedRun:
     Raises `pydantic.ValidationError` for a case that is none of this task, and whatever the grader
     raises for a case that cannot be played.
     """
-    return measure_run(trace, _grade(trace, task))
+    return measure_run(trace, _grade(trace, task), level_of(task, trace.case))
 
 
-def measure_run(trace: Trace, grade: Grade) -> GradedRun:
-    """Measure one run whose grade is known."""
+def measure_run(trace: Trace, grade: Grade, level: int | None = None) -> GradedRun:
+    """Measure one run whose grade is known, of a case of this level."""
     split = split_wall_time(trace)
     chats = trace.chats
     embeddings = [call for call in trace.model_calls if call.operation == "embeddings"]
@@ -122,7 +129,16 @@ def measure_run(trace: Trace, grade: Grade) -> GradedRun:
         chat_tokens=chat_tokens(trace),
         cost_usd=run_cost_usd(trace),
         first_token_s=tuple(call.first_byte_s - call.sent_s for call in chats if call.stream and call.answered),
+        level=level,
+        sitting=trace.setup.sitting,
+        machine=_machine(trace.setup),
     )
+
+
+def _machine(setup: Setup) -> str:
+    """The machine, and how it was used, as far as that changes how long a run takes."""
+    loop = f", {setup.event_loop}" if setup.event_loop else ""
+    return f"{setup.cpu}, {setup.cpu_cores} cores, {setup.jobs} at a time{loop}"
 
 
 def _grade(trace: Trace, task: Task) -> Grade:

@@ -4,9 +4,9 @@ Every metric is a row of `METRICS`; adding one is adding a row.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, geometric_mean
 from typing import Literal
 
 from evaluator.analysis.graded_run import GradedRun
@@ -56,9 +56,33 @@ def _mean(read: _Read) -> Callable[[CellRuns], Value]:
 
 
 def _time(percent: float, read: _Read) -> Callable[[CellRuns], Value]:
-    """The percentile of a time; none where the times of a run do not compare, for it would be one of other cases."""
-    over_all = _percentile(percent, read)
-    return lambda cell: over_all(cell) if all(run.timed for run in cell.runs) else None
+    return lambda cell: over_tasks(cell, percent, lambda run: () if (value := read(run)) is None else (value,))
+
+
+def over_tasks(cell: CellRuns, percent: float, read: Callable[[GradedRun], Sequence[float]]) -> Value:
+    """The percentile of a time; over several tasks the geometric mean of the percentiles of each.
+
+    The median of several tasks' runs taken together is one of whichever task lies in the middle: two frameworks that
+    differ by a tenth in each task may differ by half in it, or the other way round. The geometric mean weighs the tasks
+    alike whatever they take, and its ratio of two frameworks is the mean ratio of their tasks (Fleming and Wallace,
+    "How Not to Lie with Statistics: The Correct Way to Summarize Benchmark Results", Communications of the ACM 29
+    (1986)).
+    Where runs of several frameworks are taken together, each of them is apart in the same way.
+
+    None where the times of a framework's runs of a task do not compare (see the sittings), for then it would be one of
+    other tasks than the others'; and none where one of several percentiles is zero, which has no ratio: it can be given
+    for each task alone.
+    """
+    groups: dict[tuple[str, str], list[float]] = {}
+    for run in cell.runs:
+        if values := read(run):
+            groups.setdefault((run.key.framework, run.key.task), []).extend(values if run.timed else ())
+    if not groups or not all(groups.values()):
+        return None
+    percentiles = [percentile(values, percent) for values in groups.values()]
+    if len(percentiles) == 1:
+        return percentiles[0]
+    return geometric_mean(percentiles) if min(percentiles) > 0 else None
 
 
 def _percentile(percent: float, read: _Read) -> Callable[[CellRuns], Value]:
@@ -89,8 +113,7 @@ def _pass_rate_interval(cell: CellRuns) -> tuple[float, float]:
 
 
 def _time_to_first_token_s(cell: CellRuns) -> Value:
-    waits = [wait for run in cell.runs for wait in run.first_token_s]
-    return percentile(waits, 50) if waits and all(run.timed for run in cell.runs) else None
+    return over_tasks(cell, 50, lambda run: run.first_token_s)
 
 
 def _of_code(read: Callable[[CodeSize], int]) -> Callable[[CellRuns], Value]:
@@ -142,7 +165,13 @@ METRICS = (
         "higher",
         lambda cell: _pass_rate_interval(cell)[1],
     ),
-    Metric("mean_score", "mean share of a run's checks that held", "share", "higher", _mean(lambda run: run.score)),
+    Metric(
+        "mean_score",
+        "mean score of a run, over the runs that have one: the share of what it could earn; doing nothing scores 0",
+        "share",
+        "higher",
+        _mean(lambda run: run.score),
+    ),
     Metric("wall_s_p50", "median wall time of a run", "s", "lower", _time(50, lambda run: run.wall_s)),
     Metric("wall_s_p95", "95th percentile of wall time", "s", "lower", _time(95, lambda run: run.wall_s)),
     Metric(

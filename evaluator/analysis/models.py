@@ -3,14 +3,18 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import CellRuns, Value, measure, rounded
 from evaluator.catalog.frameworks import baseline_first
 from evaluator.providers.names import is_real
 from evaluator.stats.variance import FEWEST_CASES, Share, Shares, variance_shares
+
+TIMES = "The models took no turns: beside one another, their times are of different sittings."
+"""What is to be said where times of several models are shown."""
 
 METRICS = (
     *("runs", "passed", "pass_rate", "pass_rate_low", "pass_rate_high", "mean_score"),
@@ -20,6 +24,8 @@ METRICS = (
 
 _CaseName = tuple[str, str]
 """Task and case."""
+
+_Case = TypeVar("_Case", _CaseName, tuple[str, int])
 
 _Cell = Mapping[_CaseName, Sequence[GradedRun]]
 """The runs of one model with one framework."""
@@ -38,7 +44,8 @@ class Row:
 class ModelComparison:
     """Models × frameworks, all on the same cases.
 
-    `cases` are pairs of task and case. `left_out` are the frameworks that not all of the models ran on them.
+    `cases` are pairs of task and case; on `scored` of them every run has a score. `left_out` are the frameworks that
+    not all of the models ran on them.
     The shares of the variance are None where they cannot be given: `in_words` says why.
     """
 
@@ -47,6 +54,7 @@ class ModelComparison:
     left_out: tuple[str, ...]
     cases: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
+    scored: int
     score_shares: Shares | None
     pass_shares: Shares | None
 
@@ -69,6 +77,8 @@ def compare_models(runs: Iterable[GradedRun]) -> ModelComparison | None:
         return None
     kept = {place: _only(cells[place], trials) for place in cells}
     grid = [[kept[model, framework] for framework in frameworks] for model in models]
+    score_shares, scored = _shares(grid, cases, lambda run: run.score)
+    pass_shares, _ = _shares(grid, cases, lambda run: run.passed)
     rows: list[tuple[str | None, list[str]]] = [(framework, [framework]) for framework in frameworks]
     rows += [(None, frameworks)] if len(frameworks) > 1 else []
     return ModelComparison(
@@ -81,12 +91,13 @@ def compare_models(runs: Iterable[GradedRun]) -> ModelComparison | None:
             for framework, of_row in rows
             for model in models
         ),
-        score_shares=_shares(grid, cases, lambda run: run.score),
-        pass_shares=_shares(grid, cases, lambda run: run.passed),
+        scored=scored,
+        score_shares=score_shares,
+        pass_shares=pass_shares,
     )
 
 
-def largest_grid(asked: Mapping[str, set[_CaseName]]) -> tuple[list[str], list[_CaseName]]:
+def largest_grid(asked: Mapping[str, set[_Case]]) -> tuple[list[str], list[_Case]]:
     """The frameworks and cases of the largest full grid; `asked` has the cases that count for each framework.
 
     So a framework that was run on a few cases only does not take the others' cases away. Of grids as
@@ -105,7 +116,11 @@ def _trials(cells: Sequence[_Cell], cases: Sequence[_CaseName]) -> dict[_CaseNam
 
 
 def _only(cell: _Cell, trials: Mapping[_CaseName, set[int]]) -> _Cell:
-    return {case: [run for run in cell[case] if run.key.trial in kept] for case, kept in trials.items() if case in cell}
+    return {
+        case: sorted((run for run in cell[case] if run.key.trial in kept), key=lambda run: run.key.trial)
+        for case, kept in trials.items()
+        if case in cell
+    }
 
 
 def _measured(cells: Iterable[_Cell], cases: Sequence[_CaseName]) -> dict[str, Value]:
@@ -115,52 +130,86 @@ def _measured(cells: Iterable[_Cell], cases: Sequence[_CaseName]) -> dict[str, V
 
 
 def _shares(
-    grid: Sequence[Sequence[_Cell]], cases: Sequence[_CaseName], read: Callable[[GradedRun], float]
-) -> Shares | None:
-    """What explains the variance of the means over trials."""
-    if len(cases) < FEWEST_CASES:
-        return None
-    return variance_shares(
-        [[[fmean(read(run) for run in cell[case]) for case in cases] for cell in of_model] for of_model in grid]
-    )
+    grid: Sequence[Sequence[_Cell]], cases: Sequence[_CaseName], read: Callable[[GradedRun], float | None]
+) -> tuple[Shares | None, int]:
+    """What explains the variance between runs, and on how many cases: those in which no run lacks the value.
+
+    Each case counts with as many trials as every one has, the first of them.
+    """
+    trials = min(len(grid[0][0][case]) for case in cases)
+    of_cases = []
+    for case in cases:
+        values = [[[read(run) for run in cell[case][:trials]] for cell in of_model] for of_model in grid]
+        if not any(value is None for of_model in values for of_cell in of_model for value in of_cell):
+            of_cases.append(values)
+    if len(of_cases) < FEWEST_CASES:
+        return None, len(of_cases)
+    return variance_shares(np.moveaxis(np.array(of_cases, float), 0, 2).tolist()), len(of_cases)
 
 
-def in_words(comparison: ModelComparison) -> str:
-    """Whether it is the framework or the model, as far as these runs can tell."""
-    models, frameworks, n = len(comparison.models), len(comparison.frameworks), len(comparison.cases)
+def in_words(comparison: ModelComparison, titles: Mapping[str, str] | None = None) -> str:
+    """Whether it is the framework or the model, as far as these runs can tell; `titles` are those of the frameworks."""
+    models, frameworks, n = len(comparison.models), len(comparison.frameworks), comparison.scored
     shares = comparison.score_shares
     if n < FEWEST_CASES:
         have = "1 case in common is" if n == 1 else f"{n} cases in common are"
         return (
             f"{have} too few to say what explains the differences: it takes {FEWEST_CASES} (`--cases standard` has as "
-            "many for each task)."
+            f"many for each task). {covers(comparison, titles)}"
         )
     if shares is None:
-        return f"On these {n} cases all runs have the same score, so there is nothing to explain."
-    model, framework, both, case, left = (shown(share) for share in shares.sources.values())
-    if frameworks == 1:
         return (
-            f"Between the runs of {models} models on {n} cases with one framework, the model explains {model} of the "
-            f"variance in score (95 % interval in brackets) and the case {case}; {left} is left. With one framework "
-            "nothing can be said of frameworks."
+            f"On these {n} cases all runs have the same score, so there is nothing to explain. "
+            f"{covers(comparison, titles)}"
         )
+    of = {source: shown(share) for source, share in shares.sources.items()}
+    trials = "one trial" if shares.trials == 1 else f"{shares.trials} trials"
+    said = (
+        f"Between the runs of {_counted(models, 'model')} × {_counted(frameworks, 'framework')} × {n} cases, {trials} "
+        f"of each, the model explains {of['model']} of the variance in score (95 % interval in brackets)"
+    )
+    if frameworks == 1:
+        said += f" and how hard a case is for all of them {of['case']}."
+    else:
+        said += (
+            f", the framework {of['framework']}, and a framework's suiting one model more than another "
+            f"{of['model × framework']}. How hard a case is for all of them explains {of['case']}; that it is harder "
+            f"for one of the models {of['model × case']}, with one of the frameworks {of['framework × case']}."
+        )
+    if "remainder" in of:
+        said += (
+            f" The remainder, {of['remainder']}, is what is hard for just one of them, and chance: it takes two trials "
+            "of each to tell these apart."
+        )
+    else:
+        last = "model × case" if frameworks == 1 else "model × framework × case"
+        said += (
+            f" That it is hard for just one of them explains {of[last]}, and chance, by which trials differ, "
+            f"{of['chance']}."
+        )
+    if frameworks == 1:
+        return f"{said} {covers(comparison, titles)} With one framework nothing can be said of frameworks."
     return (
-        f"Between the runs of {models} models × {frameworks} frameworks × {n} cases, the model explains {model} of the "
-        f"variance in score (95 % interval in brackets), the framework {framework}, and a framework's suiting one "
-        f"model more than another {both}. How hard a case is for all explains {case}; {left} is left: cases that are "
-        f"hard for one and easy for another, and chance. {verdict(comparison)} {_left_out(comparison)}This holds for "
-        f"these {models} models and {frameworks} frameworks: models further apart would explain more, closer ones less."
+        f"{said} {verdict(comparison)} {covers(comparison, titles)} It holds for these only: models further apart "
+        "would explain more, closer ones less."
     )
 
 
-def _left_out(comparison: ModelComparison) -> str:
-    number = len(comparison.left_out)
-    if not number:
-        return ""
-    others = "One framework more" if number == 1 else f"{number} frameworks more"
-    return (
-        f"{others} did not run all of these cases with every model, and so {'is' if number == 1 else 'are'} not in it. "
-    )
+def covers(comparison: ModelComparison, titles: Mapping[str, str] | None = None) -> str:
+    """Which models and frameworks are compared, and which are not, in a sentence or two."""
+
+    def listed(names: Sequence[str]) -> str:
+        return ", ".join((titles or {}).get(name, name) for name in names)
+
+    with_these = f"{'framework' if len(comparison.frameworks) == 1 else 'frameworks'} {listed(comparison.frameworks)}"
+    said = f"This covers the models {', '.join(comparison.models)} with the {with_these}."
+    if comparison.left_out:
+        said += f" Not all of the models ran these cases with {listed(comparison.left_out)}."
+    return said
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def verdict(comparison: ModelComparison) -> str:
@@ -199,6 +248,7 @@ def as_data(comparison: ModelComparison) -> dict[str, Any]:
         "models": comparison.models,
         "frameworks": comparison.frameworks,
         "frameworks_left_out": comparison.left_out,
+        "trials": comparison.pass_shares.trials if comparison.pass_shares else None,
         "cases": [{"task": task, "case": case} for task, case in comparison.cases],
         "rows": [{"framework": row.framework, "model": row.model, **row.metrics} for row in comparison.rows],
         "variance_shares": {

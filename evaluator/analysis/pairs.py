@@ -1,11 +1,10 @@
 """Frameworks compared in pairs, on the same cases and trials: how far apart, how sure, and what is a tie.
 
-All comparisons on one model are one family for Holm's correction, so in all of them together a
-difference is claimed where there is none in at most 5 % of all experiments.
+Times are compared only between runs of one sitting.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from string import ascii_letters
@@ -26,6 +25,7 @@ from evaluator.stats.paired import (
     holm,
     in_units,
     mean_intervals,
+    share_needed,
     sign_flip_p_values,
     smallest_detectable,
     standard_deviation,
@@ -39,7 +39,8 @@ class Compared:
     """A metric in which frameworks are compared, run by run.
 
     With `relative` the difference is that of the geometric means, as a share of the other's: 0.25 is
-    25 % more. Else it is the plain difference, here of shares: 0.25 is 25 points.
+    25 % more. Else it is the plain difference, here of shares from 0 to 1: 0.25 is 25 points. With `of_time` only runs
+    of the same sitting compare.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Compared:
     relative: bool
     better: Literal["lower", "higher"]
     read: Callable[[GradedRun], float | None]
+    of_time: bool = False
 
 
 PASS_RATE = Compared("pass_rate", "pass rate", False, "higher", lambda run: float(run.passed))
@@ -54,8 +56,8 @@ PASS_RATE = Compared("pass_rate", "pass rate", False, "higher", lambda run: floa
 COMPARED = (
     PASS_RATE,
     Compared("score", "score", False, "higher", lambda run: run.score),
-    Compared("wall_s", "wall time", True, "lower", lambda run: run.wall_s if run.timed else None),
-    Compared("overhead_s", "overhead", True, "lower", lambda run: run.split.overhead_s if run.timed else None),
+    Compared("wall_s", "wall time", True, "lower", lambda run: run.wall_s, of_time=True),
+    Compared("overhead_s", "overhead", True, "lower", lambda run: run.split.overhead_s, of_time=True),
     Compared(
         "tokens",
         "tokens",
@@ -75,13 +77,14 @@ class Pair:
     """`framework` beside another one, `against`, on one model; with `task` None over all tasks.
 
     `difference` with its 95 % interval is shares or relative, as the metric says. `runs` is how many
-    runs of the same case and trial both have; differences are averaged over the trials of a case first.
-    `p` is the sign-flip test's, `p_holm` the same after Holm's correction, None where so few cases can
-    show nothing and so are left out of it. `detectable` is the smallest difference that so many cases
-    show in 80 % of all experiments, None where they are too few to show any. `noise_floor` is what
-    chance makes of so many trials, judged by how much the baseline's trials differ among themselves,
-    None where it has but one. A difference that is not significant, or not above the floor, is a tie;
-    relative ones are held against it by their logarithms, so that it does not matter which is first.
+    runs of the same case and trial both have, of times of the same sitting, too; differences are averaged over the
+    trials of a case first. `p` is the sign-flip test's, `p_holm` the same after Holm's correction, None where the
+    test could show nothing and so is in no family (`corrected`). `detectable` is the smallest difference that is found
+    in 80 % of all experiments: so many cases show it, and it is seen above the noise floor; None where the test is in
+    no family. `noise_floor` is what chance makes of so many trials, judged by how much the baseline's trials differ
+    among themselves, of times those of one sitting; None where it has but one. A difference that is not significant,
+    or not above the floor, is a tie; relative ones are held against it by their logarithms, so that it does not matter
+    which is first.
     """
 
     model: str
@@ -106,12 +109,14 @@ class Table:
     """What is compared on one model: a value for each of `COMPARED`, framework, case and trial.
 
     `tasks` has the task of each case. A value is NaN where there is none; of a relative metric it is the
-    logarithm, so that differences are ratios.
+    logarithm, so that differences are ratios. `sittings` has the number of the sitting of each framework, case and
+    trial.
     """
 
     frameworks: tuple[str, ...]
     tasks: tuple[str, ...]
     values: NDArray[np.float64]
+    sittings: NDArray[np.int64]
 
     @classmethod
     def of_runs(cls, runs: Sequence[GradedRun]) -> "Table":
@@ -121,16 +126,19 @@ class Table:
         trials = sorted({run.key.trial for run in runs})
         places = [{name: i for i, name in enumerate(names)} for names in (frameworks, cases, trials)]
         values = np.full((len(COMPARED), len(frameworks), len(cases), len(trials)), np.nan)
+        sittings = np.zeros(values.shape[1:], np.int64)
+        numbers = {name: i for i, name in enumerate(dict.fromkeys(run.sitting for run in runs))}
         for run in runs:
             key = run.key
             place = places[0][key.framework], places[1][key.task, key.case], places[2][key.trial]
+            sittings[place] = numbers[run.sitting]
             for number, compared in enumerate(COMPARED):
                 value = compared.read(run)
                 if value is not None and not compared.relative:
                     values[number, *place] = value
                 elif value is not None and value > 0:
                     values[number, *place] = math.log(value)
-        return cls(tuple(frameworks), tuple(task for task, _ in cases), values)
+        return cls(tuple(frameworks), tuple(task for task, _ in cases), values, sittings)
 
     @property
     def scopes(self) -> tuple[str | None, ...]:
@@ -138,11 +146,29 @@ class Table:
         tasks = sorted(set(self.tasks))
         return (None, *(tasks if len(tasks) > 1 else ()))
 
-    def of(self, task: str | None, compared: Compared) -> NDArray[np.float64]:
-        """One metric in one scope: framework × case × trial."""
+    def of(self, task: str | None, compared: Compared) -> dict[str, "Measured"]:
+        """One metric in one scope, for each framework."""
         chosen = [i for i, of_task in enumerate(self.tasks) if task in (None, of_task)]
-        values: NDArray[np.float64] = self.values[COMPARED.index(compared)][:, chosen]
-        return values
+        values = self.values[COMPARED.index(compared)][:, chosen]
+        sittings = self.sittings[:, chosen] if compared.of_time else np.zeros(values.shape, np.int64)
+        return {name: Measured(*both) for name, *both in zip(self.frameworks, values, sittings, strict=True)}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The values of one framework, case × trial, and the sittings within which they compare."""
+
+    values: NDArray[np.float64]
+    sittings: NDArray[np.int64]
+
+    def less(self, other: "Measured") -> "Differences":
+        """By how much it is above the other, case by case."""
+        return _by_case(np.where(self.sittings == other.sittings, self.values - other.values, np.nan))
+
+    def all_same(self, other: "Measured") -> bool:
+        """Whether every value of both is 1, or every one 0."""
+        known = np.concatenate([one.values[~np.isnan(one.values)] for one in (self, other)])
+        return bool(np.all(known == 0) or np.all(known == 1))
 
 
 @dataclass(frozen=True)
@@ -167,7 +193,7 @@ class Differences:
 class Judged:
     """Two frameworks in one metric and scope, and what may be said of them.
 
-    `tests` is how many are corrected for; `p_holm` is None where this is none of them. `floor` is the
+    `tests` is how many are corrected for together; `p_holm` is None where this is none of them. `floor` is the
     noise floor in units.
     """
 
@@ -200,28 +226,81 @@ def compare(runs: Iterable[GradedRun]) -> list[Pair]:
     return [_pair(every[0].key.model, *both) for both in zip(judged, intervals, strict=True)]
 
 
+@dataclass(frozen=True)
+class _Column:
+    """Two frameworks in one metric and scope; `can_differ` is false where every run of both passed, or failed."""
+
+    task: str | None
+    compared: Compared
+    framework: str
+    against: str
+    differences: Differences
+    can_differ: bool
+    floor: float | None
+
+
 def judge(table: Table) -> list[Judged]:
     """The same without what takes longest, the intervals."""
-    columns: list[tuple[str | None, Compared, str, str, Differences]] = []
-    chance: dict[tuple[str | None, str], float | None] = {}
-    for task in table.scopes:
-        for compared in COMPARED:
-            values = dict(zip(table.frameworks, table.of(task, compared), strict=True))
-            chance[task, compared.name] = by_chance(values.get(BASELINE))
-            for against, framework in combinations(table.frameworks, 2):
-                differences = _by_case(values[framework] - values[against])
-                if differences.cases:
-                    columns.append((task, compared, framework, against, differences))
-    p_values = sign_flip_p_values([column[-1].cases for column in columns])
-    able = can_show([len(column[-1].cases) for column in columns])
+    scopes = [(task, compared) for task in table.scopes for compared in COMPARED]
+    measured = [table.of(*scope) for scope in scopes]
+    chance = by_chance([values.get(BASELINE) for values in measured])
+    columns = [
+        column
+        for scope, values, of_one_trial in zip(scopes, measured, chance, strict=True)
+        for column in _columns(*scope, values, of_one_trial)
+    ]
+    p_values = sign_flip_p_values([column.differences.cases for column in columns])
+    found: dict[int, Judged] = {}
+    for compared in COMPARED:
+        family = [number for number, column in enumerate(columns) if column.compared is compared]
+        p_holm, tests = corrected(
+            [p_values[number] for number in family],
+            [len(columns[number].differences.cases) if columns[number].can_differ else 0 for number in family],
+        )
+        for number, of_family in zip(family, p_holm, strict=True):
+            one = columns[number]
+            found[number] = Judged(
+                task=one.task,
+                compared=compared,
+                framework=one.framework,
+                against=one.against,
+                differences=one.differences,
+                p=p_values[number],
+                p_holm=of_family,
+                tests=tests,
+                floor=one.floor,
+            )
+    return [found[number] for number in range(len(columns))]
+
+
+def _columns(
+    task: str | None, compared: Compared, measured: Mapping[str, Measured], of_one_trial: float | None
+) -> Iterator[_Column]:
+    for against, framework in combinations(measured, 2):
+        differences = measured[framework].less(measured[against])
+        if differences.cases:
+            floor = None if of_one_trial is None else of_one_trial / math.sqrt(differences.trials)
+            can_differ = compared.relative or not measured[framework].all_same(measured[against])
+            yield _Column(task, compared, framework, against, differences, can_differ, floor)
+
+
+def corrected(p_values: Sequence[float], cases: Sequence[int]) -> tuple[list[float | None], int]:
+    """Holm's correction of one family of tests, None for those that are not in it, and how many are.
+
+    A family is what one column of the scorecard asks: all pairs of frameworks, over all tasks and in each, in one
+    metric on one model. So in each column a difference is claimed where there is none in at most 5 % of all
+    experiments. Metrics are apart, since each is a question of its own, to which a reader wants an answer whatever else
+    was measured: in one family with tokens and times, every metric added would make the pass rates blunter. Models are
+    apart, since another model must not change what is said of this one. The price is that of several metrics in which
+    there is nothing to find, each has its own 5 %.
+
+    Tests that can come to nothing are in no family, for they would cost the others and could claim nothing themselves:
+    those of fewer cases than a test of that family needs (`can_show`), and those of pass rates and scores where every
+    run of both frameworks has 1, or every one 0 (`cases` is 0 then).
+    """
+    able = can_show(cases)
     in_family = iter(holm([p for p, can in zip(p_values, able, strict=True) if can]))
-    judged = []
-    for (task, compared, framework, against, differences), p, can in zip(columns, p_values, able, strict=True):
-        of_one_trial = chance[task, compared.name]
-        floor = None if of_one_trial is None else of_one_trial / math.sqrt(differences.trials)
-        p_holm = next(in_family) if can else None
-        judged.append(Judged(task, compared, framework, against, differences, p, p_holm, sum(able), floor))
-    return judged
+    return [next(in_family) if can else None for can in able], sum(able)
 
 
 def _by_case(differences: NDArray[np.float64]) -> Differences:
@@ -243,21 +322,35 @@ def _intervals(columns: Sequence[tuple[Compared, list[int]]]) -> list[tuple[floa
     return intervals
 
 
-def by_chance(baseline: NDArray[np.float64] | None) -> float | None:
+def by_chance(baselines: Sequence[Measured | None]) -> list[float | None]:
     """How far apart two frameworks with one trial a case seem to be where there is nothing to find, in units.
 
-    The even trials of the baseline (case × trial) beside its odd ones: the end of the 95 % interval that
-    is farther from zero, and larger than that of more trials by the square root of their number, as the
-    error of any mean. None where the baseline has but one trial.
+    For each of the baseline's values its even trials beside its odd ones, counted within a sitting: the end of the 95 %
+    interval that is farther from zero, and larger than that of more trials by the square root of their number, as the
+    error of any mean. None where the baseline has but one trial. It may have more of them than other frameworks.
     """
-    if baseline is None:
-        return None
-    trials = baseline.shape[1] // 2 * 2
-    halves = _by_case(baseline[:, 1:trials:2] - baseline[:, 0:trials:2])
-    if not halves.cases:
-        return None
-    [(low, high)] = mean_intervals([halves.cases])
-    return max(abs(low), abs(high)) * math.sqrt(halves.trials)
+    halves = [None if baseline is None else _by_case(_halves(baseline)) for baseline in baselines]
+    intervals = iter(mean_intervals([half.cases for half in halves if half and half.cases]))
+    return [max(map(abs, next(intervals))) * math.sqrt(half.trials) if half and half.cases else None for half in halves]
+
+
+def _halves(baseline: Measured) -> NDArray[np.float64]:
+    """The second trial of each sitting less the first, the fourth less the third, …: a row for each case."""
+    columns = [column for sitting in np.unique(baseline.sittings) for column in _halves_of(baseline, sitting)]
+    return np.stack(columns, axis=1)
+
+
+def _halves_of(baseline: Measured, sitting: np.int64) -> Iterator[NDArray[np.float64]]:
+    there = ~np.isnan(baseline.values) & (baseline.sittings == sitting)
+    number = np.cumsum(there, axis=1)
+
+    def trial(wanted: int) -> NDArray[np.float64]:
+        found = there & (number == wanted)
+        values: NDArray[np.float64] = np.where(found, baseline.values, 0.0).sum(axis=1)
+        return np.where(found.any(axis=1), values, np.nan)
+
+    for first in range(1, max(number.shape[1], 2), 2):
+        yield trial(first + 1) - trial(first)
 
 
 def _pair(model: str, judged: Judged, interval: tuple[float, float] | None) -> Pair:
@@ -279,22 +372,24 @@ def _pair(model: str, judged: Judged, interval: tuple[float, float] | None) -> P
         high=None if interval is None else shown(interval[1]),
         p=rounded(judged.p),
         p_holm=None if judged.p_holm is None else rounded(judged.p_holm),
-        detectable=None if judged.p_holm is None else _detectable(compared, differences, judged.tests),
+        detectable=None if judged.p_holm is None else _detectable(compared, differences, judged.tests, judged.floor),
         noise_floor=None if judged.floor is None else shown(judged.floor),
         verdict=judged.verdict,
     )
 
 
-def _detectable(compared: Compared, differences: Differences, tests: int) -> float | None:
-    cases = len(differences.cases)
-    units = smallest_detectable(standard_deviation(differences.cases), cases, tests)
+def _detectable(compared: Compared, differences: Differences, tests: int, floor: float | None) -> float | None:
+    cases, deviation = len(differences.cases), standard_deviation(differences.cases)
+    units = smallest_detectable(deviation, cases, tests, floor or 0.0)
     if units is None:
         return None
     if compared.relative:
         return rounded(math.expm1(units * UNIT))
-    # However little the cases vary, as many as the test needs must differ: in a pass rate each by a trial at least.
-    if compared.name == "pass_rate" or units == 0:
-        return rounded(max(units * UNIT, cases_needed(tests) / cases / differences.trials))
+    # However little the cases vary, as many as the test needs must differ, in a pass rate each by a trial at least.
+    if compared.name == PASS_RATE.name or deviation == 0:
+        beyond_floor = math.floor((floor or 0.0) * UNIT * cases) + 1
+        share = share_needed(min(max(cases_needed(tests), beyond_floor), cases), cases)
+        return rounded(max(units * UNIT, 1 - (1 - share) ** (1 / differences.trials)))
     return rounded(units * UNIT)
 
 

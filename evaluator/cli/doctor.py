@@ -26,6 +26,8 @@ app = command()
 
     bakeoff doctor -m llamacpp/qwen2.5   can this model's server do what the tasks need?
 
+    bakeoff doctor -m gguf:~/models/Qwen3-4B-Q4_K_M.gguf
+
     bakeoff doctor -m qwen3 --base-url http://localhost:11434/v1 --json"""
 )
 def doctor(

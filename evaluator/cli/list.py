@@ -1,15 +1,17 @@
 """`bakeoff list`."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from evaluator.analysis.levels import LEVELS
 from evaluator.catalog.frameworks import lacking, lacking_in_words
 from evaluator.cli.options import command, console, every_framework, every_task, say
 from evaluator.providers import endpoints
-from evaluator.providers.names import BUILT_IN
-from tasks.base import SIZES, of_size
+from evaluator.providers.names import BUILT_IN, GGUF_ON_HUB, GGUF_PATH
+from tasks.base import SIZES, Case, of_size
 
 app = command()
 
@@ -19,6 +21,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
     """List the frameworks with their versions, the tasks with their cases, the models and the endpoints."""
     frameworks, tasks = every_framework().values(), every_task().values()
     cases = {task.name: task.load() for task in tasks}
+    levels = {name: _by_level(loaded) for name, loaded in cases.items()}
     sizes = {name: {size: len(of_size(loaded, size)) for size in SIZES} for name, loaded in cases.items()}
     there_are = endpoints.endpoints()
     if as_json:
@@ -33,8 +36,9 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
                 }
                 for f in frameworks
             ],
-            "tasks": [{"name": name, "cases": counts} for name, counts in sizes.items()],
+            "tasks": [{"name": name, "cases": counts, "levels": levels[name]} for name, counts in sizes.items()],
             "models": list(BUILT_IN),
+            "model_files": [GGUF_PATH, GGUF_ON_HUB],
             "endpoints": [{"name": name, **endpoint.model_dump()} for name, endpoint in there_are.items()],
         }
         console.print_json(data=listed)
@@ -43,9 +47,11 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
     for f in frameworks:
         table.add_row(f.name, f.title, f.version, f.homepage)
     console.print(table)
-    table = Table("task", *SIZES, title="\nTasks and their cases", title_justify="left", box=None)
+    headings = (*SIZES, *(f"level {level}" for level in LEVELS))
+    table = Table("task", *headings, title="\nTasks and their cases", title_justify="left", box=None)
     for name, counts in sizes.items():
-        table.add_row(name, *(str(counts[size]) for size in SIZES))
+        of_levels = (str(len(levels[name][str(level)])) for level in LEVELS)
+        table.add_row(name, *(str(counts[size]) for size in SIZES), *of_levels)
     console.print(table)
     for line in lacking_in_words(frameworks, sizes):
         say(line)
@@ -54,6 +60,15 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
         table.add_row(name, endpoint.base_url, endpoint.key_variable or "none", ", ".join(endpoint.quirks))
     console.print(table)
     console.print(
-        f"\nModels: {', '.join(BUILT_IN)}, ENDPOINT/MODEL, or any name together with --base-url URL. "
+        f"\nModels: {', '.join(BUILT_IN)}, {GGUF_PATH}, {GGUF_ON_HUB}, ENDPOINT/MODEL, or any name together with "
+        "--base-url URL. "
         "Your own endpoints: docs/models.md"
     )
+
+
+def _by_level(cases: Iterable[Case]) -> dict[str, list[str]]:
+    """The names of the cases of each level; a level without cases is there, too."""
+    found: dict[str, list[str]] = {str(level): [] for level in LEVELS}
+    for case in cases:
+        found[str(case.level)].append(case.id)
+    return found

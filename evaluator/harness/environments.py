@@ -7,19 +7,23 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import Distribution
 from pathlib import Path
 
+from rich.console import Console
+
 from evaluator import files
 from evaluator.catalog.digests import lock_digest
 from evaluator.catalog.frameworks import Framework
 from evaluator.errors import Mistake
+from evaluator.harness.progress import UnderWay
 
 _STAMP = "bakeoff-lock-digest"
 _NOTE = "bakeoff-installed.json"
+_AT_ONCE = 4  # uv's lock on its cache makes more useless
 
 
 def find_uv() -> str:
@@ -112,6 +116,36 @@ def _looked_up(folders: Iterable[Path]) -> Installed:
     return Installed(len(packages), round(sum(sizes.values()) / 1e6, 3))
 
 
+async def provision_all(frameworks: Sequence[Framework], console: Console, report: Callable[[str], None]) -> None:
+    """Make the environments that are missing or out of date, some side by side; `console` shows the progress.
+
+    Raises `Mistake` for the first that cannot be made, and gives up the others.
+    """
+    free = asyncio.Semaphore(_AT_ONCE)
+    ready = 0
+
+    def so_far() -> str:
+        return f"environments: {ready} of {len(frameworks)} are there"
+
+    with UnderWay(console, so_far()) as under_way:
+
+        async def one(framework: Framework) -> None:
+            nonlocal ready
+            async with free:
+                with under_way.doing(framework.name):
+                    await provision(framework, report)
+            ready += 1
+            under_way.about = so_far()
+
+        making = [asyncio.create_task(one(framework)) for framework in frameworks]
+        try:
+            await asyncio.gather(*making)
+        finally:
+            for task in making:
+                task.cancel()
+            await asyncio.gather(*making, return_exceptions=True)
+
+
 async def provision(framework: Framework, report: Callable[[str], None]) -> None:
     """Make the framework's environment if it is missing or out of date, and look at what is in it.
 
@@ -140,7 +174,12 @@ async def _make(framework: Framework, report: Callable[[str], None]) -> None:
         )
     except OSError as error:
         raise Mistake(f"uv cannot be started as {uv!r}: {error.strerror}") from None
-    _, errors = await process.communicate()
+    try:
+        _, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode:
         said = errors.decode(errors="replace").strip()
         hint = f" Run `uv lock --project {framework.folder}`" if "--locked" in said else ""

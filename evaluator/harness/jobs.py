@@ -1,4 +1,4 @@
-"""What is to be run: one job a run, the limits that all runs share, and the whole matrix."""
+"""What is to be run: one job a run, the limits that all runs share, and the rounds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,11 @@ from typing import Any
 from evaluator import ROOT
 from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import Task
+from evaluator.harness.limits import MAX_MODEL_CALLS
 from evaluator.models.specs import ModelSpec
 from evaluator.models.upstreams.replay import recorded_script
-from evaluator.trace import (
-    Trace,
-)
-from tasks.base import Case, Script
+from evaluator.trace import Trace
+from tasks.base import SIZES, Case, Script
 
 WORK = ROOT / ".bakeoff"
 """What a checkout keeps for itself: the user's traces, and the workers' logs."""
@@ -51,25 +50,44 @@ class Settings:
     timeout_s: float
     jobs: int
     temperature: float = 0.0
-    max_model_calls: int = 10
+    max_model_calls: int = MAX_MODEL_CALLS
     memory_limit_mb: float = 4000.0
     logs: Path = field(default=WORK / "logs")
 
 
-def interleaved(
+def in_rounds(
     frameworks: Iterable[Framework], tasks: Iterable[tuple[Task, Sequence[Case]]], trials: int
-) -> list[Job]:
-    """All runs of the tasks that a framework implements, case by case. The frameworks take turns in coming
-    first, so that none is always the one for which the model's prompt cache is cold."""
+) -> list[list[Job]]:
+    """All runs in rounds: one case of each task and one trial, with every framework that implements the task.
+
+    The easiest and cheapest cases come first: by level, then by size. The frameworks take turns in coming first, so
+    that none is always the one for which the model's prompt cache is cold.
+    """
     everyone = list(frameworks)
-    jobs: list[Job] = []
+    in_order = [
+        ([framework for framework in everyone if implements(framework, task.name)], task, sorted(cases, key=_effort))
+        for task, cases in tasks
+    ]
+    rounds: list[list[Job]] = []
     for trial in range(1, trials + 1):
-        for task, cases in tasks:
-            order = [framework for framework in everyone if implements(framework, task.name)]
-            for number, case in enumerate(cases if order else ()):
-                turn = number % len(order)
-                jobs += [Job(framework, task, case, trial) for framework in order[turn:] + order[:turn]]
-    return jobs
+        for number in range(max((len(cases) for _, _, cases in in_order), default=0)):
+            jobs: list[Job] = []
+            for order, task, cases in in_order:
+                if order and number < len(cases):
+                    turn = number % len(order)
+                    jobs += [Job(framework, task, cases[number], trial) for framework in order[turn:] + order[:turn]]
+            rounds += [jobs] if jobs else []
+    return rounds
+
+
+def _effort(case: Case) -> tuple[int, int]:
+    return case.level, SIZES.index(case.size)
+
+
+def levels_in_words(jobs: Iterable[Job]) -> str:
+    """The levels of the cases: `level 1`, `levels 1 and 2`."""
+    *others, last = map(str, sorted({job.case.level for job in jobs}))
+    return f"levels {', '.join(others)} and {last}" if others else f"level {last}"
 
 
 def groups(jobs: Sequence[Job]) -> list[list[Job]]:

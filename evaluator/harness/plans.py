@@ -1,17 +1,18 @@
-"""What is asked for against one model or several in turn, and its making: only what is not recorded yet."""
+"""What is asked for against a model, in rounds, and its making: only what is not recorded yet, within a budget."""
 
-import asyncio
+import secrets
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from evaluator.harness.environments import provision
+from evaluator.harness import stopping
+from evaluator.harness.environments import provision_all
 from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.matrix import run_all
-from evaluator.harness.progress import Progress
+from evaluator.harness.progress import Progress, UnderWay
 from evaluator.harness.records import Records
 from evaluator.harness.runner import harness
 from evaluator.models import specs
@@ -20,39 +21,111 @@ from evaluator.text import shown_path
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs that were asked for against one model."""
+    """The runs that were asked for against one model, in rounds that are made one after the other.
+
+    No round is begun once the rounds of this command have taken `budget_s` seconds, if there is a budget. What is not
+    made in rounds is one.
+    """
 
     settings: Settings
-    jobs: list[Job]
+    rounds: Sequence[Sequence[Job]]
+    budget_s: float | None = None
 
     @property
     def model(self) -> str:
         """The model's name."""
         return self.settings.model.name
 
+    @property
+    def jobs(self) -> list[Job]:
+        """The runs of all rounds."""
+        return [job for jobs in self.rounds for job in jobs]
 
-async def make(plans: Sequence[Plan], traces: Path, rerun: bool, console: Console, say: Callable[[str], None]) -> None:
-    """Make the runs that have no usable trace below `traces` yet, or all with `rerun`, one model after the other.
 
-    `say` is told a line for each step; `console` shows the progress.
+@dataclass
+class Standing:
+    """How far a plan has come.
+
+    `whole` has the numbers, from 0, of its rounds whose runs are all recorded. `used_s` is what the rounds of this
+    command have taken.
     """
-    to_make: list[tuple[Plan, Records]] = []
-    for plan in plans:
-        records = Records(plan.settings, await asyncio.to_thread(specs.digest, plan.settings.model, console))
-        missing = plan.jobs if rerun else records.missing(plan.jobs, traces)
-        if missing:
-            to_make.append((replace(plan, jobs=missing), records))
-    asked = sum(len(plan.jobs) for plan in plans)
-    if done := asked - sum(len(plan.jobs) for plan, _ in to_make):
+
+    plan: Plan
+    whole: set[int] = field(default_factory=set)
+    used_s: float = 0.0
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget is spent."""
+        return self.plan.budget_s is not None and self.used_s >= self.plan.budget_s
+
+    def jobs(self, whole: bool) -> list[Job]:
+        """The runs of the rounds that are whole, or of those that are not."""
+        return [job for number, jobs in enumerate(self.plan.rounds) for job in jobs if (number in self.whole) is whole]
+
+
+Shown = Callable[[Standing], RenderableType | None]
+"""What is to be shown of the rounds that are whole."""
+
+
+def make(
+    standing: Standing, traces: Path, rerun: bool, console: Console, say: Callable[[str], None], shown: Shown
+) -> None:
+    """Make the runs that have no usable trace below `traces` yet, or all with `rerun`, round by round.
+
+    A round that is recorded in part comes where it stood, so before those that were never begun. `say` is told a line
+    for each step; `console` shows the progress, and after each round what is `shown` of it. Raises `stopping.Stopped`,
+    and what stands in the way of a run.
+    """
+    plan = standing.plan
+    with UnderWay(console) as under_way:
+        with under_way.doing(f"{plan.model}: looking at its weights"):
+            digest = specs.digest(plan.settings.model, console)
+        records = Records(plan.settings, digest, sitting=secrets.token_hex(8))
+        with under_way.doing(f"{plan.model}: looking at what is recorded already"):
+            missing = [list(jobs) if rerun else records.missing(jobs, traces) for jobs in plan.rounds]
+    standing.whole.update(number for number, jobs in enumerate(missing) if not jobs)
+    asked, to_make = len(plan.jobs), sum(map(len, missing))
+    if done := asked - to_make:
         again = "" if to_make else "; --rerun makes them again"
-        say(f"{done} of {asked} runs are recorded already in {shown_path(traces)}{again}")
-    if not to_make:
-        return
-    for framework in dict.fromkeys(job.framework for plan, _ in to_make for job in plan.jobs):
-        await provision(framework, say)
-    with Progress(console, {plan.model: (plan.jobs, plan.settings.jobs) for plan, _ in to_make}) as progress:
-        for plan, records in to_make:
-            task_names = list(dict.fromkeys(job.task.name for job in plan.jobs))
-            async with harness(plan.settings, task_names, console, records=records) as opened:
-                shown = (partial(show, plan.model) for show in (progress.started, progress.finished))
-                await run_all(opened, plan.jobs, traces, plan.settings.jobs, *shown)
+        say(f"{plan.model}: {done} of {asked} runs are recorded already in {shown_path(traces)}{again}")
+    if to_make:
+        stopping.run(_make(standing, missing, records, traces, console, say, shown))
+    elif (table := shown(standing)) is not None:
+        console.print(table)
+        console.print()
+
+
+async def _make(
+    standing: Standing,
+    missing: Sequence[Sequence[Job]],
+    records: Records,
+    traces: Path,
+    console: Console,
+    say: Callable[[str], None],
+    shown: Shown,
+) -> None:
+    plan = standing.plan
+    jobs = [job for each in missing for job in each]
+    await provision_all(list(dict.fromkeys(job.framework for job in jobs)), console, say)
+    task_names = list(dict.fromkeys(job.task.name for job in jobs))
+    with Progress(console, plan.model, len(plan.rounds), plan.budget_s) as progress:
+
+        def show() -> None:
+            if standing.whole and (table := shown(standing)) is not None:
+                progress.show(table)
+
+        starting = f"{plan.model}: starting"
+        progress.begin(starting)
+        show()
+        async with harness(plan.settings, task_names, console, records=records) as opened:
+            progress.end(starting)
+            for number, each in enumerate(missing):
+                if not each or standing.spent:
+                    continue
+                start = time.monotonic()
+                with progress.round(number + 1, each, standing.used_s):
+                    await run_all(opened, each, traces, plan.settings.jobs, progress.started, progress.finished)
+                standing.used_s += time.monotonic() - start
+                standing.whole.add(number)
+                show()

@@ -1,102 +1,168 @@
-"""Progress of a matrix: a bar with an ETA on a terminal, a line now and then elsewhere."""
+"""What is under way, and since when: renewed every second on a terminal, a plain line every ten seconds elsewhere."""
 
+import contextlib
+import threading
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
+from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from evaluator.harness.jobs import Job
+from evaluator.harness.jobs import Job, levels_in_words
+from evaluator.text import duration
 from evaluator.trace import Trace
 
-LINE_INTERVAL_S = 15.0
+LINE_INTERVAL_S = 10.0
+_REFRESHES_PER_S = 1  # drawing takes time from the gateway, which is in the same process
+_BAR_WIDTH = 40
 
 
-def time_left_s(waiting: Counter[str], durations: dict[str, list[float]], at_once: int) -> float | None:
-    """Seconds until the runs of `waiting` (a count for each task) are made; `None` before the first is.
+class UnderWay:
+    """Shows what is under way. Use as a context manager. `about` stands before that, and may change."""
 
-    A run is taken to last as long as the runs of its task so far, or as any run where its task has none.
-    """
-    known = [seconds for made in durations.values() for seconds in made]
-    if not known:
-        return None
-    mean = sum(known) / len(known)
-    of_task = {task: sum(made) / len(made) for task, made in durations.items() if made}
-    return sum(count * of_task.get(task, mean) for task, count in waiting.items()) / at_once
-
-
-class Progress:
-    """Shows the runs as they are made. Use as a context manager."""
-
-    def __init__(self, console: Console, batches: Mapping[str, tuple[Sequence[Job], int]]) -> None:
-        """`batches` has for each model the runs to make, and how many of them at once."""
+    def __init__(self, console: Console, about: str = "") -> None:
+        self.about = about
         self._console = console
-        self._total = sum(len(jobs) for jobs, _ in batches.values())
-        # One at a time for each framework, so that more at once do not help.
-        self._at_once = {
-            model: min(at_once, len({job.framework.name for job in jobs})) for model, (jobs, at_once) in batches.items()
-        }
-        self._waiting = {model: Counter(job.task.name for job in jobs) for model, (jobs, _) in batches.items()}
-        self._durations: dict[str, dict[str, list[float]]] = {model: {} for model in batches}
-        self._not_answered = 0
-        self._done = 0
-        self._next_line = 0.0
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("starting", total=self._total, left="")
+        self._since: dict[str, float] = {}
+        self._table: RenderableType | None = None
+        self._printed_at: float | None = None
+        self._ended = threading.Event()
+        self._lines = threading.Thread(target=self._say_now_and_then, daemon=True)
+        self._live = Live(self, console=console, refresh_per_second=_REFRESHES_PER_S, transient=True)
 
-    def __enter__(self) -> "Progress":
-        self._bar.start()
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._lines.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._ended.set()
+        if self._console.is_terminal:
+            self._live.stop()
+        else:
+            self._lines.join()
+        self._print_table()
 
-    def started(self, model: str, job: Job) -> None:
+    @contextlib.contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Show that this is under way."""
+        self.begin(what)
+        try:
+            yield
+        finally:
+            self.end(what)
+
+    def begin(self, what: str) -> None:
+        """Show that this is under way from now on."""
+        self._since[what] = time.monotonic()
+
+    def end(self, what: str) -> None:
+        """It is not any more."""
+        del self._since[what]
+
+    def show(self, table: RenderableType) -> None:
+        """Show this table above, in place of the one before.
+
+        Where there is no terminal it is printed, unless one was a moment ago; the last one is always printed.
+        """
+        self._table = table
+        since = time.monotonic() - (self._printed_at or 0)
+        if not self._console.is_terminal and (self._printed_at is None or since >= LINE_INTERVAL_S):
+            self._print_table()
+
+    def line(self) -> str:
+        """What is under way, in a line."""
+        now = time.monotonic()
+        under_way = [f"{what} for {duration(now - since)}" for what, since in list(self._since.items())]
+        return "; ".join(filter(None, [self.about, *under_way]))
+
+    def bar(self) -> ProgressBar | None:
+        """How far it is, where that is known."""
+        return None
+
+    def _print_table(self) -> None:
+        if self._table is not None:
+            self._console.print(self._table)
+            self._console.print()
+            self._table, self._printed_at = None, time.monotonic()
+
+    def __rich__(self) -> RenderableType:
+        """All of it, as it is now."""
+        parts = Table.grid()
+        if self._table is not None:
+            parts.add_row(self._table)
+            parts.add_row("")
+        if (bar := self.bar()) is not None:
+            parts.add_row(bar)
+        parts.add_row(Text(self.line()))
+        return parts
+
+    def _say_now_and_then(self) -> None:
+        while not self._ended.wait(LINE_INTERVAL_S):
+            if line := self.line():
+                self._console.print(Text(line), soft_wrap=True)
+
+
+class Progress(UnderWay):
+    """Shows the runs against one model as they are made, round by round. Use as a context manager."""
+
+    def __init__(self, console: Console, model: str, rounds: int, budget_s: float | None) -> None:
+        """`rounds` is how many there are, those included that are recorded already."""
+        super().__init__(console)
+        self._model = model
+        self._rounds = rounds
+        self._budget_s = budget_s
+        self._used_s = 0.0
+        self._round: tuple[str, float] | None = None
+        self._made = self._to_make = self._not_answered = 0
+
+    @contextlib.contextmanager
+    def round(self, number: int, jobs: Sequence[Job], used_s: float) -> Iterator[None]:
+        """The runs of a round are made, of which the first has number 1; `used_s` of the budget were used before."""
+        name = f": round {number} of {self._rounds}, {levels_in_words(jobs)}" if self._rounds > 1 else ""
+        self._round = (f"{self._model}{name}", time.monotonic())
+        self._used_s = used_s
+        self._made, self._to_make = 0, len(jobs)
+        yield
+        self._round = None
+
+    def started(self, job: Job) -> None:
         """A run was begun."""
-        self._bar.update(self._task, description=f"{model} {job.framework.name} {job.task.name} {job.case.id}")
+        self.begin(_named(job))
 
-    def finished(self, model: str, job: Job, trace: Trace) -> None:
+    def finished(self, job: Job, trace: Trace) -> None:
         """A run was made and written."""
-        task = job.task.name
-        self._done += 1
-        self._waiting[model][task] -= 1
-        self._durations[model].setdefault(task, []).append(trace.resources.wall_s)
+        self.end(_named(job))
+        self._made += 1
         self._not_answered += trace.outcome.ended != "answered"
-        left = self._time_left_s()
-        parts = [f"about {_duration(left)} left"] if self._done < self._total else []
-        parts += [f"{self._not_answered} without an answer"] if self._not_answered else []
-        self._bar.update(self._task, completed=self._done, left=", ".join(parts))
-        if not self._console.is_terminal and (time.monotonic() >= self._next_line or self._done == self._total):
-            self._next_line = time.monotonic() + LINE_INTERVAL_S
-            self._console.print(", ".join([f"{self._done} of {self._total} runs", *parts]), highlight=False)
 
-    def _time_left_s(self) -> float:
-        """The sum over the models, once a run is made. One without any is taken to be as fast as the others so far."""
-        of_all: dict[str, list[float]] = {}
-        for durations in self._durations.values():
-            for task, made in durations.items():
-                of_all.setdefault(task, []).extend(made)
-        return sum(
-            time_left_s(waiting, self._durations[model] or of_all, self._at_once[model]) or 0
-            for model, waiting in self._waiting.items()
-        )
+    def line(self) -> str:
+        """Which round it is, what is under way in it, and what is left of the budget."""
+        parts = [super().line()]
+        if self._round is not None:
+            name, since = self._round
+            parts.insert(0, f"{name}: {self._made} of {self._to_make} runs")
+            if self._budget_s is not None:
+                left = self._budget_s - self._used_s - (time.monotonic() - since)
+                spent = "the budget is spent, this round is the last"
+                parts.append(f"{duration(left)} of the budget left" if left > 0 else spent)
+        if self._not_answered:
+            parts.append(f"{self._not_answered} without an answer")
+        return "; ".join(filter(None, parts))
+
+    def bar(self) -> ProgressBar | None:
+        """The runs of this round."""
+        return None if self._round is None else ProgressBar(self._to_make, self._made, width=_BAR_WIDTH)
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+def _named(job: Job) -> str:
+    return f"{job.framework.name} {job.task.name} {job.case.id}" + (f".{job.trial}" if job.trial > 1 else "")

@@ -67,11 +67,15 @@ def _event_loop() -> str | None:
 
 
 class Records:
-    """Which runs are recorded, and what a record of a run holds. Nothing is started for it."""
+    """Which runs are recorded, and what a record of a run holds. Nothing is started for it.
 
-    def __init__(self, settings: Settings, model_digest: str) -> None:
+    `sitting` is the token of the sitting that the runs are made in, if they are made interleaved: see `trace.Setup`.
+    """
+
+    def __init__(self, settings: Settings, model_digest: str, sitting: str | None = None) -> None:
         self._settings = settings
         self._model_digest = model_digest
+        self._sitting = sitting
         self.knows_cases = specs.knows_cases(settings.model)
         self._digests: dict[tuple[str, str], dict[str, str]] = {}
 
@@ -86,32 +90,34 @@ class Records:
         )
 
     def has(self, job: Job, traces: Path) -> bool:
-        """Whether a usable trace of this run is there: same code, lock, task, model, limits and question.
+        """Whether a usable trace of this run is there.
 
         Where only the expectation of the case has changed since, the trace takes the new one.
         """
+        trace, case = self.usable(job, traces), case_as_data(job.case)
+        if trace is not None and trace.case != case:
+            write_trace(traces, trace.model_copy(update={"case": case}))
+        return trace is not None
+
+    def usable(self, job: Job, traces: Path) -> Trace | None:
+        """The trace of this run, if it is there with the same code, lock, task, model, limits and question."""
         trace = read_trace(trace_path(traces, self.key(job)))
         if not isinstance(trace, Trace) or trace.key != self.key(job):
-            return False
+            return None
         setup = self.setup(job, trace.setup.python)
         depends_on = {
             *("implementation_digest", "lock_digest", "task_digest", "model_digest"),
             *("temperature", "max_model_calls", "timeout_s"),
         }
         if setup.model_dump(include=depends_on) != trace.setup.model_dump(include=depends_on):
-            return False
+            return None
         try:
             asked = type(job.case).model_validate(trace.case)
         except ValidationError:
-            return False
-        if asked.inputs() != job.case.inputs():
-            return False
-        case = case_as_data(job.case)
-        if trace.case != case:
-            if self.knows_cases:
-                return False
-            write_trace(traces, trace.model_copy(update={"case": case}))
-        return True
+            return None
+        if asked.inputs() != job.case.inputs() or (self.knows_cases and trace.case != case_as_data(job.case)):
+            return None
+        return trace
 
     def setup(self, job: Job, python: str) -> Setup:
         """What the run's result depends on, and where it is made."""
@@ -143,6 +149,7 @@ class Records:
             jobs=self._settings.jobs,
             replayed_model=recording.key.model if recording else None,
             event_loop=_event_loop(),
+            sitting=self._sitting,
         )
 
     def missing(self, jobs: Sequence[Job], traces: Path) -> list[Job]:

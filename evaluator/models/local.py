@@ -26,10 +26,8 @@ from rich.console import Console
 
 from evaluator.errors import Failure
 from evaluator.models import weights
+from evaluator.models.template import TEMPLATE
 from evaluator.providers.names import LOCAL, LOCAL_HALF_B
-
-TEMPLATE = Path(__file__).parent / "templates" / "qwen2.5-coder-tools.jinja"
-"""Chat template of the Qwen2.5-Coder models: asks for tool calls in the form that they write by nature."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,8 @@ class Settings:
     threads: int = field(default_factory=lambda: psutil.cpu_count(logical=False) or os.cpu_count() or 1)
 
 
-def local_model(name: str = LOCAL, console: Console | None = None) -> LocalModel:
-    """An embedded model by name, its weights fetched first if need be.
+def local_model(name: str = LOCAL, console: Console | None = None, *, fetched: bool = True) -> LocalModel:
+    """An embedded model by name, its weights fetched first if need be; unless `fetched`, as they would be.
 
     For `local`, `$BAKEOFF_LOCAL_GGUF` takes a file of the user's own in place of its weights. That is not
     checked against a digest; its own digest is computed, to be recorded. Raises Failure if that
@@ -96,7 +94,8 @@ def local_model(name: str = LOCAL, console: Console | None = None) -> LocalModel
     own = own_weights(name)
     if own is None:
         embedded = EMBEDDED[name]
-        return LocalModel(name, weights.fetch(embedded.weights, console), embedded.weights.sha256, embedded.template)
+        path = weights.fetch(embedded.weights, console) if fetched else embedded.weights.path
+        return LocalModel(name, path, embedded.weights.sha256, embedded.template)
     return LocalModel(name, own, weights.sha256_of(own), None)
 
 
@@ -106,13 +105,8 @@ def own_weights(name: str) -> Path | None:
     if not own or name != LOCAL:
         return None
     path = Path(own).expanduser()
-    try:
-        with path.open("rb") as opened:
-            magic = opened.read(4)
-    except OSError as error:
-        raise Failure(f"BAKEOFF_LOCAL_GGUF: cannot read {path} ({error.strerror})") from error
-    if magic != b"GGUF":
-        raise Failure(f"BAKEOFF_LOCAL_GGUF: {path} is not a GGUF file")
+    if wrong := weights.not_gguf(path):
+        raise Failure(f"BAKEOFF_LOCAL_GGUF: {wrong}")
     return path
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from evaluator.errors import Mistake
-from evaluator.models import local
+from evaluator.models import local, own
 from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.http import HttpUpstream
 from evaluator.models.upstreams.probes import ProbeUpstream, probes_digest
@@ -18,7 +18,15 @@ from evaluator.models.upstreams.replay import ReplayUpstream
 from evaluator.models.upstreams.scripted import ScriptedUpstream, scripted_digest
 from evaluator.providers import endpoints
 from evaluator.providers.endpoint import Endpoint
-from evaluator.providers.names import BUILT_IN, DEFAULT_KEY_VARIABLE, PROBES_NAME, REPLAY, SCRIPTED
+from evaluator.providers.names import (
+    BUILT_IN,
+    DEFAULT_KEY_VARIABLE,
+    GGUF_ON_HUB,
+    GGUF_PATH,
+    PROBES_NAME,
+    REPLAY,
+    SCRIPTED,
+)
 
 
 @dataclass(frozen=True)
@@ -40,14 +48,18 @@ _PLAYED = {
 }
 
 
+_EMBEDDED_TIMEOUT_S = 300
+
+
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model by name. `endpoint` is set where the user named a server."""
+    """A model by name. `endpoint` is set where the user named a server, `own` where a GGUF file."""
 
     name: str
     timeout_s: float
     jobs: int
     endpoint: Endpoint | None = None
+    own: local.LocalModel | None = None
 
     @property
     def sent_name(self) -> str:
@@ -56,7 +68,12 @@ class ModelSpec:
 
 
 def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelSpec:
-    """The model that the user means. Raises `Mistake`."""
+    """The model that the user means; a file on the hub is fetched. Raises `Mistake`."""
+    if own.names_a_file(name):
+        if base_url is not None:
+            raise Mistake(f"--model {name!r} is a file, which is run here: leave out --base-url")
+        model = own.own_model(name)
+        return ModelSpec(model.name, timeout_s=_EMBEDDED_TIMEOUT_S, jobs=1, own=model)
     if not re.fullmatch(r"[\w.:@-]+(/[\w.:@-]+)*", name) or ".." in name:
         raise Mistake(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
     if name in BUILT_IN and base_url is not None:
@@ -64,7 +81,7 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
     if name in _PLAYED:
         return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
     if name in local.EMBEDDED:
-        return ModelSpec(name, timeout_s=300, jobs=1)
+        return ModelSpec(name, timeout_s=_EMBEDDED_TIMEOUT_S, jobs=1)
     if base_url is not None and not endpoints.is_server_url(base_url):
         raise Mistake(f"--base-url {base_url!r}: must be a URL such as http://localhost:8000/v1")
     if key_variable is not None and endpoints.key_in(key_variable) is None:
@@ -85,8 +102,8 @@ def _endpoint(name: str, base_url: str | None, key_variable: str | None) -> Endp
             f"--model {name!r}: say which model of this endpoint, such as {first}/{there_are[first].example or 'NAME'}"
         )
     raise Mistake(
-        f"--model {name!r} is unknown: use {', '.join(map(repr, BUILT_IN))}, ENDPOINT/MODEL with one of "
-        f"{', '.join(there_are)}, or any name together with --base-url URL"
+        f"--model {name!r} is unknown: use {', '.join(map(repr, BUILT_IN))}, {GGUF_PATH}, {GGUF_ON_HUB}, "
+        f"ENDPOINT/MODEL with one of {', '.join(there_are)}, or any name together with --base-url URL"
     )
 
 
@@ -106,17 +123,26 @@ def knows_cases(spec: ModelSpec) -> bool:
     return spec.endpoint is None and spec.name in _PLAYED and spec.name != REPLAY
 
 
-def digest(spec: ModelSpec, console: Console) -> str:
+def computed_here(spec: ModelSpec) -> bool:
+    """Whether a language model on this machine answers, and takes its time for it."""
+    return spec.endpoint is None and spec.name not in _PLAYED
+
+
+def digest(spec: ModelSpec, console: Console, *, fetched: bool = True) -> str:
     """16 hex digits over what decides the model's answers, as far as it can be known. Nothing is started.
 
-    Weights are fetched if they are not there. Raises `Mistake`, `Failure`.
+    Weights are fetched if they are not there, unless `fetched` is false. Raises `Mistake`, `Failure`.
     """
     if spec.endpoint is not None:
         decides = " ".join([spec.name, spec.endpoint.base_url, *spec.endpoint.quirks])
         return hashlib.sha256(decides.encode()).hexdigest()[:16]
     if spec.name in _PLAYED:
         return _PLAYED[spec.name].digest()
-    return local.model_digest(local.local_model(spec.name, console), local.Settings())[:16]
+    return local.model_digest(_run_here(spec, console, fetched), local.Settings())[:16]
+
+
+def _run_here(spec: ModelSpec, console: Console, fetched: bool = True) -> local.LocalModel:
+    return spec.own or local.local_model(spec.name, console, fetched=fetched)
 
 
 @contextlib.asynccontextmanager
@@ -127,5 +153,5 @@ async def running(spec: ModelSpec, console: Console) -> AsyncIterator[Upstream]:
     elif spec.name in _PLAYED:
         yield _PLAYED[spec.name].upstream()
     else:
-        async with local.LocalServer(local.local_model(spec.name, console), console=console) as server:
+        async with local.LocalServer(_run_here(spec, console), console=console) as server:
             yield HttpUpstream(Endpoint(spec.name, server.base_url))

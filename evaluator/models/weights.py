@@ -93,7 +93,29 @@ class Hub:
 
     def download(self, target: Path, advance: Advance) -> None:
         """Download through huggingface_hub, which follows the user's own settings for the hub."""
-        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+        with _scratch_beside(target) as scratch:
+            self.size_bytes()
+            self.bring(advance, scratch).replace(target)
+
+    def cached(self) -> Path | None:
+        """Where huggingface_hub keeps the file, if it has it. Raises Mistake."""
+        from huggingface_hub import try_to_load_from_cache
+
+        with _told_in_a_line():
+            found = try_to_load_from_cache(self.repository, self.filename, revision=self.revision)
+        return Path(found) if isinstance(found, str) else None
+
+    def size_bytes(self) -> int | None:
+        """What the hub says. It is asked once, where a download tries for half a minute to reach it. Raises Mistake."""
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+        with _told_in_a_line():
+            url = hf_hub_url(self.repository, self.filename, revision=self.revision)
+            return get_hf_file_metadata(url, timeout=_HUB_TIMEOUT_S).size
+
+    def bring(self, advance: Advance, folder: Path | None = None) -> Path:
+        """Download into a folder (default: where huggingface_hub keeps files). Raises Mistake."""
+        from huggingface_hub import hf_hub_download
         from tqdm import tqdm  # type: ignore[import-untyped]
 
         class Bar(tqdm):  # type: ignore[misc]
@@ -107,21 +129,12 @@ class Hub:
                 advance(int(n or 0))
                 return None
 
-        with _scratch_beside(target) as scratch:
-            try:
-                # The download retries for half a minute where there is no network; this asks once.
-                url = hf_hub_url(self.repository, self.filename, revision=self.revision)
-                get_hf_file_metadata(url, timeout=_HUB_TIMEOUT_S)
-                path = hf_hub_download(
-                    self.repository,
-                    self.filename,
-                    revision=self.revision,
-                    local_dir=scratch,
-                    tqdm_class=Bar,
+        with _told_in_a_line():
+            return Path(
+                hf_hub_download(
+                    self.repository, self.filename, revision=self.revision, local_dir=folder, tqdm_class=Bar
                 )
-            except Exception as error:  # the hub's client raises those of its HTTP library, too
-                raise Mistake(_first_line(error)) from error
-            Path(path).replace(target)
+            )
 
 
 @dataclass(frozen=True)
@@ -238,6 +251,29 @@ def fetch(weights: WeightFile, console: Console | None = None, *, verify: bool =
         raise Mistake(f"cannot fetch {weights.name}: {'; '.join(reasons)}")
 
 
+def fetch_from_hub(repository: str, filename: str, console: Console | None = None) -> Path:
+    """The path of a file that the hub's client has, downloaded first if it has not. Raises Mistake.
+
+    What is there is taken as it is, without asking the hub: the same command means the same file, and needs no network.
+    """
+    hub = Hub(repository, filename)
+    if found := hub.cached():
+        return found
+    size_bytes = hub.size_bytes()
+    with _progress(filename, size_bytes, console or Console(stderr=True)) as advance:
+        return hub.bring(advance)
+
+
+def not_gguf(path: Path) -> str:
+    """Why a file cannot be a model's weights, in words; empty if it is a GGUF file."""
+    try:
+        with path.open("rb") as opened:
+            magic = opened.read(4)
+    except OSError as error:
+        return f"cannot read {path} ({error.strerror})"
+    return "" if magic == b"GGUF" else f"{path} is not a GGUF file"
+
+
 def damage(weights: WeightFile) -> str:
     """What is wrong with the fetched file, in words; empty if it is the right one. Raises `FileNotFoundError`."""
     return _damage(weights.path, weights, sha256_of)
@@ -247,7 +283,7 @@ def _download(weights: WeightFile, source: Source, console: Console) -> None:
     """Fetch into a temporary file, verify it, and only then give it its name."""
     scratch = weights.path.with_name(f"{weights.name}.part")
     try:
-        with _progress(weights, console) as advance:
+        with _progress(weights.name, weights.size_bytes, console) as advance:
             source.download(scratch, advance)
         if damage := _damage(scratch, weights, _hash):
             raise Mistake(f"{damage}; refused and deleted")
@@ -270,6 +306,23 @@ def _damage(path: Path, weights: WeightFile, sha256: Callable[[Path], str]) -> s
 def _hash(path: Path) -> str:
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _told_in_a_line() -> Iterator[None]:
+    """What goes wrong with the hub as a Mistake of one line."""
+    from huggingface_hub.errors import GatedRepoError, RemoteEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        yield
+    except GatedRepoError as error:
+        raise Mistake("the hub wants you to accept its terms first, and a token in HF_TOKEN") from error
+    except RepositoryNotFoundError as error:
+        raise Mistake("the hub has no such repository, or none that it shows without a token in HF_TOKEN") from error
+    except RemoteEntryNotFoundError as error:
+        raise Mistake("the hub's repository has no such file") from error
+    except Exception as error:  # the hub's client raises those of its HTTP library, too
+        raise Mistake(_first_line(error)) from error
 
 
 @contextlib.contextmanager
@@ -315,24 +368,25 @@ def _lock(weights: WeightFile, console: Console) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(weights: WeightFile, console: Console) -> Iterator[Advance]:
+def _progress(name: str, size_bytes: int | None, console: Console) -> Iterator[Advance]:
     """A progress bar on a terminal, otherwise a plain line now and then."""
     if console.is_terminal:
         columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as bar:
-            task = bar.add_task(f"fetching {weights.name}", total=weights.size_bytes)
+            task = bar.add_task(f"fetching {name}", total=size_bytes)
             yield lambda arrived: bar.advance(task, arrived)
         return
 
     done_bytes, spoken_at = 0, time.monotonic()
-    _say(console, f"fetching {weights.name} ({weights.size_bytes / 1e6:.1f} MB)")
+    whole = f"{size_bytes / 1e6:.1f} MB" if size_bytes else "of unknown size"
+    _say(console, f"fetching {name} ({whole})")
 
     def advance(arrived: int) -> None:
         nonlocal done_bytes, spoken_at
         done_bytes += arrived
         if time.monotonic() - spoken_at >= _PLAIN_LINE_EVERY_S:
             spoken_at = time.monotonic()
-            _say(console, f"fetching {weights.name}: {done_bytes / 1e6:.0f} of {weights.size_bytes / 1e6:.0f} MB")
+            _say(console, f"fetching {name}: {done_bytes / 1e6:.0f} MB of {whole}")
 
     yield advance
 

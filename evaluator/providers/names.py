@@ -21,6 +21,12 @@ PLAYED = (SCRIPTED, PROBES_NAME, REPLAY)
 
 BUILT_IN = (LOCAL, LOCAL_HALF_B, *PLAYED)
 
+GGUF_PATH, GGUF_ON_HUB = "gguf:PATH", "hf:REPO/FILE"
+"""How a user names a model by its file, on this machine or on the model hub: see `evaluator/models/own.py`."""
+
+GGUF_PREFIX = "gguf-"
+"""How the name of such a model begins in traces and tables."""
+
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 """The environment variable that holds the key of a server that has no name here."""
 

@@ -16,6 +16,7 @@ from evaluator.scorecard.content import (
     Damaged,
     Failure,
     FrameworkNotes,
+    ReferenceRow,
     Scorecard,
 )
 from evaluator.scorecard.files import score
@@ -36,6 +37,7 @@ __all__ = [
     "Damaged",
     "Failure",
     "FrameworkNotes",
+    "ReferenceRow",
     "Scorecard",
     "build",
     "count",

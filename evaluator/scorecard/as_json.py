@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from evaluator.analysis.metrics import METRICS
+from evaluator.analysis.metrics import METRICS, rounded
 from evaluator.analysis.models import as_data as as_comparison_data
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.parity.report import as_data as as_parity_data
 from evaluator.analysis.repricing import as_data as as_repricing_data
-from evaluator.scorecard.content import COMMAND, FAILURES_NAME, JSON_NAME, PAIRS_NAME, Cell, Scorecard
+from evaluator.scorecard.content import COMMAND, FAILURES_NAME, JSON_NAME, PAIRS_NAME, Cell, ReferenceRow, Scorecard
 from evaluator.scorecard.document import (
     SCHEMA_VERSION,
     Companion,
@@ -48,8 +48,21 @@ def _main(scorecard: Scorecard, files: Companions) -> ScorecardDocument:
     return ScorecardDocument.model_validate(
         {
             **_BEGIN,
-            "cells": [{"task": cell.task, **_of_cell(cell)} for cell in scorecard.cells],
+            "cells": [
+                {"task": cell.task, **_of_cell(cell), "components": _of_components(cell)} for cell in scorecard.cells
+            ],
             "totals": [_of_cell(cell) for cell in scorecard.totals],
+            "references": [
+                {
+                    **asdict(row.reference),
+                    "model": row.model,
+                    "task": row.task,
+                    **row.metrics,
+                    "pass_rate_by_level": _of_levels(row),
+                    "components": _of_components(row),
+                }
+                for row in scorecard.references
+            ],
             "models": as_comparison_data(scorecard.comparison) if scorecard.comparison else None,
             "other_models": as_repricing_data(scorecard.repricing) if scorecard.repricing else None,
             "metrics": METRICS,
@@ -85,7 +98,16 @@ def _of_cell(cell: Cell) -> dict[str, Any]:
         "pass_hat": cell.pass_hat,
         "failure_kinds": cell.failure_kinds,
         "judges": cell.judges,
+        "pass_rate_by_level": _of_levels(cell),
     }
+
+
+def _of_levels(row: Cell | ReferenceRow) -> list[dict[str, Any]]:
+    return [{**asdict(one), "pass_rate": rounded(one.rate)} for one in row.levels]
+
+
+def _of_components(row: Cell | ReferenceRow) -> list[dict[str, Any]]:
+    return [{**asdict(one), "share": rounded(one.share)} for one in row.components]
 
 
 def _dumped(document: Document, each_on_a_line: str | None = None) -> str:

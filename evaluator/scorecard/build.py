@@ -2,11 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from evaluator.analysis import judge, parity
+from evaluator.analysis.breakdown import Judged, by_level, components, judged
 from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, gather
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.kept import Kept
@@ -14,7 +16,9 @@ from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_ha
 from evaluator.analysis.models import compare_models
 from evaluator.analysis.pairs import compare
 from evaluator.analysis.parity import Parity
+from evaluator.analysis.references import REFERENCES
 from evaluator.analysis.repricing import Priced, reprice
+from evaluator.analysis.sittings import in_sittings
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
 from evaluator.catalog.frameworks import (
@@ -40,6 +44,7 @@ from evaluator.scorecard.content import (
     FrameworkNotes,
     Scorecard,
 )
+from evaluator.scorecard.references import reference_rows
 from evaluator.trace import Key, Trace
 
 
@@ -48,8 +53,8 @@ class _Seen:
     """What is kept of the traces of one cell."""
 
     runs: list[GradedRun] = field(default_factory=list)
-    machines: list[str] = field(default_factory=list)
     priced: list[Priced | None] = field(default_factory=list)
+    references: dict[str, tuple[Judged, ...]] = field(default_factory=dict)
     comparisons: list[parity.Comparison] = field(default_factory=list)
     judgements: list[judge.Judgement] = field(default_factory=list)
     framework_versions: set[str] = field(default_factory=set)
@@ -59,8 +64,8 @@ class _Seen:
 
     def add(self, one: Scored) -> None:
         self.runs.append(one.run)
-        self.machines.append(f"{one.setup.cpu}, {one.setup.cpu_cores} cores")
         self.priced.append(one.priced)
+        self.references.setdefault(one.run.key.case, one.references)
         if one.comparison is not None:
             self.comparisons.append(one.comparison)
         self.framework_versions.add(one.setup.framework_version)
@@ -119,7 +124,7 @@ def build(
             setup[name].add(getattr(one.setup, name))
         setup["dates"].add(one.setup.started_at[:10])
 
-    untimed_notes = _take_other_machines_times_out(cells)
+    untimed_notes = _put_in_sittings(cells)
     tasks = all_tasks() if tasks is None else tasks
     order = list(tasks)
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), baseline_first(key[1])))
@@ -132,6 +137,7 @@ def build(
     code = {key: _code(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
     pairs = sorted({(model, framework) for model, framework, _ in cells}, key=_model_baseline_first)
     all_runs = [run for key in sorted_keys for run in cells[key].runs]
+    comparison = compare_models(all_runs)
     failures = [run for run in all_runs if not run.passed]
     return Scorecard(
         cells=tuple(_cell(*key, [cells[key]], [code[key]], [parities.get(key)]) for key in sorted_keys),
@@ -146,7 +152,8 @@ def build(
             for pair in pairs
             if (keys_of_pair := [key for key in sorted_keys if key[:2] == pair])
         ),
-        comparison=compare_models(all_runs),
+        references=tuple(reference_rows(_references(cells, sorted_keys), order, comparison)),
+        comparison=comparison,
         repricing=reprice(
             zip(all_runs, (one for key in sorted_keys for one in cells[key].priced), strict=True), priced_on
         ),
@@ -173,6 +180,8 @@ def build(
             *(note for name, note in broken.items() if name in with_runs),
             *untimed_notes,
             *_token_notes(cells),
+            *_level_notes(cells),
+            *_gold_notes(cells),
             *sorted(parity_notes),
             *_changed_since(cells, sorted_keys, frameworks, tasks),
         ),
@@ -191,29 +200,42 @@ def _judgements(one: Scored, verdicts: judge.Verdicts) -> list[judge.Judgement]:
     ]
 
 
-def _take_other_machines_times_out(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
-    """Times compare only on one machine: that of most runs of a model. Says whose times are left out."""
-    machines: dict[str, Counter[str]] = defaultdict(Counter)
-    for (model, _, _), seen in cells.items():
-        machines[model].update(seen.machines)
+def _put_in_sittings(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
+    """Tell the runs whose times compare from those whose do not, and say where that is so."""
     notes = []
-    for model, counted in sorted(machines.items()):
-        [(most, of_most), *others] = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        names = []
-        for (of_model, framework, task), seen in sorted(cells.items()):
-            if of_model == model and set(seen.machines) != {most}:
-                seen.runs = [
-                    run if machine == most else replace(run, timed=False)
-                    for run, machine in zip(seen.runs, seen.machines, strict=True)
-                ]
-                names.append(f"{framework}/{task}")
-        if others:
+    for model in sorted({model for model, _, _ in cells}):
+        of_model = [seen for key, seen in sorted(cells.items()) if key[0] == model]
+        placed, apart = in_sittings([run for seen in of_model for run in seen.runs])
+        runs = iter(placed)
+        for seen in of_model:
+            seen.runs = list(islice(runs, len(seen.runs)))
+        names = [f"{framework}/{one.task}" for one in apart for framework in one.frameworks]
+        rounds = [f"{one.rounds} of {one.task}" for one in apart if one.rounds]
+        said = [
+            f"no time is given of {', '.join(names)}, recorded apart from the others" if names else "",
+            f"no time counts of the cases and trials that were recorded partly in one sitting and partly in another: "
+            f"{', '.join(rounds)}"
+            if rounds
+            else "",
+        ]
+        if names or rounds:
             notes.append(
-                f"{model}: times compare only on one machine. {of_most} runs were recorded on {most}, "
-                f"{counted.total() - of_most} on another, and no time is given of what these belong to: "
-                f"{', '.join(names)}"
+                f"{model}: times compare only within one sitting, in which the frameworks take turns on one machine; "
+                f"{'; '.join(filter(None, said))}"
             )
     return notes
+
+
+def _references(
+    cells: Mapping[tuple[str, str, str], _Seen], keys: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str], dict[str, tuple[Judged, ...]]]:
+    """What the floors and the ceiling get in every case that any framework ran, by model and task."""
+    found: dict[tuple[str, str], dict[str, tuple[Judged, ...]]] = defaultdict(dict)
+    for model, framework, task in keys:
+        of_task = found[model, task]
+        for case, references in cells[model, framework, task].references.items():
+            of_task.setdefault(case, references)
+    return found
 
 
 def _parities(
@@ -252,7 +274,9 @@ def _cell(
         pass_hat=pass_hat(measured),
         failure_kinds=failure_kinds(measured),
         code=measured.code,
-        judges=judge.figures(measured.runs, [judgement for one in seen for judgement in one.judgements]),
+        levels=by_level(map(judged, measured.runs)),
+        components=components(map(judged, measured.runs)) if task is not None else (),
+        judges=judge.figures(measured.runs, [one for each in seen for one in each.judgements]),
     )
 
 
@@ -301,6 +325,30 @@ def _token_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
         if unknown := sum(run.prompt_tokens is None or run.completion_tokens is None for run in runs):
             notes.append(f"{model}: {unknown} of {len(runs)} runs have no token count; the means leave them out")
     return notes
+
+
+def _level_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
+    """Of how many runs it is not known how hard their case is."""
+    unknown: Counter[str] = Counter()
+    for (model, _, _), seen in sorted(cells.items()):
+        unknown[model] += sum(run.level is None for run in seen.runs)
+    return [
+        f"{model}: {number} runs are of cases that have no level, and so are in no pass rate by level"
+        for model, number in unknown.items()
+        if number
+    ]
+
+
+def _gold_notes(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
+    """The cases that nothing can pass as they are."""
+    failed = {
+        f"{one.task}/{one.case}"
+        for seen in cells.values()
+        for references in seen.references.values()
+        for reference, one in zip(REFERENCES, references, strict=True)
+        if reference.kind == "ceiling" and not one.passed
+    }
+    return [f"the gold outcome does not pass these cases: {', '.join(sorted(failed))}"] if failed else []
 
 
 def _changed_since(

@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
+from evaluator.analysis.breakdown import Component, LevelRate
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.judge import Figures, Judgement
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import ModelComparison
 from evaluator.analysis.pairs import Pair
 from evaluator.analysis.parity import Parity
+from evaluator.analysis.references import Reference
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.code_size import CodeSize
+from evaluator.models.template import sentences
 from evaluator.probes.behaviours import Behaviour
+from evaluator.providers.names import GGUF_PREFIX, LOCAL, LOCAL_HALF_B
 from evaluator.trace import Key
 
 COMMAND = "uv run bakeoff score"
@@ -41,7 +45,7 @@ SETUP_FIELDS = {
 NEWER_SETUP_FIELDS = frozenset({"event_loop"})
 """Those of them that older traces lack. A model none of whose traces has one is shown without it."""
 
-ABOUT_MODEL = {
+_ABOUT_MODEL = {
     "scripted": (
         "A deterministic model without latency of its own. Every case can be passed, so a failure lies in what the "
         "framework or the implementation carries through, and nearly all of the wall time is overhead. Its tokens are "
@@ -66,14 +70,39 @@ ABOUT_MODEL = {
 }
 """What a reader must know of a model, as Markdown."""
 
+_ABOUT_A_FILE = (
+    "A GGUF file of whoever ran it, named by it and the beginning of its SHA-256. It was run as `local` is, but with "
+    "the chat template that is inside the file."
+)
+
+
+def about_model(name: str) -> str:
+    """What a reader must know of a model, as Markdown; empty where there is nothing to say."""
+    if name.startswith(GGUF_PREFIX):
+        return _ABOUT_A_FILE
+    return " ".join([*([_ABOUT_MODEL[name]] if name in _ABOUT_MODEL else []), *_added_by_the_harness(name)])
+
+
+def _added_by_the_harness(name: str) -> list[str]:
+    """What the chat template of an embedded model says itself: no framework has sent it."""
+    if name not in (LOCAL, LOCAL_HALF_B):
+        return []
+    follows = sentences()["after_results"]
+    after = f"follows the results of tools with “{follows}”" if follows else "adds nothing after the results of tools"
+    return [
+        "Its chat template is the harness's own: it ends a system message that offers tools with how to call them, and "
+        f"{after} (docs/models.md has it all)."
+    ]
+
 
 @dataclass(frozen=True)
 class Cell:
     """One framework × task, or with `task` None one framework over all tasks, on one model.
 
     `pass_hat` has pass^1, pass^2, … as far as there are trials. `failure_kinds` has in how many failed
-    runs each kind of reason occurs. `code` is the size of the code that ran, where it is known. `judges` has what
-    each judge says of the runs, where any does.
+    runs each kind of reason occurs. `code` is the size of the code that ran, where it is known. `levels` has the pass
+    rate by level, as far as levels are known, and `components` how often the parts of a task's grade held; over all
+    tasks there are none, for each task has its own. `judges` has what each judge says of the runs, where any does.
     """
 
     model: str
@@ -84,7 +113,25 @@ class Cell:
     pass_hat: tuple[float, ...]
     failure_kinds: dict[str, int]
     code: CodeSize | None
+    levels: tuple[LevelRate, ...] = ()
+    components: tuple[Component, ...] = ()
     judges: tuple[Figures, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReferenceRow:
+    """A floor or the ceiling on the cases of the cells beside it: each counts once, whatever the trials.
+
+    `model` is None on the cases that several models were asked, `task` is None over all tasks. `metrics` has those of
+    correctness alone: nobody ran it, so it took no time and no tokens, and has no interval.
+    """
+
+    reference: Reference
+    model: str | None
+    task: str | None
+    metrics: dict[str, Value]
+    levels: tuple[LevelRate, ...]
+    components: tuple[Component, ...]
 
 
 @dataclass(frozen=True)
@@ -122,6 +169,7 @@ class FrameworkNotes:
 class Scorecard:
     """Cells sorted by model, task and framework (the baseline first), and what explains them.
 
+    `references` are what the cells are read against: they are no frameworks, and are in no ranking and no pair.
     `comparison` is there where several real models were asked the same cases. `repricing` has what the
     runs would have cost on other models, if any were named. `pairs` has the frameworks compared in pairs,
     one model after the other. `parities` has what differs on the wire, for each cell that could be
@@ -133,6 +181,7 @@ class Scorecard:
 
     cells: tuple[Cell, ...]
     totals: tuple[Cell, ...]
+    references: tuple[ReferenceRow, ...]
     comparison: ModelComparison | None
     repricing: Repricing | None
     pairs: tuple[Pair, ...]
@@ -151,6 +200,10 @@ class Scorecard:
     def models(self) -> list[str]:
         """The models that have cells."""
         return list(self.setups)
+
+    def references_of(self, model: str | None, task: str | None) -> list[ReferenceRow]:
+        """The floors and the ceiling beside the cells of one model and task."""
+        return [row for row in self.references if (row.model, row.task) == (model, task)]
 
     @property
     def titles(self) -> dict[str, str]:

@@ -14,10 +14,11 @@ from pydantic_core import CoreSchema
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.models import METRICS as MODEL_METRICS
 from evaluator.analysis.pairs import Verdict
+from evaluator.analysis.references import Kind as ReferenceKind
 from evaluator.scorecard.content import SETUP_FIELDS
 from tasks.grading import KINDS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of all documents together. A number more whenever a name in one goes, or comes to mean something else."""
 
 Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
@@ -62,6 +63,7 @@ def _with_metrics(names: Container[str], *, after: str) -> Callable[[type[T]], t
 
 
 _ALL = [metric.name for metric in METRICS]
+_OF_REFERENCES = ("cases", "runs", "passed", "pass_rate", "mean_score")
 
 PassHat = Annotated[list[Share], Field(description="pass^1, pass^2, … as far as every case has trials")]
 FailureKinds = Annotated[
@@ -71,6 +73,28 @@ FailureKinds = Annotated[
         json_schema_extra={"propertyNames": {"enum": list(KINDS)}},
     ),
 ]
+
+
+class LevelRow(Part):
+    """The runs of one level: over how many cases, how many, how many passed, and passed / runs."""
+
+    level: Annotated[int, Field(ge=1, le=4)]
+    cases: Count
+    runs: Count
+    passed: Count
+    pass_rate: Share
+
+
+class ComponentRow(Part):
+    """A part of the grade: in how many runs it has checks, in how many of these all held, and held / runs."""
+
+    part: str
+    runs: Count
+    held: Count
+    share: Share
+
+
+LevelRows = Annotated[list[LevelRow], Field(description="runs of cases that have no level are not in it")]
 
 
 class JudgeRow(Part):
@@ -112,11 +136,13 @@ class Cell(Part):
     pass_hat: PassHat
     failure_kinds: FailureKinds
     judges: Judges = []
+    pass_rate_by_level: LevelRows
+    components: list[ComponentRow]
 
 
 @_with_metrics(_ALL, after="framework_versions")
 class Total(Part):
-    """One framework over all tasks, on one model."""
+    """One framework over all tasks, on one model. Of times it has the geometric means of those of the tasks."""
 
     framework: str
     model: str
@@ -124,6 +150,23 @@ class Total(Part):
     pass_hat: PassHat
     failure_kinds: FailureKinds
     judges: Judges = []
+    pass_rate_by_level: LevelRows
+
+
+@_with_metrics(_OF_REFERENCES, after="task")
+class ReferenceRow(Part):
+    """A floor or the ceiling: what an agent gets that does nothing of use, or the gold outcome.
+
+    It is no framework and nobody ran it: it is computed over the cases of the cells and totals of its model and task,
+    each of which counts once.
+    """
+
+    kind: ReferenceKind
+    meaning: str
+    model: Annotated[str | None, Field(description="null: on the cases of `models`")]
+    task: Annotated[str | None, Field(description="null: over all tasks")]
+    pass_rate_by_level: LevelRows
+    components: list[ComponentRow]
 
 
 @_with_metrics(MODEL_METRICS, after="model")
@@ -163,6 +206,7 @@ class Models(Part):
     frameworks: list[str]
     frameworks_left_out: list[str]
     cases: list[CaseName]
+    trials: Count | None = Field(description="of each run, as far as the variance shares count them")
     rows: list[ModelRow]
     variance_shares: VarianceShares
     in_words: str
@@ -338,6 +382,7 @@ class ScorecardDocument(Document):
 
     cells: list[Cell]
     totals: list[Total]
+    references: list[ReferenceRow] = Field(description="what the cells are read against; in no ranking and no pair")
     models: Models | None
     other_models: OtherModels | None
     metrics: list[MetricRow]
@@ -364,16 +409,18 @@ class PairRow(NamedTuple):
     framework: str
     against: Annotated[str, Field(description="the other framework")]
     cases: Count
-    runs: Annotated[Count, Field(description="runs of the same case and trial that both have")]
+    runs: Annotated[Count, Field(description="runs of the same case and trial (of times: and sitting) that both have")]
     difference: Annotated[Number, Field(description="what `framework` has more: a share, or relative")]
     low: Annotated[Number | None, Field(description="lower end of its 95 % interval, a cluster bootstrap over cases")]
     high: Annotated[Number | None, Field(description="upper end")]
     p: Annotated[Share, Field(description="p-value of the sign-flip test over cases")]
     p_holm: Annotated[
         Share | None,
-        Field(description="after Holm's correction over all pairs of the model; null: too few cases to show anything"),
+        Field(description="after Holm's correction over all pairs and tasks of a metric and model; null: in no family"),
     ]
-    detectable: Annotated[Number | None, Field(description="the smallest difference found in 80 % of experiments")]
+    detectable: Annotated[
+        Number | None, Field(description="the smallest difference found in 80 % of experiments, and above the floor")
+    ]
     noise_floor: Annotated[
         Number | None,
         Field(description="what chance makes the baseline's own trials differ; relative ones compare by logarithms"),

@@ -1,6 +1,6 @@
 """The summary in `README.md`: a table that says what each framework costs."""
 
-from evaluator.analysis.models import verdict
+from evaluator.analysis.models import covers, verdict
 from evaluator.providers.names import SCRIPTED
 from evaluator.scorecard import tables, words
 from evaluator.scorecard.content import COMMAND, MARKDOWN_NAME, Scorecard
@@ -11,7 +11,7 @@ from evaluator.text import escape, raised, table
 README_BEGIN = "<!-- scorecard:begin -->"
 README_END = "<!-- scorecard:end -->"
 
-_COSTS = (tables.OVERHEAD, tables.TOKENS, tables.INJECTED)
+_COSTS = (tables.OVERHEAD, tables.CALLS, tables.TOKENS, tables.INJECTED)
 _WEIGHTS = (tables.PACKAGES, tables.INSTALLED, tables.IMPORT)
 
 
@@ -41,6 +41,11 @@ def readme_section(scorecard: Scorecard) -> str:
         ]
         for name, notes in scorecard.frameworks.items()
     ]
+    beside = len(_COSTS) + 1 + len(_WEIGHTS)
+    rows += [
+        [f"*{escape(row.reference.title)}*", tables.of_reference(tables.PASSED, row), *[""] * beside]
+        for row in scorecard.references_of(asked, None)
+    ]
     header = [
         *("framework", f"passed ({escape(asked)})"),
         *(f"{column.title} ({escape(quiet)})" for column in _COSTS),
@@ -48,7 +53,9 @@ def readme_section(scorecard: Scorecard) -> str:
     ]
     found = [words.correctness(scorecard, asked)]
     if scorecard.comparison:
-        found.append(f"Framework or model? {verdict(scorecard.comparison)}")
+        found.append(
+            f"Framework or model? {verdict(scorecard.comparison)} {covers(scorecard.comparison, scorecard.titles)}"
+        )
     found.append(words.not_implemented(scorecard, quiet, None))
     rest = f"Each task and model, deviations and machines: [{MARKDOWN_NAME}]({MARKDOWN_NAME})."
     said = escape(" ".join(sentence for sentence in found if sentence), limit=2000)
@@ -61,7 +68,8 @@ def _about(asked: str, quiet: str) -> str:
     return (
         f"Passed runs are with the model {escape(asked)}{besides}{role}. "
         "Overhead is what a run takes beyond model, tools and gateway; injected are a call's prompt tokens beyond "
-        "the fewest that say what the task does. Two with a <sup>letter</sup> in common tie; without letters all do."
+        "the fewest that say what the task does. Two with a <sup>letter</sup> in common tie; without letters all do. "
+        "The rows in italics are no frameworks: what an agent passes that does nothing, and the right answers."
     )
 
 

@@ -11,7 +11,7 @@ from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.probes.behaviours import Shared, shared
 from evaluator.providers.names import SCRIPTED, is_real
-from evaluator.scorecard.content import Cell, Scorecard
+from evaluator.scorecard.content import Cell, ReferenceRow, Scorecard
 from evaluator.scorecard.letters import detectable, tie_letters
 from evaluator.scorecard.words import (
     agreement,
@@ -23,6 +23,7 @@ from evaluator.scorecard.words import (
     limit,
     pass_rate,
     per_1000_runs,
+    percent,
     seconds,
 )
 
@@ -43,7 +44,7 @@ def _of(title: str, show: Callable[[Value], str], metric: str, compared: str | N
 CASES = _of("cases", count, "cases")
 PASSED = Column("passed", lambda metrics: f"{metrics['passed']}/{metrics['runs']}", "pass_rate")
 RATE = Column("pass rate [95%]", pass_rate, "pass_rate")
-SCORE = Column("mean score", lambda metrics: f"{metrics['mean_score'] or 0:.0%}", "score")
+SCORE = _of("mean score", percent, "mean_score", "score")
 WALL = _of("wall p50", seconds, "wall_s_p50", "wall_s")
 MODEL_TIME = _of("model p50", seconds, "model_s_p50")
 OVERHEAD = _of("overhead p50", seconds, "overhead_s_p50", "overhead_s")
@@ -60,8 +61,16 @@ IMPORT = _of("import p50", seconds, "import_s_p50")
 IMPORTED_MEMORY = _of("MB after import", count, "memory_after_import_mb_p50")
 PEAK_MEMORY = _of("peak MB", count, "peak_memory_mb_max")
 
+CORRECTNESS = (CASES, PASSED, RATE, SCORE)
+"""What the floors and the ceiling have, too."""
+
 MODEL_COLUMNS = (PASSED, RATE, SCORE, WALL, MODEL_TIME, OVERHEAD, PROMPT, COMPLETION, COST)
 """Of the table of models."""
+
+
+def of_reference(column: Column, row: ReferenceRow) -> str:
+    """What stands in a column of a floor's or the ceiling's row: nothing where it takes a run to know."""
+    return column.show(row.metrics) if column in CORRECTNESS else ""
 
 
 JUDGE_COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (

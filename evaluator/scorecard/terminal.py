@@ -2,18 +2,20 @@
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from evaluator.analysis.judge import Figures
-from evaluator.analysis.models import ModelComparison, in_words
+from evaluator.analysis.metrics import Value
+from evaluator.analysis.models import TIMES, ModelComparison, in_words
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.frameworks import BASELINE
-from evaluator.scorecard import letters, tables, words
+from evaluator.scorecard import breakdown, letters, tables, words
+from evaluator.scorecard.breakdown import Breakdown
 from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Cell, Scorecard
 from evaluator.scorecard.tables import by_probe, by_task, who
 from evaluator.scorecard.words import not_implemented, per_1000_runs_on
@@ -25,6 +27,9 @@ _COLUMNS = (
 _MODEL_COLUMNS = [column for column in tables.MODEL_COLUMNS if column is not tables.MODEL_TIME]
 """What 100 columns have room for."""
 
+_REFERENCE = "italic"
+"""How a row that is no framework is set apart."""
+
 _FAILURE_LINES = 12
 _PRICE_COLUMNS = 4
 
@@ -35,9 +40,21 @@ def print_scorecard(
     """Print the tables and the failures, for 100 columns; `failures` and `left_out` are where all of them stand."""
     for model in scorecard.models:
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
-            console.print(_rich_table(scorecard, f"{model} · {title}", cells))
-            if lacks := not_implemented(scorecard, model, cells[0].task):
+            task = cells[0].task
+            rows = [(scorecard.frameworks[cell.framework].title, cell.metrics) for cell in cells]
+            table = table_of(f"{model} · {title}", rows)
+            for row in scorecard.references_of(model, task):
+                shown = (Text(tables.of_reference(column, row)) for column in _COLUMNS)
+                table.add_row(Text(row.reference.title), *shown, style=_REFERENCE)
+            console.print(table)
+            if parts := breakdown.components(scorecard, model, task):
+                console.print()
+                console.print(_breakdown_table(f"{model} · {title} · runs in which each component held", parts))
+            if lacks := not_implemented(scorecard, model, task):
                 console.print(Text(lacks))
+            console.print()
+        if levels := breakdown.levels(scorecard, model, None):
+            console.print(_breakdown_table(f"{model} · passed runs by level of the case", levels))
             console.print()
         for judge, judged in tables.judged_cells(scorecard.totals, model):
             console.print(_judge_table(scorecard, f"{model} · judged by {judge}", judged))
@@ -48,7 +65,7 @@ def print_scorecard(
             console.print()
     if scorecard.comparison:
         console.print(_comparison_table(scorecard, scorecard.comparison))
-        console.print(Text(f"\n{in_words(scorecard.comparison)}\n"))
+        console.print(Text(f"\n{in_words(scorecard.comparison, scorecard.titles)} {TIMES}\n"))
     if scorecard.repricing:
         _print_costs(console, scorecard, scorecard.repricing)
     if scorecard.behaviours:
@@ -63,14 +80,27 @@ def print_scorecard(
         _print_lines(console, [f"{damaged.path}: {damaged.reason}" for damaged in scorecard.damaged], left_out)
 
 
-def _rich_table(scorecard: Scorecard, title: str, cells: Iterable[Cell]) -> Table:
+def table_of(
+    title: str, rows: Iterable[tuple[str, Mapping[str, Value]]], columns: Sequence[tables.Column] = _COLUMNS
+) -> Table:
+    """A row for each framework, by its title and metrics, for 100 columns of a terminal."""
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
-    table.add_column("framework")  # the only column that gives way where the console is narrow
-    for column in _COLUMNS:
+    table.add_column("framework", overflow="fold")  # the only column that gives way where the console is narrow
+    for column in columns:
         table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
-    for cell in cells:
-        name = scorecard.frameworks[cell.framework].title
-        table.add_row(Text(name), *(Text(column.show(cell.metrics)) for column in _COLUMNS))
+    for name, metrics in rows:
+        table.add_row(Text(name), *(Text(column.show(metrics)) for column in columns))
+    return table
+
+
+def _breakdown_table(title: str, found: Breakdown) -> Table:
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("framework")
+    for column in found.columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in found.rows:
+        cells = ("–" if tally is None else str(tally) for tally in row.tallies)
+        table.add_row(Text(row.title), *cells, style=None if row.framework else _REFERENCE)
     return table
 
 
@@ -119,6 +149,9 @@ def _comparison_table(scorecard: Scorecard, comparison: ModelComparison) -> Tabl
         table.add_row(
             Text(name), _folded(row.model, 18), *(Text(column.show(row.metrics)) for column in _MODEL_COLUMNS)
         )
+    for reference in scorecard.references_of(None, None):
+        shown = (Text(tables.of_reference(column, reference)) for column in _MODEL_COLUMNS)
+        table.add_row(Text(reference.reference.title), "", *shown, style=_REFERENCE)
     return table
 
 
@@ -182,6 +215,6 @@ def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
 
 def _print_lines(console: Console, lines: Sequence[str], file: str) -> None:
     for line in lines[:_FAILURE_LINES]:
-        console.print(Text(f" {' '.join(line.split())}", no_wrap=True, overflow="ellipsis"))
+        console.print(Text(f" {' '.join(line.split())}"), no_wrap=True, overflow="ellipsis")
     if len(lines) > _FAILURE_LINES:
         console.print(Text(f" … and {len(lines) - _FAILURE_LINES} more: see {file}"))

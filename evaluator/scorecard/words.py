@@ -30,6 +30,11 @@ def count(value: Value) -> str:
     return f"{value:,.1f}".removesuffix(".0") if value < 99.95 else f"{value:,.0f}"
 
 
+def percent(value: Value) -> str:
+    """A share in whole per cent."""
+    return "–" if value is None else f"{value:.0%}"
+
+
 def per_1000_runs(cost_usd: Value) -> str:
     """The cost of a thousand runs in US dollars, to three digits."""
     return "–" if cost_usd is None else f"{float(f'{1000 * cost_usd:.3g}'):,}".removesuffix(".0")
@@ -42,9 +47,10 @@ def per_1000_runs_on(cost: Cost) -> str:
 
 
 def pass_rate(metrics: Mapping[str, Value]) -> str:
-    """`88% [53–98]`: the rate and its 95 % interval, in per cent."""
-    rate, low, high = (100 * (metrics[name] or 0) for name in ("pass_rate", "pass_rate_low", "pass_rate_high"))
-    return f"{rate:.0f}% [{low:.0f}–{high:.0f}]"
+    """`88% [53–98]`: the rate and its 95 % interval, in per cent; of a reference, which has none, the rate alone."""
+    rate, low, high = (metrics.get(name) for name in ("pass_rate", "pass_rate_low", "pass_rate_high"))
+    interval = "" if low is None or high is None else f" [{100 * low:.0f}–{100 * high:.0f}]"
+    return f"{100 * (rate or 0):.0f}%{interval}"
 
 
 def judged_right(figures: Figures) -> str:
@@ -118,6 +124,11 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
     pairs = [one for one in pairs_of(scorecard, model, None) if one.metric == PASS_RATE.name]
     if not pairs:
         return None
+    cases = max(one.cases for one in pairs)
+    rates = {cell.metrics["pass_rate"] for cell in scorecard.totals if cell.model == model}
+    if rates in ({0.0}, {1.0}):
+        every = "passed" if rates == {1.0} else "failed"
+        return f"Over {cases} cases every run {every}, so no two frameworks can differ in pass rate."
     titles = scorecard.titles
     found = [
         f"{titles[one.framework]} {one.verdict} than {titles[one.against]}" for one in pairs if one.verdict != "tie"
@@ -130,7 +141,7 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
         if seen is None
         else f"a difference is likely to be found from {amount(PASS_RATE, seen, sign=False)} on"
     )
-    return f"Over {max(one.cases for one in pairs)} cases {said}, as far as these can tell: {found_from}."
+    return f"Over {cases} cases {said}, as far as these can tell: {found_from}."
 
 
 def failures(scorecard: Scorecard, model: str) -> str:

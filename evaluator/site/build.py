@@ -11,16 +11,17 @@ import orjson
 from evaluator import scorecard
 from evaluator.analysis.judge import Judgement
 from evaluator.analysis.kept import Kept
+from evaluator.analysis.models import TIMES
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.parity import Parity
 from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework, framework_folders, usable_frameworks
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.scorecard import Scorecard, tables
-from evaluator.scorecard.content import ABOUT_MODEL
-from evaluator.site import charts, code, method, overview
+from evaluator.scorecard.content import about_model
+from evaluator.site import charts, code, levels, method, overview
 from evaluator.site.cases import Grid, Maker, Part, grids, page_data
-from evaluator.site.charts import Chart
+from evaluator.site.drawing import Chart
 from evaluator.site.output import MADE_BY, START, replacing
 from evaluator.site.overview import Selection
 from evaluator.site.render import Pages, case_page, documentation
@@ -65,8 +66,8 @@ def build(
 
 def _shared(card: Scorecard) -> dict[str, Any]:
     """What every page is given."""
-    about_model = {name: documentation(text) for name, text in ABOUT_MODEL.items()}
-    return {"made_by": MADE_BY, "card": card, "titles": card.titles, "about_model": about_model}
+    about = {name: documentation(text) for name in card.models if (text := about_model(name))}
+    return {"made_by": MADE_BY, "card": card, "titles": card.titles, "about_model": about}
 
 
 def _write(
@@ -118,7 +119,10 @@ def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) 
             "judged_cells": tables.judged_cells,
             "judge_columns": tables.JUDGE_COLUMNS,
             "pass_rate": tables.RATE.show,
+            "model_times": TIMES,
             "model_columns": tables.MODEL_COLUMNS,
+            "of_reference": tables.of_reference,
+            "levels_chart": levels.NAME,
             "compared": COMPARED,
             "pair_rows": tables.rows,
             "pair_limits": tables.limits,
@@ -130,12 +134,12 @@ def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) 
 def _charts(selection: Selection, parities: Sequence[Parity], titles: dict[str, str], kept: Kept | None) -> list[Chart]:
     """The plots of a selection, which may have been drawn before."""
     if kept is None:
-        return charts.charts(selection.cells, parities, selection.costs, titles)
-    asked = ("charts", selection.cells, parities, selection.costs, titles)
+        return charts.charts(selection.cells, selection.references, parities, selection.costs, titles)
+    asked = ("charts", selection.cells, selection.references, parities, selection.costs, titles)
     name = kept.name([orjson.dumps(asked, default=sorted)])  # sets, whose order is another in each process
     drawn: list[Chart] | None = kept.get(name)
     if drawn is None:
-        drawn = charts.charts(selection.cells, parities, selection.costs, titles)
+        drawn = charts.charts(selection.cells, selection.references, parities, selection.costs, titles)
         kept.put(name, drawn)
     return drawn
 
@@ -151,4 +155,4 @@ def _write_cases(pages: Pages, card: Scorecard, found: Sequence[Grid], say: Say)
         pages.add(case_page(grid.model, grid.task, name), "case.html", page_data(grid, number, judgements))
         say("pages of cases written", done, len(cases))
     disagreements = [one for one in card.judgements if one.disagrees]
-    pages.add("runs.html", "runs.html", {"grids": found, "disagreements": disagreements})
+    pages.add("runs.html", "runs.html", {"disagreements": disagreements, "grids": found})

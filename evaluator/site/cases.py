@@ -11,6 +11,7 @@ from markupsafe import Markup
 from evaluator.analysis.gather import Whole, every_task
 from evaluator.analysis.graded_run import measure_run
 from evaluator.analysis.judge import Judgement
+from evaluator.analysis.levels import LEVELS
 from evaluator.catalog.frameworks import baseline_first
 from evaluator.probes.behaviours import judged
 from evaluator.site import runs
@@ -35,10 +36,11 @@ class CaseRun:
 class Part:
     """The runs of a case that were read together; `data` is what is shown of them, as `static/run.js` reads it.
 
-    `about` says what a probe is about; of other cases it is empty.
+    `about` says what a probe is about; of other cases it is empty. `level` is None where it is not known.
     """
 
     about: str
+    level: int | None
     question: str
     expected: str
     runs: tuple[CaseRun, ...]
@@ -61,6 +63,7 @@ class Maker:
         packed = [packer.run(*one) for one in titled]
         return Part(
             about=views[0].about,
+            level=views[0].run.level,
             question=str(case.get("question", "")),
             expected=str(case.get("answer", "")),
             runs=tuple(CaseRun(view.run.key, view.run.passed, _article()(view, title)) for view, title in titled),
@@ -95,6 +98,11 @@ class Case:
     name: str
     runs: Mapping[str, Sequence[CaseRun]]
     parts: Sequence[Part]
+
+    @property
+    def level(self) -> int | None:
+        """How hard it is."""
+        return self.parts[0].level
 
     @property
     def words(self) -> str:
@@ -156,4 +164,5 @@ def _grid(
 
 def page_data(grid: Grid, number: int, judgements: Sequence[Judgement]) -> dict[str, Any]:
     """What the template of a case's page needs; `judgements` are what judges said of its runs."""
-    return {"grid": grid, "case": grid.cases[number], "judgements": judgements, **grid.around(number)}
+    around = grid.around(number)
+    return {"grid": grid, "case": grid.cases[number], "levels": LEVELS, "judgements": judgements, **around}

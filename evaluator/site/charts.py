@@ -1,94 +1,23 @@
-"""The plots of the overview, drawn by matplotlib as SVG: the same cells give the same bytes.
+"""The plots of the overview, but for that of the levels."""
 
-Text stays text, and every colour is a variable that the SVG itself sets for light and for dark.
-"""
-
-import io
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.parity import PARTS, Parity, mean_per_call
 from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
-from evaluator.scorecard import Cell, count, seconds
+from evaluator.scorecard import Cell, ReferenceRow, count, seconds
+from evaluator.site import levels
 from evaluator.site.costs import Costs
-
-_WIDTH = 4.6
-"""Inches of 72 points: small, so that a phone can show a chart whole and its letters stay readable."""
+from evaluator.site.drawing import NAMED, POINTS, SERIES, STYLE, Chart, figure_of, svg_of
 
 _ROW = 0.27
-_POINTS = 8.8
-
-_COLOURS = {
-    # placeholder that matplotlib draws with: (name, light, dark)
-    "#010101": ("ink", "#1f2328", "#e6e8eb"),
-    "#020202": ("quiet", "#59636e", "#9aa4af"),
-    "#030303": ("line", "#d7dbe0", "#353b44"),
-    "#040404": ("accent", "#0b63b5", "#6cb2ff"),
-    "#050505": ("base", "#59636e", "#9aa4af"),
-    "#110000": ("c1", "#4c78b5", "#6c9bd9"),
-    "#220000": ("c2", "#dd8a2e", "#f0a955"),
-    "#330000": ("c3", "#3f9b8f", "#5cc1b3"),
-    "#440000": ("c4", "#b8475c", "#e8788c"),
-    "#550000": ("c5", "#8a65ad", "#b594d6"),
-    "#660000": ("c6", "#9a8137", "#cdb25f"),
-    "#770000": ("c7", "#6d7f36", "#a3b866"),
-    "#880000": ("c8", "#8b8f94", "#777d85"),
-}
-_NAMED = {name: placeholder for placeholder, (name, _, _) in _COLOURS.items()}
-_SERIES = [_NAMED[f"c{number}"] for number in range(1, 9)]
-
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "bakeoff",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that the layout is the same everywhere
-    "font.size": _POINTS,
-    "text.color": _NAMED["ink"],
-    "axes.labelcolor": _NAMED["quiet"],
-    "axes.edgecolor": _NAMED["line"],
-    "xtick.color": _NAMED["quiet"],
-    "ytick.color": _NAMED["ink"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.grid.axis": "x",
-    "axes.axisbelow": True,
-    "grid.color": _NAMED["line"],
-    "grid.linewidth": 0.6,
-    "ytick.major.size": 0,
-    "xtick.major.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": _POINTS - 0.5,
-    "axes.unicode_minus": True,
-}
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A plot as an SVG file, and in words what it shows, for those who do not see it."""
-
-    name: str
-    title: str
-    note: str
-    alternative: str
-    svg: str
-
-    @property
-    def size(self) -> tuple[str, str]:
-        """Width and height of the plot, so that a page has room for it before it is there."""
-        found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', self.svg)
-        assert found  # matplotlib always writes one
-        return found[1], found[2]
+"""Inches of a bar and the room around it."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +30,20 @@ class _Bars:
 
 
 def charts(
-    cells: Sequence[Cell], parities: Iterable[Parity], costs: Costs | None, title: Mapping[str, str]
+    cells: Sequence[Cell],
+    references: Sequence[ReferenceRow],
+    parities: Iterable[Parity],
+    costs: Costs | None,
+    title: Mapping[str, str],
 ) -> list[Chart]:
-    """The plots of the cells of one model and one task, or of all tasks, with the parities and costs of their runs."""
+    """The plots of the cells of one model and one task, or of all tasks, with the parities and costs of their runs.
+
+    `references` are the floors and the ceiling on the same cases.
+    """
     compared = list(parities)
     drawn = [
-        _correctness_against_cost(cells, costs, title),
+        levels.chart(cells, references, title),
+        _correctness_against_cost(cells, references, costs, title),
         _wall_time(cells, title),
         _beyond_the_model(cells, title),
         _injected(cells, compared, title),
@@ -131,7 +68,9 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
 # --- the plots -------------------------------------------------------------------------------
 
 
-def _correctness_against_cost(cells: Sequence[Cell], costs: Costs | None, title: Mapping[str, str]) -> Chart | None:
+def _correctness_against_cost(
+    cells: Sequence[Cell], references: Sequence[ReferenceRow], costs: Costs | None, title: Mapping[str, str]
+) -> Chart | None:
     if costs is None:
         return None
     points = [
@@ -140,20 +79,20 @@ def _correctness_against_cost(cells: Sequence[Cell], costs: Costs | None, title:
         if cell.framework in costs.usd
     ]
     front = pareto_front((cost, rate) for _, cost, rate in points)
-    with mpl.rc_context(_STYLE | {"axes.grid.axis": "both", "ytick.color": _NAMED["quiet"]}):
+    with mpl.rc_context(STYLE | {"axes.grid.axis": "both", "ytick.color": NAMED["quiet"]}):
         names = max(len(title[cell.framework]) for cell, _, _ in points)
-        figure, axes = _figure(3.8, left=0.62, right=0.25 + 0.06 * names)
+        figure, axes = figure_of(3.8, left=0.62, right=0.25 + 0.06 * names)
         lowest, highest = (pick(cost for _, cost, _ in points) for pick in (min, max))
         room = max(highest - lowest, highest * 0.05) * 0.12
         axes.set_xlim(lowest - room, highest + room)
-        top = max(float(cell.metrics["pass_rate_high"] or 0) for cell, _, _ in points)
-        axes.set_ylim(-0.06 * top, 1.06 * top)
+        axes.set_ylim(-0.06, 1.06)
+        _draw_references(axes, references)
         steps = [*front, (highest + room, front[-1][1])]
-        axes.plot(*zip(*steps, strict=True), color=_NAMED["accent"], linewidth=1.1, drawstyle="steps-post", zorder=2)
+        axes.plot(*zip(*steps, strict=True), color=NAMED["accent"], linewidth=1.1, drawstyle="steps-post", zorder=2)
         for cell, cost, rate in points:
-            colour = _NAMED["base"] if cell.framework == BASELINE else _NAMED["c2"]
+            colour = NAMED["base"] if cell.framework == BASELINE else NAMED["c2"]
             low, high = (float(cell.metrics[name] or 0) for name in ("pass_rate_low", "pass_rate_high"))
-            axes.plot([cost, cost], [low, high], color=_NAMED["line"], linewidth=2.2, zorder=1)
+            axes.plot([cost, cost], [low, high], color=NAMED["line"], linewidth=2.2, zorder=1)
             axes.plot([cost], [rate], "o", color=colour, markersize=6, zorder=3)
         _label_points(axes, [(cost, rate, title[cell.framework]) for cell, cost, rate in points])
         axes.locator_params(nbins=5)
@@ -161,17 +100,33 @@ def _correctness_against_cost(cells: Sequence[Cell], costs: Costs | None, title:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
         axes.set_xlabel(f"$ for 1,000 runs, at the prices of {costs.on}")
         axes.set_ylabel("runs that passed")
-        svg = _svg(figure)
+        svg = svg_of(figure)
     best = [title[cell.framework] for cell, cost, rate in points if (cost, rate) in front]
     words = (f"{title[cell.framework]} {rate:.0%} at ${cost:.3g} for 1,000 runs" for cell, cost, rate in points)
     return Chart(
         "correctness",
         "Correctness against cost",
         "Higher and further left is better. The line is the Pareto front: nothing is both cheaper and more often right "
-        f"than what lies on it. Grey bars are 95 % intervals of the pass rate. {costs.in_words}",
-        f"{'; '.join(words)}. On the Pareto front: {', '.join(best)}.",
+        f"than what lies on it. Grey bars are 95 % intervals of the pass rate; the grey area is what passes by doing "
+        f"nothing, the dashed line the gold outcome. {costs.in_words}",
+        f"{'; '.join(words)}. On the Pareto front: {', '.join(best)}. {_references_in_words(references)}",
         svg,
     )
+
+
+def _draw_references(axes: Axes, references: Sequence[ReferenceRow]) -> None:
+    """The floors as an area up to the higher one, the ceiling as a line: they have no cost."""
+    floors = [float(row.metrics["pass_rate"] or 0) for row in references if row.reference.kind == "floor"]
+    if floors:
+        axes.axhspan(axes.get_ylim()[0], max(floors), color=NAMED["line"], alpha=0.5, linewidth=0, zorder=0)
+    for row in references:
+        if row.reference.kind == "ceiling":
+            rate = float(row.metrics["pass_rate"] or 0)
+            axes.axhline(rate, color=NAMED["quiet"], linewidth=1, linestyle=(0, (3, 2)), zorder=1)
+
+
+def _references_in_words(references: Iterable[ReferenceRow]) -> str:
+    return "; ".join(f"{row.reference.title} {float(row.metrics['pass_rate'] or 0):.0%}" for row in references)
 
 
 def _label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
@@ -193,11 +148,11 @@ def _label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> Non
             xytext=(1.03, place),
             textcoords=axes.get_yaxis_transform(),
             va="center",
-            fontsize=_POINTS - 1,
+            fontsize=POINTS - 1,
             annotation_clip=False,
             arrowprops={
                 "arrowstyle": "-",
-                "color": _NAMED["quiet"],
+                "color": NAMED["quiet"],
                 "linewidth": 0.5,
                 "relpos": (0, 0.5),
                 "shrinkA": 0,
@@ -233,14 +188,19 @@ def _wall_time(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
         )
         for cell in cells
     ]
-    svg = _stacked(rows, list(names), "seconds of a run (medians)")
+    svg = _stacked(rows, list(names), f"seconds of a run ({_typical(cells)})")
     return Chart(
         "wall-time",
         "Where the time goes",
-        "Medians of the parts of a run's wall time, and at the end that of the whole.",
+        f"The parts of a run's wall time, and at the end the whole: {_typical(cells)}.",
         _in_words(rows, list(names), seconds),
         svg,
     )
+
+
+def _typical(cells: Sequence[Cell]) -> str:
+    """What stands for the runs' times."""
+    return "medians" if cells[0].task else "geometric means of the tasks' medians"
 
 
 def _beyond_the_model(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart | None:
@@ -254,7 +214,7 @@ def _beyond_the_model(cells: Sequence[Cell], title: Mapping[str, str]) -> Chart 
         )
         for cell in known
     ]
-    svg = _stacked(rows, list(names), "milliseconds of a run (medians)", first_colour=1)
+    svg = _stacked(rows, list(names), f"milliseconds of a run ({_typical(cells)})", first_colour=1)
     return Chart(
         "beyond-the-model",
         "Time beyond the model, the fastest first",
@@ -337,22 +297,22 @@ def _number(cell: Cell, metric: str) -> float:
 
 def _stacked(rows: Sequence[_Bars], names: Sequence[str], unit: str, first_colour: int = 0) -> str:
     """Horizontal bars, one for each row from top to bottom; parts below zero go to the left."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         legend = len(names) > 1
         lines = -(-len(names) // 3) if legend else 0
-        figure, axes = _figure(len(rows) * _ROW + 0.5 + 0.2 * lines, left=1.86, top=0.08 + 0.2 * lines)
+        figure, axes = figure_of(len(rows) * _ROW + 0.5 + 0.2 * lines, left=1.86, top=0.08 + 0.2 * lines)
         places = range(len(rows))
         right, left = [0.0] * len(rows), [0.0] * len(rows)
         for number, name in enumerate(names):
             widths = [row.parts[number] for row in rows]
             starts = [right[i] if width >= 0 else left[i] for i, width in enumerate(widths)]
-            colour = _SERIES[(number + first_colour) % len(_SERIES)]
+            colour = SERIES[(number + first_colour) % len(SERIES)]
             axes.barh(places, widths, left=starts, height=0.62, color=colour, label=name)
             right = [right[i] + max(width, 0) for i, width in enumerate(widths)]
             left = [left[i] + min(width, 0) for i, width in enumerate(widths)]
         span = max(right) - min(left) or 1.0
         for place, row in enumerate(rows):
-            axes.text(right[place] + span * 0.015, place, row.written, va="center", fontsize=_POINTS - 0.5)
+            axes.text(right[place] + span * 0.015, place, row.written, va="center", fontsize=POINTS - 0.5)
         axes.set_xlim(min(left) - (span * 0.02 if min(left) < 0 else 0), max(right) + span * 0.17)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks(places, [row.label for row in rows])
@@ -360,33 +320,10 @@ def _stacked(rows: Sequence[_Bars], names: Sequence[str], unit: str, first_colou
         axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(unit)
         if min(left) < 0:
-            axes.axvline(0, color=_NAMED["quiet"], linewidth=0.8)
+            axes.axvline(0, color=NAMED["quiet"], linewidth=0.8)
         if legend:
             figure.legend(loc="upper left", ncols=3, handlelength=0.9, handleheight=0.9, columnspacing=1.2)
-        return _svg(figure)
-
-
-def _figure(height: float, *, left: float, right: float = 0.2, top: float = 0.1) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes, its margins in inches."""
-    figure = Figure(figsize=(_WIDTH, height))
-    bottom = 0.42
-    area = (left / _WIDTH, bottom / height, (_WIDTH - left - right) / _WIDTH, (height - bottom - top) / height)
-    return figure, figure.add_axes(area)
-
-
-def _svg(figure: Figure) -> str:
-    """The figure as SVG with variables for its colours; nothing in it says when or by what it was made."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = out.getvalue()
-    svg = svg[svg.index("<svg") :]
-    for placeholder, (name, _, _) in _COLOURS.items():
-        svg = svg.replace(placeholder, f"var(--{name})")
-    svg = svg.replace("'DejaVu Sans'", "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif")
-    light, dark = ("".join(f"--{colour[0]}:{colour[theme]};" for colour in _COLOURS.values()) for theme in (1, 2))
-    style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + style, svg, count=1)
+        return svg_of(figure)
 
 
 def _in_words(rows: Sequence[_Bars], names: Sequence[str], show: Callable[[Value], str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evaluator.analysis import judge, metrics, parity
+from evaluator.analysis import breakdown, judge, metrics, parity, references, sittings
 from evaluator.analysis import pairs as comparisons
 from evaluator.analysis.graded_run import split_wall_time
 from evaluator.catalog import code_size
@@ -17,18 +17,29 @@ from evaluator.site.render import documentation
 from evaluator.stats import agreement, variance
 from evaluator.stats import intervals as statistics
 from evaluator.stats import paired as paired_statistics
+from tasks.grading import Grade
 
 _EXPLAINED = {
     "Pass rate and its interval": statistics.pass_rate_interval,
     "Where every case has the same rate": statistics.wilson_interval,
     "pass^k": statistics.pass_hat_k,
+    "The mean score": Grade,
+    "Floors and the ceiling": references,
+    "Levels": breakdown.by_level,
+    "Components of the grade": breakdown.components,
     "Percentiles": statistics.percentile,
     "Differences and ties": comparisons.Pair,
     "The test of a pair": paired_statistics.sign_flip_p_values,
     "Its correction for many pairs": paired_statistics.holm,
+    "Which pairs are corrected together": comparisons.corrected,
+    "The noise floor": comparisons.by_chance,
     "The smallest difference that is found": paired_statistics.smallest_detectable,
-    "What explains the variance": variance.variance_shares,
+    "How likely a case must differ for that": paired_statistics.share_needed,
+    "What explains the variance": variance.shares_of_all,
+    "The intervals of these shares": variance.variance_shares,
     "The parts of wall time": split_wall_time,
+    "Which times compare": sittings,
+    "Times over several tasks": metrics.over_tasks,
     "Costs": prices,
     "Source lines": code_size.source_lines,
     "Injected tokens, and what differs on the wire": parity,

@@ -8,12 +8,13 @@ from evaluator.analysis.pairs import PASS_RATE, Pair
 from evaluator.analysis.parity.report import per_call
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.providers.names import PROBES_NAME, SCRIPTED, is_real
-from evaluator.scorecard import Cell, Scorecard, count, seconds
+from evaluator.scorecard import Cell, ReferenceRow, Scorecard, breakdown, count, seconds
+from evaluator.scorecard.breakdown import Breakdown
 from evaluator.scorecard.letters import detectable, pairs_of
 from evaluator.scorecard.words import amount, not_implemented
 from evaluator.site import costs
-from evaluator.site.charts import Chart
 from evaluator.site.costs import Costs
+from evaluator.site.drawing import Chart
 from evaluator.site.render import slug
 
 
@@ -42,12 +43,17 @@ COLUMNS = (
 class Selection:
     """One model and task (None for all tasks): their cells, what these cost and say in words, and all their pairs.
 
+    `references` are the floors and the ceiling beside the cells; `levels` and `components` are tables of both, where
+    there is something to show.
     `not_implemented` says who does not implement the task, where that is so.
     """
 
     model: str
     task: str | None
     cells: tuple[Cell, ...]
+    references: tuple[ReferenceRow, ...]
+    levels: Breakdown | None
+    components: Breakdown | None
     costs: Costs | None
     statements: tuple["Statement", ...]
     pairs: tuple[Pair, ...]
@@ -87,6 +93,9 @@ def selections(card: Scorecard) -> list[Selection]:
                     model=model,
                     task=task,
                     cells=cells,
+                    references=tuple(card.references_of(model, task)),
+                    levels=breakdown.levels(card, model, task),
+                    components=breakdown.components(card, model, task),
                     costs=costs.of_cells(cells, card.repricing),
                     statements=said,
                     pairs=tuple(pairs),
@@ -127,14 +136,17 @@ def _fastest(
     if not known:
         return []
     best, worst = known[0], known[-1]
-    because = f"Median time of a run that is not the model's, the tools' or the gateway's; n = {_n(best)}."
+    because = (
+        "Median time of a run that is not the model's, the tools' or the gateway's, over several tasks the geometric "
+        f"mean of their medians; n = {_n(best)}."
+    )
     ties = [title[cell.framework] for cell in known[1:] if _tie("overhead_s", best, cell, pairs)]
     if ties:
         because += f" A tie with it, as far as these cases can tell: {', '.join(ties)}."
     if best is not worst:
         because += f" The slowest: {title[worst.framework]}, {seconds(worst.metrics['overhead_s_p50'])}."
     if untimed := [title[cell.framework] for cell in frameworks if cell.metrics["overhead_s_p50"] is None]:
-        because += f" Recorded on another machine, and so without a time here: {', '.join(untimed)}."
+        because += f" Recorded apart from the others, and so without a time here: {', '.join(untimed)}."
     for cell in cells:
         if cell.framework == BASELINE:
             because += f" Without a framework: {seconds(cell.metrics['overhead_s_p50'])}."
@@ -165,12 +177,15 @@ def _correctness(cells: Sequence[Cell], pairs: Iterable[Pair], title: Mapping[st
         return [Statement(question, "There is nothing to compare", "No two frameworks ran the same cases.")]
     how = (
         f"Every two frameworks were compared on the same cases (n = {max(pair.cases for pair in compared)}), with a "
-        "sign-flip test and Holm's correction for all that is compared on this model."
+        "sign-flip test and Holm's correction for all pairs and tasks."
     )
-    if (seen := detectable(PASS_RATE, compared)) is None:
-        limit = "So few cases can show no difference at all, so this is no proof that there is none."
-    else:
+    seen = detectable(PASS_RATE, compared)
+    if seen is not None:
         limit = f"Differences of less than about {amount(PASS_RATE, seen, sign=False)} would likely go unseen."
+    elif {cell.metrics["pass_rate"] for cell in cells} in ({0.0}, {1.0}):
+        limit = "Every run came out alike, so none of them can differ."
+    else:
+        limit = "So few cases can show no difference at all, so this is no proof that there is none."
     apart = [pair for pair in compared if pair.verdict != "tie"]
     if not apart:
         return [Statement(question, "No, these cases cannot tell the frameworks apart", f"{how} {limit}")]

@@ -22,7 +22,7 @@ from pygments.lexers import PythonLexer
 from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.parity.report import per_call
 from evaluator.scorecard import count, seconds
-from evaluator.scorecard.words import per_1000_runs, per_1000_runs_on
+from evaluator.scorecard.words import per_1000_runs, per_1000_runs_on, percent
 from evaluator.trace import Key
 
 _LONGEST_NAME = 100
@@ -119,7 +119,9 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     env.filters.update(visible=visible, seconds=seconds, count=count, per_call=per_call)
-    env.filters.update(per_1000_runs=per_1000_runs, per_1000_runs_on=per_1000_runs_on, in_words=in_words, shown=shown)
+    env.filters.update(
+        per_1000_runs=per_1000_runs, per_1000_runs_on=per_1000_runs_on, percent=percent, in_words=in_words, shown=shown
+    )
     env.globals.update(to=_to, run_page=run_page, run_place=run_place, run_name=run_name, case_page=case_page)
     return env
 

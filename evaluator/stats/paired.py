@@ -7,6 +7,7 @@ and two sums that are equal compare as equal, which is what a permutation test s
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -160,28 +161,66 @@ def constant_share_interval(difference: int, cases: int) -> tuple[float, float]:
 # --- power -----------------------------------------------------------------------------------
 
 
-def smallest_detectable(deviation: float, cases: int, tests: int) -> float | None:
+def smallest_detectable(deviation: float, cases: int, tests: int, floor: float = 0.0) -> float | None:
     """The mean difference that is found in 80 % of all experiments; None where so few cases can show none.
 
-    `deviation` is the standard deviation of the differences over cases; the difference comes in the
-    same unit. Solved from Guenther's formula for the sample size of a t-test ("Sample Size Formulas
-    for Normal Theory T Tests", The American Statistician 35 (1981)), n = (z_a + z_b)² s²/d² + z_a²/2,
-    with z_a for the first and strictest step of Holm's procedure over `tests` tests. A sign-flip test
-    can find nothing unless 2 / 2^cases is below that step.
+    `deviation` is the standard deviation of the differences over cases; the difference and the noise `floor` come in
+    the same unit. A difference is found if the test says so and it is seen above the floor: both take it beyond a
+    limit, and the farther limit counts. For the test it is solved from Guenther's formula for the sample size of a
+    t-test ("Sample Size Formulas for Normal Theory T Tests", The American Statistician 35 (1981)),
+    n = (z_a + z_b)² s²/d² + z_a²/2, with z_a for the first and strictest step of Holm's procedure over `tests` tests;
+    for the floor it is floor + z_b s/√n. A sign-flip test can find nothing unless 2 / 2^cases is below that step.
     """
-    level = ALPHA / tests
-    z = NormalDist().inv_cdf(1 - level / 2)
+    z, z_power = _limit(tests), NormalDist().inv_cdf(POWER)
     if cases < cases_needed(tests) or cases <= z**2 / 2:
         return None
-    return (z + NormalDist().inv_cdf(POWER)) * deviation / math.sqrt(cases - z**2 / 2)
+    by_test = (z + z_power) * deviation / math.sqrt(cases - z**2 / 2)
+    return max(by_test, floor + z_power * deviation / math.sqrt(cases))
 
 
-def power(difference: float, deviation: float, cases: int, tests: int) -> float:
+def power(difference: float, deviation: float, cases: int, tests: int, floor: float = 0.0) -> float:
     """In what share of experiments a mean difference is found: the inverse of `smallest_detectable`."""
-    z = NormalDist().inv_cdf(1 - ALPHA / tests / 2)
+    z = _limit(tests)
     if cases < cases_needed(tests) or cases <= z**2 / 2:
         return 0.0
-    return NormalDist().cdf(abs(difference) / deviation * math.sqrt(cases - z**2 / 2) - z)
+    by_test = abs(difference) / deviation * math.sqrt(cases - z**2 / 2) - z
+    return NormalDist().cdf(min(by_test, (abs(difference) - floor) / deviation * math.sqrt(cases)))
+
+
+def _limit(tests: int) -> float:
+    """How many standard errors from zero the first step of Holm's procedure asks for."""
+    return NormalDist().inv_cdf(1 - ALPHA / tests / 2)
+
+
+@lru_cache(maxsize=1024)
+def share_needed(differing: int, cases: int) -> float:
+    """How likely each of `cases` must differ so that, in 80 % of all experiments, at least `differing` of them do.
+
+    The upper tail of the binomial distribution, solved for its proportion: the 80th percentile of the beta
+    distribution with the parameters `differing` and `cases` - `differing` + 1 (Clopper and Pearson, "The Use of
+    Confidence or Fiducial Limits Illustrated in the Case of the Binomial", Biometrika 26 (1934)).
+    `differing` lies in 1 … `cases`.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(50):  # halved so often, the interval is narrower than a double can tell
+        middle = (low + high) / 2
+        low, high = (low, middle) if _at_least(differing, cases, middle) >= POWER else (middle, high)
+    return high
+
+
+def _at_least(differing: int, cases: int, share: float) -> float:
+    """The chance that at least so many of the cases differ, if each does with the chance `share`, in (0, 1)."""
+    whole = math.lgamma(cases + 1)
+    return math.fsum(
+        math.exp(
+            whole
+            - math.lgamma(number + 1)
+            - math.lgamma(cases - number + 1)
+            + number * math.log(share)
+            + (cases - number) * math.log1p(-share)
+        )
+        for number in range(differing, cases + 1)
+    )
 
 
 def cases_needed(tests: int) -> int:

@@ -1,27 +1,36 @@
 """From what the user asked for to the runs to make against each model."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evaluator.catalog.frameworks import Framework, lacking_in_words
 from evaluator.catalog.tasks import Task
 from evaluator.errors import Mistake
-from evaluator.harness.jobs import Job, Settings, interleaved
+from evaluator.harness.jobs import Job, Settings, in_rounds
 from evaluator.harness.plans import Plan
-from evaluator.models.specs import ModelSpec
+from evaluator.models.specs import ModelSpec, computed_here
 from evaluator.providers.names import PROBES_NAME, REPLAY
 from evaluator.suites import probing, replays
 from evaluator.text import shown_path
 from tasks.base import SIZES, Case, of_size
+
+BUDGET = "10m"
+"""The budget of a model that is computed here, unless the user gives one."""
+
+NO_BUDGET = "none"
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
 class Asked:
     """What the user asked for, whatever the model. What is None is left to the model, or to what is recorded.
 
-    `cases` is a size or a file of cases. `replayed` is the folder of the recordings that a replay plays; in
-    `rerecorded` are those, by model, that are to be made again where they no longer replay.
+    `cases` is a size or a file of cases. `budget` is a time such as `10m`, or `none`. `replayed` is the folder of the
+    recordings that a replay plays; in `rerecorded` are those, by model, that are to be made again where they no longer
+    replay.
     """
 
     frameworks: Sequence[Framework]
@@ -31,6 +40,7 @@ class Asked:
     jobs: int | None
     timeout_s: float | None
     max_model_calls: int
+    budget: str | None
     replayed: Path
     rerecorded: Path | None = None
 
@@ -38,18 +48,39 @@ class Asked:
 def planned(spec: ModelSpec, asked: Asked, say: Callable[[str], None]) -> Plan:
     """The runs to make against a model. Raises `Mistake`."""
     at_once = asked.jobs or spec.jobs
+    in_one_go = asked.rerecorded is not None or spec.name in (PROBES_NAME, REPLAY)
+    if in_one_go and asked.budget is not None:
+        raise Mistake(f"--budget is not for --rerecord, -m {PROBES_NAME} and -m {REPLAY}, which are not made in rounds")
     if spec.name == PROBES_NAME:
-        return Plan(probing.settings(jobs=at_once), probing.jobs(asked.frameworks, [task.name for task in asked.tasks]))
+        jobs = probing.jobs(asked.frameworks, [task.name for task in asked.tasks])
+        return Plan(probing.settings(jobs=at_once), [jobs])
     if spec.name == REPLAY:
-        return Plan(replays.settings(jobs=at_once), _recorded(asked.replayed, asked, say))
+        return Plan(replays.settings(jobs=at_once), [_recorded(asked.replayed, asked, say)])
     settings = Settings(
         model=spec, timeout_s=asked.timeout_s or spec.timeout_s, jobs=at_once, max_model_calls=asked.max_model_calls
     )
     if asked.rerecorded is not None:
-        return Plan(settings, _recorded(asked.rerecorded / spec.name, asked, say))
-    cases = _cases(asked.cases or SIZES[0], asked.tasks)
-    jobs = interleaved(asked.frameworks, [(task, cases[task.name]) for task in asked.tasks], asked.trials or 1)
-    return Plan(settings, jobs)
+        return Plan(settings, [_recorded(asked.rerecorded / spec.name, asked, say)])
+    goes_on = asked.budget is not None or computed_here(spec)
+    cases = _cases(asked.cases or SIZES[-1 if goes_on else 0], asked.tasks)
+    rounds = in_rounds(asked.frameworks, [(task, cases[task.name]) for task in asked.tasks], asked.trials or 1)
+    return Plan(settings, rounds, seconds_of(asked.budget or (BUDGET if computed_here(spec) else NO_BUDGET)))
+
+
+def first_look(asked: Asked) -> Asked:
+    """What is run against the scripted model before a model that takes its time: two cases a task, or those of the
+    user's own, without a budget."""
+    return replace(asked, cases=None if asked.cases in SIZES else asked.cases, budget=None)
+
+
+def seconds_of(budget: str) -> float | None:
+    """The seconds of a budget such as `90s`, `10m` or `1h`; None for `none`. Raises `Mistake`."""
+    if budget == NO_BUDGET:
+        return None
+    form = re.fullmatch(r"([1-9]\d{0,5})([smh])", budget)
+    if form is None:
+        raise Mistake(f"--budget {budget!r}: must be a time such as 90s, 10m or 1h, or {NO_BUDGET}")
+    return int(form[1]) * _SECONDS[form[2]]
 
 
 def say_what_is_lacking(plans: Sequence[Plan], asked: Asked, say: Callable[[str], None]) -> None:
@@ -79,7 +110,8 @@ def _recorded(folder: Path, asked: Asked, say: Callable[[str], None]) -> list[Jo
         raise Mistake(f"{shown_path(folder)}: has no recording of what was asked for")
     if lacking:
         say(f"{shown_path(folder)}: has no recording of {', '.join(lacking)}; left out")
-    return jobs
+    # Interleaved, as any recording of one sitting.
+    return sorted(jobs, key=lambda job: (job.trial, job.task.name, job.case.id))
 
 
 def _cases(size_or_file: str, tasks: Sequence[Task]) -> Mapping[str, list[Case]]:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from evaluator import scorecard
 from evaluator.harness.jobs import Job
-from evaluator.harness.plans import Plan, make
+from evaluator.harness.plans import Plan, Standing, make
 from evaluator.providers.names import REPLAY
 from evaluator.scorecard import Cell
 from evaluator.suites import replays
@@ -19,12 +19,12 @@ from evaluator.text import shown_path
 _MOST_RUNS = 12
 
 
-async def no_longer_replaying(jobs: Sequence[Job], console: Console, say: Callable[[str], None]) -> list[Job]:
+def no_longer_replaying(jobs: Sequence[Job], console: Console, say: Callable[[str], None]) -> list[Job]:
     """The runs to record again: those whose recording does not replay. No model is needed to find them."""
     say(f"replaying {len(jobs)} recorded runs")
     settings = replays.settings(jobs=os.cpu_count() or 1)
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
-        await make([Plan(settings, list(jobs))], Path(folder), True, console, say)
+        make(Standing(Plan(settings, [jobs])), Path(folder), True, console, say, lambda standing: None)
         found = replays.unlike_runs(jobs, Path(folder))
     say(f"{len(found)} of {len(jobs)} recorded runs no longer replay{' and are recorded again:' if found else ''}")
     _say_runs(found, say)

@@ -7,7 +7,7 @@ anew but need not be recorded anew.
 """
 
 from tasks.grading.answers import Vocabulary, World, answer_checks
-from tasks.grading.calls import Tools, call_checks, canonical, found_by_reads, matches, state_check
+from tasks.grading.calls import Tools, call_checks, canonical, found_by_reads, matches, state_check, verbs_of
 from tasks.grading.checks import KINDS, PARTS, Check, FailureKind, Grade, Part
 from tasks.grading.floors import FLOORS, floor_outcomes, per_case
 from tasks.grading.text import normalise, states, states_fact
@@ -34,4 +34,5 @@ __all__ = [
     "state_check",
     "states",
     "states_fact",
+    "verbs_of",
 ]

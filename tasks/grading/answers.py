@@ -1,7 +1,7 @@
 """The checks of an answer: its facts, the values that nothing justifies, and whether it does what it should."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -54,13 +54,14 @@ class Vocabulary:
 class World:
     """What a case justifies: the question, the facts, a right answer, what is allowed, and what the gold calls gave.
 
-    `texts` and `data` (JSON) are those beside the case's own.
+    `texts` and `data` (JSON) are those beside the case's own. `done` are the verbs of what the run is to do.
     """
 
     case: Case
     vocabulary: Vocabulary
     texts: tuple[str, ...] = ()
     data: tuple[Any, ...] = ()
+    done: frozenset[str] = frozenset()
 
     @cached_property
     def text(self) -> str:
@@ -83,8 +84,8 @@ class World:
 
     @cached_property
     def words(self) -> str:
-        """The text, and that of the data, in small letters."""
-        return f"{self.text}\n{self.data}".casefold()
+        """The text, and the texts of the data, in small letters."""
+        return "\n".join([self.text, *_texts(self.data)]).casefold()
 
     def justifies(self, value: Value, extra: Sequence[Value] = ()) -> bool:
         """Whether an answer may state the value. `extra` are values that the run itself found."""
@@ -116,6 +117,14 @@ class World:
     def states_of(self, group: Sequence[str]) -> frozenset[str]:
         """The words of a group that the world has."""
         return frozenset(word for word in group if re.search(rf"\b{word.removesuffix('ed')}", self.words))
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, dict | list | tuple):
+        for item in data.values() if isinstance(data, dict) else data:
+            yield from _texts(item)
+    elif isinstance(data, str):
+        yield data
 
 
 @dataclass(frozen=True)
@@ -183,6 +192,7 @@ def _misplaced(reading: Reading, fact: Fact, span: Span, named: list[Mention], a
     clause = reading.clause_at(span[0])
     for _, place, asked in roles:
         inside = [mention for mention in place if clause and clause.start <= mention.start < clause.end]
+        inside = [mention for mention in inside if _is_nearest(reading, span, mention)]
         if asked and inside:
             role = bound_to(reading, span, inside, [span])
             if role is not None and role not in asked:
@@ -190,8 +200,19 @@ def _misplaced(reading: Reading, fact: Fact, span: Span, named: list[Mention], a
     return ""
 
 
+def _is_nearest(reading: Reading, span: Span, mention: Mention) -> bool:
+    """Whether no other value of the kind is nearer to where a role is named: "2-3x, with 50% less memory"."""
+
+    def distance(place: Span) -> int:
+        return max(mention.start - place[1], place[0] - mention.end)
+
+    kinds = {value.kind for value in reading.values if (value.start, value.end) == span}
+    others = ((value.start, value.end) for value in reading.values if value.kind in kinds)
+    return all(distance(span) <= distance(other) for other in others)
+
+
 def _out_of_order(case: Case, reading: Reading, found: Sequence[Sequence[_Found]]) -> bool:
-    """Whether values of several subjects, of which the answer names none, stand in another order than they were asked for."""
+    """Whether values of several subjects, none of which is named, stand in another order than they were asked for."""
     subjects = _subjects(case.facts)
     if len(subjects) < 2 or mentions(reading, subjects):
         return False
@@ -212,7 +233,9 @@ def fact_checks(case: Case, answer: str, world: World) -> list[Check]:
     for index, (fact, found) in enumerate(zip(case.facts, every, strict=True)):
         manner = world.manners[index]
         right = [one for one in found if one.polarity in manner.polarities and not (manner.placed and one.misplaced)]
-        wrong = [one for one in found if one.polarity in {"denied", "doubted"} - manner.polarities and not one.misplaced]
+        wrong = [
+            one for one in found if one.polarity in {"denied", "doubted"} - manner.polarities and not one.misplaced
+        ]
         wording = repr(fact.says[0]) + (" in any wording" if len(fact.says) > 1 else "")
         kind: FailureKind | None = None
         reason = ""
@@ -241,7 +264,7 @@ def fact_checks(case: Case, answer: str, world: World) -> list[Check]:
 
 
 def _bounds_differ(reading: Reading, found: Sequence[_Found], gold: int) -> bool:
-    """Whether the answer says "less than" where the right one says "more than" (`gold` is 1) or nothing; or the reverse."""
+    """Whether the answer says "less than" where the right one says "more than" (`gold` is 1) or nothing."""
     values = {(value.start, value.end): value for value in reading.values}
     bounds = [values[one.span].bound for one in found if one.span in values]
     return bool(bounds) and all(bound == -(gold or 1) for bound in bounds)
@@ -255,9 +278,10 @@ def foreign_checks(case: Case, answer: str, world: World, extra: Sequence[Value]
     reading = read(answer, world.vocabulary.opposites)
     foreign: dict[FailureKind, list[str]] = {}
     for value in reading.values:
-        if _is_harmless(value, reading) or world.justifies(value, extra):
-            if not value.rate or value.rate in world.rates or _is_harmless(value, reading):
-                continue
+        if _is_harmless(value, reading) or (
+            world.justifies(value, extra) and (not value.rate or value.rate in world.rates)
+        ):
+            continue
         if reading.polarity(value.start, value.end) == "denied" and value.kind != "date":
             continue
         foreign.setdefault(_FOREIGN[value.kind], []).append(reading.text[value.start : value.end].strip())
@@ -305,8 +329,10 @@ def _foreign_states(reading: Reading, world: World) -> Iterable[str]:
 @lru_cache(maxsize=256)
 def _said_of(word: str) -> re.Pattern[str]:
     return re.compile(
-        r"(?:\b(?:is|are|was|were|been|being|be|has|have|status|still|already|now|as|marked|says|it's|state)\b|'s|:|\||=|\()\W*"
-        rf"(?:(?:it|this|that|currently|already|still|now|just|since|the order|your order|is|been|in)\s)*({re.escape(word)})\b",
+        r"(?:\b(?:is|are|was|were|been|being|be|has|have|status|still|already|now|as|marked|says|it's|state)\b|'s|:"
+        r"|\||=|\()\W*"
+        rf"(?:(?:it|this|that|currently|already|still|now|just|since|the order|your order|is|been"
+        rf"|being|in|either|\w+ or)\s)*({re.escape(word)})\b",
         re.IGNORECASE,
     )
 
@@ -331,11 +357,18 @@ def stance_checks(case: Case, answer: str, world: World) -> list[Check]:
     if case.stance == "answer":
         held = not stance.gives_up(reading)
         reason = "says that it cannot answer"
-        return [
+        checks = [
             Check(
                 name="stance", part="abstention", held=held, kind="gives up although there is an answer", reason=reason
             )
         ]
+        if world.done:
+            denied = stance.denies_doing(reading, world.done)
+            reason = "says that it was not done"
+            checks.append(
+                Check(name="done", part="abstention", held=not denied, kind="says that it was not done", reason=reason)
+            )
+        return checks
     does, kind, reason = _STANCES[case.stance]
     checks = [Check(name="stance", part="abstention", held=does(reading), kind=kind, reason=reason)]  # type: ignore[arg-type]
     if case.stance in ("refuse", "denied"):
@@ -370,7 +403,8 @@ def _places(case: Case, reading: Reading) -> list[int]:
 
 _NAME = re.compile(r"(?<![\w-])[A-Za-z]*[A-Z][\w-]*(?:[./][\w-]+)*|\b\w+[-/]\w+[-/][\w-]+\b")
 _ADVICE = re.compile(
-    r"\b(?:check|see|visit|consult|refer|contact|look at|ask|try|recommend|suggest|please|official|website|elsewhere|would need|let me know)\b|建议|请|官网|官方",
+    r"\b(?:check|see|visit|consult|refer|contact|look at|ask|try|recommend|suggest|please|official|website"
+    r"|elsewhere|would need|let me know)\b|建议|请|官网|官方",
     re.IGNORECASE,
 )
 
@@ -383,6 +417,8 @@ def foreign_names(reading: Reading, world: World) -> list[str]:
             continue
         for match in _NAME.finditer(clause.text):
             place = clause.start + match.start()
+            if any(value.start < place + len(match[0]) and place < value.end for value in reading.values):
+                continue  # a foreign value is a check of its own
             starts_sentence = not re.search(r"\w", reading.text[_start_of_sentence(reading, clause) : place])
             if starts_sentence and match[0][1:].islower() and not re.search(r"[\d/-]", match[0]):
                 continue

@@ -4,13 +4,13 @@ A read is the expected one if it gives at least what that gives. Which tools rea
 in several ways, the task says.
 """
 
+import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from pydantic_core import to_jsonable_python
 
 from tasks.base import Case, Step, ToolCall
@@ -51,7 +51,7 @@ def canonical(value: Any, tools: Tools | None = None, name: str = "") -> Any:
         return {key: canonical(item, tools, key) for key, item in sorted(value.items()) if item is not None}
     if isinstance(value, list | tuple):
         items = [canonical(item, tools, name) for item in value]
-        return sorted(items, key=orjson.dumps) if tools and name in tools.any_order else items
+        return sorted(items, key=json.dumps) if tools and name in tools.any_order else items
     return canonical(to_jsonable_python(value), tools, name)
 
 
@@ -165,6 +165,13 @@ def _missing(name: str, gold: ToolCall, others: Sequence[ToolCall], free: Sequen
         return _check(name, False, "a tool call has a wrong argument", reason)
     reason = f"{_shown(gold)} {'failed: ' + nearest.error if nearest.error else 'should have been refused'}"
     return _check(name, False, "a tool call failed or should have", reason)
+
+
+def verbs_of(gold: Sequence[ToolCall], tools: Tools) -> frozenset[str]:
+    """The verbs of the changes that the expected calls make, by the tools' names; not of one that is also to fail."""
+    changes = [call for call in gold if call.name not in tools.reads]
+    failing = {call.name for call in changes if call.error is not None}
+    return frozenset(call.name.partition("_")[0] for call in changes if call.name not in failing)
 
 
 def found_by_reads(case: Case, gold: Sequence[ToolCall], calls: Sequence[ToolCall], tools: Tools) -> list[Value]:

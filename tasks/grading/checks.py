@@ -27,6 +27,7 @@ FailureKind = Literal[
     "does not say that there is none",
     "does not report the refusal",
     "claims what was not done",
+    "says that it was not done",
     "a document was not retrieved",
     "a citation is missing",
     "a citation is wrong",
@@ -44,7 +45,7 @@ answer; `other` is for a check that only one task has."""
 
 KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 
-Part = Literal["facts", "citations", "abstention", "retrieval", "calls", "state"]
+Part = Literal["retrieval", "facts", "citations", "abstention", "calls", "state"]
 """What a check is about. `abstention` is about answering, refusing or abstaining where that is right."""
 
 PARTS: tuple[Part, ...] = get_args(Part)

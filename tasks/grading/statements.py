@@ -23,7 +23,10 @@ Span = tuple[int, int]
 
 # --- polarity ------------------------------------------------------------------------------------
 
-_AUX = "is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must|be|been|being|ca|wo|ai"
+_AUX = (
+    "is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must"
+    "|be|been|being|ca|wo|ai"  # "ca" and "wo" are those of can't and won't
+)
 _SENTENTIAL = re.compile(
     rf"\b(?:{_AUX})(?:n't|\s(?:\w+ly\s|yet\s|also\s|still\s)?not\b)|\bcannot\b|\bcan not\b|\bnever\b|\bno longer\b"
     r"|\b(?:fail(?:s|ed)?|unable|impossible|refus(?:es|ed)|declin(?:es|ed)) to\b"
@@ -31,15 +34,17 @@ _SENTENTIAL = re.compile(
     re.IGNORECASE,
 )
 _CONSTITUENT = re.compile(
-    r"\b(?:not|no|without|neither|nor|none(?: of)?|nobody|nothing|instead of|rather than|in place of|other than|except(?:"
-    r" for)?|excluding|unlike|as opposed to|contrary to|replac(?:es|ing)|wrong(?:ly)?|false(?:ly)?|incorrect(?:ly)?)\b"
+    r"\b(?:not|no|without|neither|nor|none(?: of)?|nobody|nothing|instead of|rather than|in place of|other than"
+    r"|except(?: for)?|excluding|unlike|as opposed to|contrary to|replac(?:es|ing)|wrong(?:ly)?|false(?:ly)?"
+    r"|incorrect(?:ly)?)\b"
     r"|而不是|不是|并非|没有|没|未|无(?!状态)|不(?!仅|只|过|少于|超过|低于|同|足)|非",
     re.IGNORECASE,
 )
 _NO_NEGATION = re.compile(
     r"\bnot (?:only|just|merely|to mention|to worry|later than|more than|less than|fewer than)\b"
     r"|\bno (?:more than|later than|less than|fewer than|problem|doubt|worries|others?|further|additional|extra|need)\b"
-    r"|\bnothing (?:else|more|further)\b|\bnone other than\b|\bwhether or not\b|\bif not\b|\bwithout (?:further|any further)\b"
+    r"|\bnothing (?:else|more|further)\b|\bnone other than\b|\bwhether or not\b|\bif not\b|\bwithout (?:further"
+    r"|any further)\b"
     r"|\bnot (?:exceed|surpass)\w*|\bnever exceed\w*|^\s*no\s*[,.:;!-]|^\s*no$"
     r"|\b(?:is|are|was)n't (?:that|it)\b\s*\?",
     re.IGNORECASE,
@@ -62,9 +67,9 @@ _CERTAIN = re.compile(r"\b(?:no doubt|without (?:a )?doubt|not only)\b|不可能
 _CONDITION = re.compile(
     r"^\W*(?:and |but |or |so )?(?:if|unless|whether|in case|should you|provided)\b|如果|是否", re.IGNORECASE
 )
-_OR = re.compile(r"[\s,、]*(?:\bor\b|或者?|还是)\s*(?:even |maybe |perhaps |about )?$", re.IGNORECASE)
 
 
+_NOT_BEFORE = re.compile(r"\b(?:not|no|never|cannot|impossible)\b|n't\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"\S+@\S+")
 _END_OF_VERB = re.compile(r":|\s-\s")
 _END_OF_NOUN = re.compile(r",|:|\s-\s|\sand\s|和|与", re.IGNORECASE)
@@ -80,6 +85,8 @@ def _denied_spans(text: str) -> tuple[list[Span], list[Span]]:
         for found in pattern.finditer(text):
             if any(start < found.end() and found.start() < end for start, end in spared):
                 continue
+            if found[0].casefold() == "without" and (denied or _NOT_BEFORE.search(text, 0, found.start())):
+                continue  # "not possible without" demands
             if whole:
                 topics.append((0, found.start()))
             stop = (_END_OF_VERB if whole else _END_OF_NOUN).search(text, found.end())
@@ -150,7 +157,8 @@ def read(answer: str, opposites: tuple[tuple[str, str], ...] = ()) -> Reading:
 @cache
 def _opposite(word: str) -> re.Pattern[str]:
     return re.compile(
-        rf"\b((?:is|are|was|were|has|have|had))(?:n't| not)(?: yet| been| yet been)*(?: \w+ly)?\s{word}\b|\bnot (?:yet )?(?:been )?{word}\b",
+        rf"\b((?:is|are|was|were|has|have|had))(?:n't| not)(?: yet| been| yet been)*(?: \w+ly)?\s{word}\b"
+        rf"|\bnot (?:yet )?(?:been )?{word}\b",
         re.IGNORECASE,
     )
 
@@ -160,10 +168,12 @@ def _opposite(word: str) -> re.Pattern[str]:
 
 @cache
 def phrase_pattern(phrase: str) -> re.Pattern[str]:
-    """Finds a phrase as whole words, in any case, with or without hyphens, in the plural as well."""
+    """Finds a phrase as whole words, in any case, with or without hyphens, in the plural; "not" in any form."""
     parts = re.split(r"[\s_-]+", readable(phrase))
     words = [re.escape(part) for part in parts if part]
     pattern = r"[\s_-]*".join(words) if not HAN.search(phrase) else r"\s*".join(words)
+    if words[0].casefold() == "not" and len(words) > 1:
+        pattern = r"(?:\bnot|n't)(?:\s(?:yet|been|be|\w+ly))*\s" + r"[\s_-]*".join(words[1:])
     if re.match(r"[A-Za-z0-9]", pattern):
         pattern = r"(?<![A-Za-z0-9])(?<!\d\.)" + pattern
     if re.search(r"[A-Za-z]$", pattern):
@@ -174,7 +184,8 @@ def phrase_pattern(phrase: str) -> re.Pattern[str]:
 
 
 _NOUGHT = re.compile(
-    r"\b(?:no|none|nil|nothing|sold out|out of stock|not (?:any|in stock|available)|unavailable|n't (?:any|in stock))\b|没有|无货|无",
+    r"\b(?:no|none|nil|nothing|sold out|out of stock|not (?:any|in stock|available)|unavailable|n't (?:any"
+    r"|in stock))\b|没有|无货|无",
     re.IGNORECASE,
 )
 
@@ -197,7 +208,8 @@ def occurrences(reading: Reading, fact: Fact) -> list[tuple[Span, bool]]:
                 re.search(r"^(?:un|non-)|\b(?:not|no|never|without|cannot)\b|n't\b|不|没|未", phrase, re.IGNORECASE)
             )
             found += [(match.span(), negative) for match in phrase_pattern(phrase).finditer(reading.text)]
-    return sorted(set(found))
+    cited = [match.span() for match in _CITED.finditer(reading.text)]
+    return sorted({one for one in found if not any(a <= one[0][0] < b for a, b in cited)})
 
 
 _ANY_NOUN = frozenset({"unit", "piece", "item", "time"})
@@ -264,6 +276,11 @@ def bound_to(reading: Reading, span: Span, named: Sequence[Mention], others: Seq
     clause = reading.clause_at(span[0])
     if clause is None or not named:
         return None
+    in_brackets = _BRACKETS.match(reading.text, span[1])
+    if in_brackets:
+        there = {mention.subject for mention in named if in_brackets.start(1) <= mention.start < in_brackets.end(1)}
+        if len(there) == 1:
+            return there.pop()  # "2-5x (survey)"
     inside = [mention for mention in named if clause.start <= mention.start < clause.end]
     inside = [mention for mention in inside if not (mention.start < span[1] and span[0] < mention.end)]
     if clause.row >= 0 and not inside:
@@ -276,7 +293,13 @@ def bound_to(reading: Reading, span: Span, named: Sequence[Mention], others: Seq
     sentence = [piece for piece in reading.clauses if piece.sentence == clause.sentence]
     before = [mention for mention in named if mention.end <= span[0]]
     if before:
-        return before[-1].subject
+        last = reading.clause_at(before[-1].start)
+        listed = list(
+            dict.fromkeys(one.subject for one in before if last and one.start >= last.start and not one.cited)
+        )
+        places = sorted({other for other in (*others, span) if clause.start <= other[0] < clause.end})
+        # "A and B are there. They cost 3 EUR and 4 EUR."
+        return listed[places.index(span)] if len(listed) == len(places) > 1 else before[-1].subject
     after = [mention for mention in named if span[1] <= mention.start < sentence[-1].end]
     return after[0].subject if after else None
 
@@ -290,6 +313,9 @@ def named_before(reading: Reading, span: Span, named: Sequence[Mention]) -> Subj
 _OF_ID = re.compile(
     r"'?s?\s*(?:(?:id|number|no\.?|reference|ref\.?|is|was|has|the)\s*)*[:=(#|-]*\s*(?:is )?", re.IGNORECASE
 )
+
+
+_BRACKETS = re.compile(r"\s*\(([^()]*)\)")
 
 
 def _is_head(reading: Reading, clause: Clause, place: int) -> bool:
@@ -309,6 +335,8 @@ def _nearest(reading: Reading, span: Span, inside: Sequence[Mention], others: Se
         return in_order[places.index(span)]  # "Dify and FastGPT ask for 32 GB and 8-16 GB"
     left = [mention for mention in words if mention.end <= span[0]]
     right = [mention for mention in inside if span[1] <= mention.start]
+    if left and _attached(reading, left[-1], span):
+        return left[-1].subject
     # A citation closes what stands before it.
     if right and right[0].cited and not any(span[1] <= other[0] < right[0].start for other in places):
         return right[0].subject
@@ -318,7 +346,7 @@ def _nearest(reading: Reading, span: Span, inside: Sequence[Mention], others: Se
     if not left:
         return right[0].subject
     joined = _JOINED.fullmatch(reading.text, span[1], right[0].start)
-    if joined and not _attached(reading, left[-1], span):
+    if joined:
         return right[0].subject
     first_word, first_place = words[0].start, places[0][0]
     return left[-1].subject if first_word < first_place else right[0].subject
@@ -326,4 +354,4 @@ def _nearest(reading: Reading, span: Span, inside: Sequence[Mention], others: Se
 
 def _attached(reading: Reading, mention: Mention, span: Span) -> bool:
     between = reading.text[mention.end : span[0]]
-    return bool(re.fullmatch(r"\s*[:=(-]?\s*[$€£]?", between))
+    return bool(re.fullmatch(r"(?:'s)?\s*[:=(-]?\s*[$€£]?", between))

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from text_to_num import alpha2digit
 
@@ -48,10 +49,15 @@ _NUMBER_WORD = (
     "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen"
     "|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand"
 )
-_COUNTED = re.compile(
-    rf"\b(?:{_NUMBER_WORD}|zero|first|second|third|fifth|eighth|ninth|twelfth|[a-z]+tieth)", re.IGNORECASE
+_ORDINAL_WORD = (
+    "third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|[a-z]{3,5}teenth|(?:twen|thir|for|fif)tieth"
 )
-_HYPHENED = re.compile(rf"\b({_NUMBER_WORD})-(?!(?:{_NUMBER_WORD}|one|first|second|third|[a-z]+th)\b)", re.IGNORECASE)
+_COUNTED = re.compile(
+    rf"\b(?:one (?=hundred|thousand)|(?=[a-z]+))(?:{_NUMBER_WORD}|{_ORDINAL_WORD})\b"
+    rf"(?:(?:[ -]|,? and )(?:{_NUMBER_WORD}|{_ORDINAL_WORD}|one|first|second)\b)*",
+    re.IGNORECASE,
+)
+"""A number in words. "One", "first" and "second" are only numbers within others: alone they are words as often."""
 _HAN_NUMBER = re.compile(
     r"[二三四五六七八九十百千][一二三四五六七八九十百千零点]*(?=\s*(?:多|几)?\s*[倍个种天位张台次%])"
 )
@@ -71,9 +77,9 @@ def readable(text: str) -> str:
     text = re.sub(r"\b([ei])\.\s?([ge])\.,?", r"\1\2", text)
     text = re.sub(r"[^\S\n]+", " ", text)
     text = re.sub(r"(?<![\w.,-])(\d{1,3})((?: \d{3})+)(?![\w,]|\.\d)", lambda found: found[0].replace(" ", ""), text)
-    if _COUNTED.search(text):
-        text = re.sub(r"\bzero\b", "0", _HYPHENED.sub(r"\1 ", text), flags=re.IGNORECASE)
-        text = "\n".join(str(alpha2digit(line, "en", 1.5)) for line in text.split("\n"))
+    text = re.sub(r"\bzero\b", "0", text, flags=re.IGNORECASE)
+    text = _COUNTED.sub(lambda found: str(alpha2digit(found[0], "en", 1.5)), text)
+    text = re.sub(r"(?<=\d)-(?=(?:day|fold|unit|bit|month|week|hour|year|times)\b)", " ", text)
     if HAN.search(text):
         text = _HAN_NUMBER.sub(_han_number, text)
     return text.strip()
@@ -104,7 +110,8 @@ class Clause:
 
 _VERB = re.compile(
     r"\b(?:is|are|was|were|be|been|am|has|have|had|do|does|did|can|could|will|would|may|might|must|should|shall"
-    r"|cannot|costs?|supports?|needs?|asks?|requires?|uses?|says?|gives?|holds?|shows?|lists?|names?|mentions?|contains?"
+    r"|cannot|costs?|supports?|needs?|asks?|requires?|uses?|says?|gives?|holds?|shows?|lists?|names?|mentions?"
+    r"|contains?"
     r"|goes|comes?|belongs?|runs?|starts?|models?|calls?|puts?|takes?|makes?|makes|reports?|recommends?|expects?|wants?"
     r"|remains?|stands?|weighs?|exists?|pays?|found|got|made|gave|went|sent|put|set|paid|[a-z]{3,}ed)\b"
     r"|'(?:s|re|ve|ll|m|d)\b|n't\b",
@@ -120,7 +127,8 @@ _CONNECTOR = (
     r"|whether|even though|until"
 )
 _CUT = re.compile(
-    rf";|[()]|\s-\s|,(?!\d)\s*(?:and\s|so\s|but\s)?|(?<=\s)(?=(?:{_CONNECTOR})\s)|(?<=\w)\s(?=(?:{_CONNECTOR}|and|or)\s)"
+    rf";|[()]|\s-\s|,(?!\d)\s*(?:and\s|so\s|but\s)?|(?<=\s)(?=(?:{_CONNECTOR})\s)|(?<=\w)\s(?=(?:{_CONNECTOR}|and"
+    rf"|or)\s)"
     r"|(?<=[\u4e00-\u9fff])(?=但|不过|然而|因为|所以|而(?![且]))",
     re.IGNORECASE,
 )
@@ -158,7 +166,7 @@ def _cells(line: str) -> list[tuple[int, int]]:
         return [(0, len(line))]
     bars = [found.start() for found in re.finditer(r"\|", line)]
     edges = [-1, *bars, len(line)]
-    spans = [(a + 1, b) for a, b in zip(edges, edges[1:], strict=False)]
+    spans = [(a + 1, b) for a, b in pairwise(edges)]
     outer = [spans[0], spans[-1]]
     return [span for span in spans if line[slice(*span)].strip() or span not in outer]
 
@@ -166,10 +174,9 @@ def _cells(line: str) -> list[tuple[int, int]]:
 def _sentences(line: str, start: int, end: int) -> list[tuple[int, int]]:
     spans, last = [], start
     for found in _SENTENCE.finditer(line, start, end):
-        # "1." at the head of a line numbers it, and "No. 5" ends nothing.
-        if re.fullmatch(r"\s*(?:\d{1,2}|no|nr|approx|vs)\.", line[last : found.end()], re.IGNORECASE):
-            if not re.fullmatch(r"\s*no\.", line[last : found.end()], re.IGNORECASE):
-                continue
+        # "1." at the head of a line numbers it.
+        if re.fullmatch(r"\s*\d{1,2}\.", line[last : found.end()]):
+            continue
         spans.append((last, found.end()))
         last = found.end()
     if line[last:end].strip():
@@ -183,21 +190,20 @@ def _parts(line: str, start: int, end: int) -> list[tuple[int, int]]:
     edges = [start]
     for index, found in enumerate(cuts):
         following = line[found.start() : cuts[index + 1].start() if index + 1 < len(cuts) else end]
-        before, after = line[edges[-1] : found.start()], line[found.end() : end]
-        if not _is_boundary(found[0], following, before, after, line[found.end() :]):
-            continue
-        edges.append(found.start())
+        if _is_boundary(found[0], following, line[edges[-1] : found.start()], line[found.end() : end]):
+            edges.append(found.start())
     edges.append(end)
-    return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if re.search(r"\w", line[a:b])]
+    return [(a, b) for a, b in pairwise(edges) if re.search(r"\w", line[a:b])]
 
 
-def _is_boundary(mark: str, following: str, before: str, after: str, rest: str) -> bool:
+def _is_boundary(mark: str, following: str, before: str, rest: str) -> bool:
+    """Whether a sentence is cut at `mark`, which begins the part `following`; `rest` is all that is behind the mark."""
     if _HARD.match(following):
         return True
     if HAN.search(before) and mark.startswith(","):
         return True
     own_verb = _VERB.search(following.lstrip(", "))
-    if re.match(r"\s*or\s", following):
+    if re.match(r"\s*or\s|\s*and \S+\s*$", following):
         return False
     if mark.startswith(",") or re.match(r"\s*and\s", following):
         return bool(own_verb and (_VERB.search(before) or _SUBJECT.match(rest)))

@@ -83,7 +83,15 @@ _UNITS = {
     "year": "duration-year",
     "%": "percent",
 }
-_RATES = {"kbit/s": "digital-kilobit", "Mbit/s": "digital-megabit", "Gbit/s": "digital-gigabit"}
+_PER_SECOND = r"\s?(?:/\s?s(?:ec(?:ond)?)?|ps|per second|每秒)"
+_RATES = {
+    # "MB/s" are bytes, "Mb/s" are bits.
+    f"{sign}B/s": rf"(?:(?-i:{sign}B)|{prefix}bytes?){_PER_SECOND}"
+    for sign, prefix in (("k", "kilo"), ("M", "mega"), ("G", "giga"))
+} | {
+    f"{sign}bit/s": rf"(?:(?-i:[{sign}{sign.lower()}]b)|{prefix}bits?|{sign}bits?){_PER_SECOND}|{sign}bits?"
+    for sign, prefix in (("k", "kilo"), ("M", "mega"), ("G", "giga"))
+}
 _OTHER_UNITS = {
     "x": "x|times|fold|-fold|倍",
     "%": "per cent|percentage points?",
@@ -96,9 +104,6 @@ _OTHER_UNITS = {
     "day": "日",
     "month": "月",
     "year": "yrs?",
-    "kbit/s": "kbps|kbit/s",
-    "Mbit/s": "mbps|mbit/s|mbits/s|mb/s|mbit|mbits|兆",
-    "Gbit/s": "gbps|gbit/s|gb/s",
     "B": "(?-i:B)(?!\\w)|billion",
     "K": "(?-i:[kK])(?!\\w)",
     "cent": "cents?",
@@ -112,7 +117,7 @@ def _written(unit: str) -> Iterator[str]:
     for locale in _LOCALES:
         for length in ("long", "short", "narrow"):
             for number in (1, 2):
-                name = re.sub(r"[\d\s]", "", format_unit(number, unit, length, locale=locale)).casefold()  # type: ignore[arg-type]
+                name = re.sub(r"[\d\s]", "", format_unit(number, unit, length, locale=locale)).casefold()
                 if name not in _NO_UNITS:
                     yield name
 
@@ -120,10 +125,7 @@ def _written(unit: str) -> Iterator[str]:
 @cache
 def _unit_names() -> dict[str, str]:
     """A pattern for each unit, longest names first, and rates before what they are rates of."""
-    names: dict[str, set[str]] = {}
-    for unit, cldr in _RATES.items():
-        for name in _written(cldr):
-            names.setdefault(unit, set()).update({rf"{name}\s?(?:/\s?s(?:ec(?:ond)?)?|per second|ps)", f"每秒{name}"})
+    names = {unit: {pattern} for unit, pattern in _RATES.items()}
     for unit, cldr in _UNITS.items():
         names.setdefault(unit, set()).update(re.escape(name) for name in _written(cldr))
     for unit, pattern in _OTHER_UNITS.items():
@@ -149,9 +151,7 @@ def _currency_names() -> dict[str, str]:
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
     months = [
-        name.casefold()
-        for width in ("wide", "abbreviated")
-        for name in Locale("en").months["format"][width].values()  # type: ignore[index]
+        name.casefold() for width in ("wide", "abbreviated") for name in Locale("en").months["format"][width].values()
     ]
     month = rf"(?:{'|'.join(sorted({*months, 'sept'}, key=len, reverse=True))})\.?"
     day = r"\d{1,2}(?:st|nd|rd|th)?"
@@ -173,12 +173,11 @@ def _patterns() -> dict[str, re.Pattern[str]]:
             re.I | re.A,
         ),
         "id": re.compile(
-            r"(?<![\w/.-])(?:[A-Z][A-Za-z]*[-_]?\d\w*(?:[-_.]\w+)*|[A-Z]{2,}-[A-Z]{1,2}|[a-z]{1,4}-\d{1,5})(?![\w/-]|\.\w)",
+            r"(?<![\w/.-])(?:[A-Z][A-Za-z]*[-_]?\d\w*(?:[-_.]\w+)*|[A-Z]{2,}-[A-Z]{1,2}"
+            r"|[a-z]{1,4}-\d{1,5})(?![\w/-]|\.\w)",
             re.A,
         ),
-        "number": re.compile(
-            rf"(?<![\w.])(?:{number})(?![\d])|(?<=[a-zA-Z$€£¥])(?<![a-zA-Z]{{4}})(?:{number})(?!\d)", re.A
-        ),
+        "number": re.compile(rf"(?:(?<![\w.])|(?<=[$€£¥])|(?<=(?<![A-Z])[A-Z]{{3}}))(?:{number})(?!\d)", re.A),
         "before": re.compile(rf"(?<![a-z])(?P<currency>{currency})\s?$", re.I),
         "currency": re.compile(rf"\s?-?(?P<currency>{currency})(?![a-z])", re.I),
         "unit": re.compile(rf"\s?-?(?:{unit})(?![a-z])", re.I),
@@ -204,14 +203,50 @@ _LESS = re.compile(
     re.I,
 )
 _AT_MOST = re.compile(
-    r"(?:no more than|not more than|up to|at most|maximum of|within|not exceed(?:ing)?|≤|<=|最多|不超过)\s?(?:the\s)?[$€£]?$",
+    r"(?:no more than|not more than|up to|at most|maximum of|within|not exceed(?:ing)?|≤|<=|最多"
+    r"|不超过)\s?(?:the\s)?[$€£]?$",
     re.I,
 )
 _OR_MORE = re.compile(r"\s?(?:\+|or more|and more|or above|or higher|以上|起)", re.I)
 _NOUN = re.compile(r"[\s-]?(?P<noun>[A-Za-z][a-z]+(?:\s[a-z]{3,})?)")
 _NO_NOUN = frozenset(
-    "per and or of in for the to on at by with from is are was were has have as a an each if but so than more that which "
-    "into it this you we i not no due over under about after before while plus via up out left only also has was".split()
+    {"per", "and", "or", "of", "in", "for", "the", "to", "on", "at", "by", "with", "from", "is", "are", "was", "were"}
+    | {
+        "has",
+        "have",
+        "as",
+        "an",
+        "each",
+        "if",
+        "but",
+        "so",
+        "than",
+        "more",
+        "that",
+        "which",
+        "into",
+        "it",
+        "this",
+        "you",
+    }
+    | {
+        "we",
+        "not",
+        "no",
+        "due",
+        "over",
+        "under",
+        "about",
+        "after",
+        "before",
+        "while",
+        "plus",
+        "via",
+        "up",
+        "out",
+        "left",
+    }
+    | {"only", "also"}
 )
 _LIST = re.compile(r"\s?(?:,|/|、|;|,?\s?(?:and|or|&)\s|和|与|或)\s?", re.I)
 
@@ -302,7 +337,7 @@ def _number_at(text: str, match: re.Match[str], taken: bytearray) -> Value | Non
     unit, kind_end = ("", end) if currency else _unit_after(text, end)
     high = low
     to = _TO.match(text, kind_end)
-    if to and ("and" not in to[0] and to[0].strip() not in "与和" or _BETWEEN.search(text[:start])):
+    if to and (not re.search(r"and|[与和]", to[0], re.I) or _BETWEEN.search(text[:start])):
         rest = re.compile(r"[$€£]?(\d[\d,.]*\d|\d)").match(text, to.end())
         upper = number_of(rest[1]) if rest else None
         if rest and upper is not None and upper > low and not taken[rest.start(1)]:
@@ -376,12 +411,15 @@ def _with_cents(values: Sequence[Value], text: str) -> Iterator[Value]:
             skip = False
             continue
         following = values[index + 1] if index + 1 < len(values) else None
-        if value.kind == "amount" and following is not None and following.unit == "cent":
-            if re.fullmatch(r",?\s(?:and\s)?", text[value.end : following.start]):
-                total = value.low + following.low / 100
-                yield replace(value, low=total, high=total, end=following.end)
-                skip = True
-                continue
+        skip = (
+            value.kind == "amount"
+            and following is not None
+            and following.unit == "cent"
+            and re.fullmatch(r",?\s(?:and\s)?", text[value.end : following.start]) is not None
+        )
+        if skip and following is not None:
+            total = value.low + following.low / 100
+            value = replace(value, low=total, high=total, end=following.end)
         yield value
 
 
@@ -445,7 +483,7 @@ _UNITS_OF_KEYS = {"eur": "EUR", "usd": "USD", "kg": "kg", "mbit": "Mbit/s", "gb"
 
 
 def values_of_data(data: Any, key: str = "", readable: Any = str) -> Iterator[Value]:
-    """The values of JSON data: those that stand in its texts, and its numbers, whose unit a key may name ("amount_eur").
+    """The values of JSON data: those in its texts, and its numbers, whose unit a key may name ("amount_eur").
 
     A `currency` beside numbers is theirs.
     """

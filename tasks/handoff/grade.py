@@ -13,6 +13,7 @@ from tasks.grading import (
     found_by_reads,
     per_case,
     state_check,
+    verbs_of,
 )
 from tasks.handoff.spec import HandoffCase, play_gold, prepare
 from tasks.handoff.tools import READS
@@ -22,7 +23,10 @@ VOCABULARY = Vocabulary(
     currency="EUR",
     opposites=(("paid", "unpaid"),),
     states=(("paid", "unpaid", "overdue"),),
-    roles=((("due",), ("paid", "payment", "received"), ("placed",)),),
+    roles=(
+        (("due",), ("paid", "payment", "received")),
+        (("download",), ("upload",)),
+    ),
 )
 
 
@@ -56,7 +60,7 @@ def _checks(case: HandoffCase, outcome: Outcome) -> list[Check]:
 def _perfect(case: HandoffCase) -> tuple[Outcome, World]:
     perfect = gold(case)
     data = [part for call in perfect.tool_calls for part in (call.arguments, call.result, call.error)]
-    return perfect, World(case, VOCABULARY, data=tuple(data))
+    return perfect, World(case, VOCABULARY, data=tuple(data), done=verbs_of(perfect.tool_calls, TOOLS))
 
 
 @per_case

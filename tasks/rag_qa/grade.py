@@ -14,6 +14,7 @@ VOCABULARY = Vocabulary(
         ),
         (
             ("speed", "fast", "faster", "speedup", "speed-up", "quicker"),
+            ("slow", "slower"),
             ("throughput", "吞吐量"),
             ("memory", "显存", "内存"),
             ("latency", "延迟"),
@@ -62,7 +63,7 @@ def _retrieval_checks(case: RagQaCase, retrieved: list[str] | None) -> list[Chec
 
 
 def _citation_checks(case: RagQaCase, answer: str) -> list[Check]:
-    """Citation recall, one check a gold document, and citation precision, one check a cited id."""
+    """Citation recall, one check a gold document where citations are asked for, and precision, one a cited id."""
     cited = citations(answer)
     checks = [
         Check(
@@ -72,7 +73,7 @@ def _citation_checks(case: RagQaCase, answer: str) -> list[Check]:
             kind="a citation is missing",
             reason=f"does not cite {id}",
         )
-        for id in case.gold
+        for id in (case.gold if case.cites else [])
     ]
     for id in cited:
         if id not in case.gold:

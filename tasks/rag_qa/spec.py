@@ -46,9 +46,11 @@ Where documents disagree, report what each says and cite both.
 """
 
 SHORT_INSTRUCTIONS = f"""\
-Call {SEARCH_TOOL_NAME} with a few key words of the question. Then answer in one sentence from the document found, \
-and cite it by the id in square brackets, for example [some-id].
+Answer questions about LLM tooling with the function {SEARCH_TOOL_NAME}, which searches a field guide.
+1. Call {SEARCH_TOOL_NAME} with a few key words of the question. Call it again with other words if something is missing.
+2. Answer from the documents found, in one sentence.
 """
+"""What to do without how to cite, which small models do not follow; with less on the search they made none."""
 
 Kind = Literal[
     "single_fact",
@@ -81,7 +83,7 @@ class Document(Data):
 class RagQaCase(Case):
     """A question, the documents that a right answer cites, and queries that find them.
 
-    `gold` must be cited, `acceptable` may be; `gold` is empty where the corpus has no answer. What an implementation
+    `gold` must be found and, where the prompt asks for citations, cited; `acceptable` may be. `gold` is empty where the corpus has no answer. What an implementation
     receives is the full setting, unless `documents` names the ids of a small shelf in place of the whole corpus, `k` is
     not the usual number of documents in a search result, or `prompt` asks for the short instructions.
     """
@@ -95,6 +97,11 @@ class RagQaCase(Case):
     gold: list[str]
     acceptable: list[str] = Field(default=[])
     searches: list[str] = Field(min_length=1)
+
+    @property
+    def cites(self) -> bool:
+        """Whether the instructions ask for citations."""
+        return self.prompt == "full"
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

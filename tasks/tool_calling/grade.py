@@ -13,6 +13,7 @@ from tasks.grading import (
     found_by_reads,
     per_case,
     state_check,
+    verbs_of,
 )
 from tasks.tool_calling.spec import ToolCallingCase, prepare
 from tasks.tool_calling.tools import READS, Shop
@@ -26,8 +27,8 @@ TOOLS = Tools(
 )
 VOCABULARY = Vocabulary(
     currency="EUR",
-    opposites=(("delivered", "undelivered"), ("refundable", "non-refundable")),
-    states=(("shipped", "delivered", "cancelled", "canceled", "returned", "undelivered"),),
+    opposites=(("refundable", "non-refundable"),),
+    states=(("shipped", "delivered", "cancelled", "canceled", "returned", "processing", "being processed"),),
     roles=((("placed", "ordered", "order date", "purchase"), ("delivery", "delivered", "receipt", "arrival")),),
 )
 
@@ -64,7 +65,7 @@ def _checks(case: ToolCallingCase, outcome: Outcome) -> list[Check]:
 def _perfect(case: ToolCallingCase) -> tuple[Outcome, World]:
     perfect = gold(case)
     data = [part for call in perfect.tool_calls for part in (call.arguments, call.result, call.error)]
-    return perfect, World(case, VOCABULARY, data=tuple(data))
+    return perfect, World(case, VOCABULARY, data=tuple(data), done=verbs_of(perfect.tool_calls, TOOLS))
 
 
 @per_case

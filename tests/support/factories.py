@@ -18,6 +18,7 @@ from tasks.tool_calling.spec import ToolCallingCase
 CASE: dict[str, Any] = {
     "id": "greeting",
     "kind": "no_call",
+    "level": 2,
     "size": "quick",
     "question": "Hello?",
     "facts": ["hello"],

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import validate_call
 from pydantic_core import to_jsonable_python
@@ -21,6 +22,8 @@ from tasks.rag_qa import spec as rag_qa_spec
 from tasks.tool_calling import grade as tool_calling_grade
 from tasks.tool_calling import spec as tool_calling_spec
 from tasks.tool_calling.tools import Shop
+
+Part = Literal["seen", "kept back"]
 
 LABELLED = Path(__file__).parents[1] / "tasks" / "labelled"
 TASKS = {
@@ -42,9 +45,10 @@ class Labelled:
     calls: Any = None
 
     @property
-    def half(self) -> str:
-        """Which half of the set it is in, by its case: the graders were made on one and measured on the other."""
-        return "seen" if int(hashlib.sha256(self.case.encode()).hexdigest(), 16) % 2 == 0 else "unseen"
+    def part(self) -> Part:
+        """Which part of the set it is in, by its case: the graders were made on three quarters and measured on one."""
+        quarter = int(hashlib.sha256(self.case.encode()).hexdigest(), 16) % 4
+        return "kept back" if quarter == 3 else "seen"
 
 
 def labelled() -> Iterator[Labelled]:
@@ -107,3 +111,48 @@ def graded(answer: Labelled) -> Grade:
     """The grade of a labelled answer."""
     grade: Grade = TASKS[answer.task][1].grade(cases(answer.task)[answer.case], outcome_of(answer))
     return grade
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How many of the answers with one verdict the graders judge as the reader did."""
+
+    same: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """Of all."""
+        return self.same / self.of
+
+
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+def confusion(answers: Iterable[Labelled]) -> dict[str, tuple[Judged, Judged]]:
+    """Of each task and of all: the right answers that are accepted, and the wrong ones that are refused."""
+    same: Counter[tuple[str, bool]] = Counter()
+    every: Counter[tuple[str, bool]] = Counter()
+    for answer in answers:
+        for name in (answer.task, "all"):
+            every[name, answer.should_pass] += 1
+            same[name, answer.should_pass] += graded(answer).passed == answer.should_pass
+    names = [*sorted({name for name, _ in every} - {"all"}), "all"]
+    return {
+        name: (Judged(same[name, True], every[name, True]), Judged(same[name, False], every[name, False]))
+        for name in names
+    }
+
+
+def shown(table: dict[str, tuple[Judged, Judged]]) -> str:
+    """The table in Markdown."""
+    rows = [
+        f"| {name} | {right.same} | {right.of - right.same} | {wrong.of - wrong.same} | {wrong.same} "
+        f"| {right.share:.1%} | {wrong.share:.1%} |"
+        for name, (right, wrong) in table.items()
+    ]
+    head = [
+        "| task | right: accepted | refused | wrong: accepted | refused | right accepted | wrong refused |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    return "\n".join([*head, *rows])

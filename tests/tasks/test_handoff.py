@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.base import CasesError, Outcome, Step, ToolCall, ToolError
+from tasks.base import CasesError, Fact, Outcome, Step, ToolCall, ToolError
 from tasks.grading import canonical, states, states_fact
+from tasks.handoff.grade import gold as perfect
 from tasks.handoff.grade import grade
 from tasks.handoff.spec import (
     CASES,
@@ -34,14 +35,13 @@ every_case = pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 
 
 def gold(case: HandoffCase, **changes: object) -> Outcome:
-    calls, state = play_gold(case.turns)
-    return Outcome(answer=case.answer, tool_calls=calls, final_state=state).model_copy(update=changes)
+    return perfect(case).model_copy(update=changes)
 
 
 def reasons(case: HandoffCase, outcome: Outcome) -> str:
     grading = grade(case, outcome)
     assert not grading.passed
-    assert 0 <= grading.score < 1
+    assert grading.score is None or 0 <= grading.score < 1
     return " | ".join(grading.reasons)
 
 
@@ -86,7 +86,7 @@ def test_every_kind_has_its_shape() -> None:
             case "decision":
                 assert len(case.turns) >= 2 and case.turns[1][0].needs and case.ordered, case.id
             case "out_of_scope":
-                assert not agents and not case.other_reads and case.must_say, case.id
+                assert not agents and not case.other_reads and case.stance == "refuse", case.id
 
 
 def test_every_tool_is_used_and_read_only_tools_change_nothing() -> None:
@@ -102,16 +102,17 @@ def test_every_tool_is_used_and_read_only_tools_change_nothing() -> None:
 @every_case
 def test_facts_stand_in_tool_results_and_needs_in_what_was_seen_before(case: HandoffCase) -> None:
     calls, _ = play_gold(case.turns)
-    shown = [json.dumps(call.result, ensure_ascii=False) + (call.error or "") for call in calls]
+    shown = [f"{json.dumps(call.result, ensure_ascii=False)} {call.error or ''}" for call in calls]
     for fact in case.facts:
-        assert any(states_fact(text, fact) for text in shown), fact
-        assert not states_fact(case.question, fact), f"{fact} is given away by the question"
+        assert any(states_fact(text, fact.needed()) for text in shown), fact
+        assert not states_fact(case.question, fact.needed()), f"{fact} is given away by the question"
     seen = case.question
     for turn in case.turns:
         for step in turn:
             for need in step.needs:
                 assert states(seen, need), need
-                assert not states(case.question, need), f"{need} is given away by the question"
+                # A question may name what its decision depends on, but not what is found.
+                assert case.kind == "decision" or not states(case.question, need), f"{need} is given away"
         seen += " ".join(shown[: len(turn)])
         shown = shown[len(turn) :]
 
@@ -122,14 +123,14 @@ def test_arguments_that_are_ids_or_figures_were_given_or_found(case: HandoffCase
     seen = case.question
     for made in calls:
         for name in {"customer_id", "invoice_id", "phone", "postcode", "amount_eur", "day"} & made.arguments.keys():
-            assert states(seen, str(made.arguments[name])), (made.name, name)
+            assert states_fact(seen, Fact(says=[str(made.arguments[name])]).needed()), (made.name, name)
         seen += json.dumps(made.result)
 
 
 @every_case
 def test_the_script_plays_the_case(case: HandoffCase) -> None:
     played = script(case)
-    assert (played.turns, played.needs, played.answer) == (case.turns, case.facts, case.answer)
+    assert (played.turns, played.needs, played.answer) == (case.turns, case.needs(), case.answer)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +269,7 @@ def test_results() -> None:
 @every_case
 def test_the_gold_outcome_passes(case: HandoffCase) -> None:
     grading = grade(case, gold(case))
-    assert (grading.passed, grading.score, grading.reasons) == (True, 1, [])
+    assert (grading.passed, grading.score, grading.reasons) == (True, 1 if case.facts or case.turns else None, [])
 
 
 @given(st.sampled_from(IN_SCOPE), st.data())
@@ -276,8 +277,8 @@ def test_a_missing_call_fails(case: HandoffCase, data: st.DataObject) -> None:
     calls = list(gold(case).tool_calls)
     gone = calls.pop(data.draw(st.integers(0, len(calls) - 1)))
     said = reasons(case, gold(case, tool_calls=calls))
-    assert f"the call {gone.agent}.{gone.name}(" in said
-    assert "is missing" in said
+    another = f"{gone.name} was called with a wrong argument" in said and gone.name in [made.name for made in calls]
+    assert another or (f"the call {gone.agent}.{gone.name}(" in said and "is missing" in said)
 
 
 @given(st.sampled_from(IN_SCOPE), st.data())
@@ -299,7 +300,8 @@ def test_a_call_by_the_wrong_agent_fails(case: HandoffCase, data: st.DataObject)
     right = calls[index]
     other = data.draw(st.sampled_from([None, *AGENTS]).filter(lambda agent: agent != right.agent))
     calls[index] = right.model_copy(update={"agent": other})
-    assert f"the call {right.agent}.{right.name}(" in reasons(case, gold(case, tool_calls=calls))
+    said = reasons(case, gold(case, tool_calls=calls))
+    assert f"the call {right.agent}.{right.name}(" in said or f"{right.name} was called with a wrong argument" in said
 
 
 @given(st.sampled_from(ORDERED))
@@ -322,7 +324,7 @@ EXTRA_WRITES = [
 ]
 EXTRA_READS = [
     call("triage", "find_customer", phone="555-0103"),
-    call("technical", "check_outage", postcode="50667"),
+    call("technical", "check_outage", postcode="10115"),
     ToolCall(agent="sales", name="order_sim", arguments={"customer_id": "C-1", "kind": "card"}, error="no customer"),
 ]
 
@@ -369,12 +371,12 @@ def test_a_changed_final_state_fails(case: HandoffCase, data: st.DataObject) -> 
     )
 
 
-@given(st.sampled_from(ALL), st.data())
+@given(st.sampled_from([case for case in ALL if case.facts]), st.data())
 def test_a_missing_fact_fails(case: HandoffCase, data: st.DataObject) -> None:
-    fact = data.draw(st.sampled_from([*case.facts, *case.must_say]))
-    kept = [wanted[0] for wanted in (*case.facts, *case.must_say) if wanted != fact]
+    fact = data.draw(st.sampled_from(case.facts))
+    kept = [wanted.says[0] for wanted in case.facts if wanted != fact]
     said = reasons(case, gold(case, answer="Hello. " + ". ".join(kept)))
-    assert said.startswith(f"the answer lacks the fact {fact[0]!r}")
+    assert f"the answer lacks the fact {fact.says[0]!r}" in said
 
 
 @given(st.sampled_from(ALL), st.sampled_from(["", " \n"]))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from tasks.base import CasesError, Outcome, Step, ToolCall, load_cases, of_size
-from tasks.grading import states
+from tasks.base import CasesError, Step, ToolCall, load_cases, of_size
+from tasks.grading import floor_outcomes, states
 from tasks.handoff import grade as handoff_grade
 from tasks.handoff import spec as handoff
 from tasks.tool_calling import grade as tool_calling_grade
@@ -23,16 +23,6 @@ every_case = pytest.mark.parametrize(
     ("case", "spec", "grade"),
     [pytest.param(case, spec, grade, id=case.id) for spec, grade in TASKS for case in spec.load()],
 )
-
-REFUSAL = "Sorry, I cannot help with that. I don't know."
-
-
-def gold(case: Any) -> Outcome:
-    """What a perfect run of the case does."""
-    if isinstance(case, tool_calling.ToolCallingCase):
-        return tool_calling_grade.gold(case)
-    calls, state = handoff.play_gold(case.turns)
-    return Outcome(answer=case.answer, tool_calls=calls, final_state=state)
 
 
 def steps(case: Any) -> list[Step]:
@@ -101,7 +91,7 @@ def test_kinds_are_spread_over_levels_and_sizes(spec: ModuleType, grade: ModuleT
 
 @every_case
 def test_the_perfect_run_passes(case: Any, spec: ModuleType, grade: ModuleType) -> None:
-    verdict = grade.grade(case, gold(case))
+    verdict = grade.grade(case, grade.gold(case))
     assert verdict.passed, verdict.reasons
 
 
@@ -110,25 +100,20 @@ def test_each_fact_stands_in_what_the_calls_give_and_not_in_the_question(
     case: Any, spec: ModuleType, grade: ModuleType
 ) -> None:
     agents = getattr(spec.prepare(case).brief, "agents", None) or [spec.prepare(case).brief]
-    given = "\n".join([*(agent.instructions for agent in agents), *map(told, gold(case).tool_calls)])
+    given = "\n".join([*(agent.instructions for agent in agents), *map(told, grade.gold(case).tool_calls)])
     for spellings in case.needs():
         assert any(states(given, spelling) for spelling in spellings), spellings
-        if case.turns and case.id not in NAMED_IN_THE_QUESTION:
+        if case.turns:
             assert not any(states(case.question, spelling) for spelling in spellings), spellings
-
-
-NAMED_IN_THE_QUESTION = {"address-and-ticket", "unknown-order", "unknown-email", "unknown-product"}
-"""Older cases one fact of which stands in the question; what is to be done has to be done all the same."""
 
 
 @each_task
 def test_whoever_does_nothing_passes_next_to_nothing(spec: ModuleType, grade: ModuleType) -> None:
-    """Neither who refuses everything, nor who says at once that it is done."""
     passed = {
         case.id
         for case in spec.load()
-        for answer in (REFUSAL, f"It is done. {case.question}")
-        if grade.grade(case, Outcome(answer=answer, final_state=spec.prepare(case).final_state())).passed
+        for outcome in floor_outcomes(case, spec.prepare(case).final_state()).values()
+        if grade.grade(case, outcome).passed
     }
     assert all(not case.turns for case in spec.load() if case.id in passed)
     sizes = Counter(case.size for case in spec.load() if case.id in passed)

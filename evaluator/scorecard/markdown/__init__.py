@@ -40,17 +40,26 @@ _HOW_TO_READ = """\
 - **Passed** are runs that passed / all runs, for each task. Errors, time-outs and runs at the limit on model calls \
 count as failed. The pass rate has its 95 % interval over the cases. Numbers beside a framework are its \
 [deviations](#deviations).
-- **Mean score** is the mean share of a run's checks that held. A run passes only if all of them did.
-- **Times** are medians of a run. **Overhead** is what is left of its wall time without model, tools and gateway: the \
+- **Mean score** is what a run earned of what it could: a check that holds for an agent that does nothing earns \
+nothing and can only cost, so doing nothing scores 0. It is the mean over the runs of cases that have anything to \
+earn. A run passes only if all of its checks held.
+- Rows in *italics* are no frameworks: the **floors** are agents that refuse everything, or claim at once that it is \
+done; the **ceiling** is the gold outcome. They are graded as any run is, each case once, and tie with nothing.
+- **Level** 1 to 4 is how hard a case is. The **components** of a task say in how many of the runs that have checks of \
+a part, such as citations, all of them held.
+- **Times** are geometric means of the tasks' median runs, and are given only of runs that were recorded turn by turn, \
+in one sitting on one machine. **Overhead** is what is left of its wall time without model, tools and gateway: the \
 framework's own work.
-- **Model calls** and **tokens** are means of a run, read on the wire. **Injected** are prompt tokens of a call beyond \
-those of the task's canonical request for the same step: the fewest that say what the task's spec says. The first \
-framework, the baseline, has its own; below zero, something is left out.
+- **Model calls** and **tokens** are means of a run, read on the wire. They belong together: whoever gives up early \
+makes few calls and sends few tokens. **Injected** are prompt tokens of a call beyond those of the task's canonical \
+request for the same step: the fewest that say what the task's spec says. The first framework, the baseline, has its \
+own; below zero, something is left out.
 - **Ties**: two frameworks with a <sup>letter</sup> in common in a column are a tie, and those with an *a* tie with \
 the best; a column without letters has only ties. Frameworks are compared in pairs, on the same cases and trials, by \
 means or, for times and tokens, geometric means. A tie is what a sign-flip test over the cases does not tell apart, \
-with Holm's correction for all pairs, tasks and metrics of the model, or what is below the noise floor.
-- *Found from* is the smallest difference that so many cases show in 80 % of experiments. The *noise floor* is what \
+with Holm's correction for all pairs and tasks of that metric and model, or what is below the noise floor.
+- *Found from* is the smallest difference that is found in 80 % of experiments with so many cases, and above the noise \
+floor. That *noise floor* is what \
 chance makes of the baseline's own trials, known where it has several a case.
 - **Own count** is how far the prompt and completion tokens that the framework tells its user are from those on the \
 wire. **pass^k** is the chance that k trials of a case all pass."""

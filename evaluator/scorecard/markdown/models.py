@@ -7,8 +7,8 @@ from evaluator.analysis.judge import Figures
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.pairs import COMPARED, Pair
-from evaluator.scorecard import tables, words
-from evaluator.scorecard.content import ABOUT_MODEL, Cell, FrameworkNotes, Scorecard
+from evaluator.scorecard import breakdown, tables, words
+from evaluator.scorecard.content import Cell, FrameworkNotes, Scorecard, about_model
 from evaluator.scorecard.letters import letters_of, pairs_of
 from evaluator.scorecard.tables import Column
 from evaluator.stats.variance import SOURCES
@@ -22,23 +22,22 @@ def framework_or_model(scorecard: Scorecard) -> list[str]:
         return []
     tasks = Counter(task for task, _ in comparison.cases)
     cases = ", ".join(f"{number} of {escape(task)}" for task, number in tasks.items())
-    left_out = ", ".join(escape(scorecard.frameworks[name].title) for name in comparison.left_out)
-    models = ", ".join(escape(name) for name in comparison.models)
-    said = f"The models are {models}; the cases {cases}." + (f" Left out: {left_out}." if left_out else "")
+    said = f"The cases are {cases}."
     measured = {"score": comparison.score_shares, "passing": comparison.pass_shares}
     known = {name: shares for name, shares in measured.items() if shares}
     rows = [
         [source, *(shown(shares.sources[source]) for shares in known.values()), meaning]
         for source, meaning in SOURCES.items()
+        if any(source in shares.sources for shares in known.values())
     ]
     header = ["source", *(f"variance in {name}" for name in known), "it is that"]
     shares = [table(header, rows, text_columns=1)] if known else []
-    return ["## Framework or model?", in_words(comparison), said, *shares]
+    return ["## Framework or model?", escape(in_words(comparison, scorecard.titles), limit=2000), said, *shares]
 
 
 def model(scorecard: Scorecard, name: str) -> list[str]:
     """One model: what it is, what failed, and a table of all frameworks with ties."""
-    about = [ABOUT_MODEL[name]] if name in ABOUT_MODEL else []
+    about = [text] if (text := about_model(name)) else []
     said = [words.failures(scorecard, name), words.correctness(scorecard, name)]
     summary = escape(" ".join(sentence for sentence in said if sentence), limit=2000)
     lacks = words.not_implemented(scorecard, name, None)
@@ -66,11 +65,12 @@ def _judged(scorecard: Scorecard, judge: str, cells: Sequence[tuple[Cell, Figure
 
 def _table(scorecard: Scorecard, model: str) -> str:
     totals = [cell for cell in scorecard.totals if cell.model == model]
-    tasks = list(dict.fromkeys(cell.task for cell in scorecard.cells if cell.model == model))
+    tasks = list(dict.fromkeys(cell.task for cell in scorecard.cells if cell.model == model and cell.task))
     of_task = {(cell.framework, cell.task): cell.metrics for cell in scorecard.cells if cell.model == model}
     pairs = pairs_of(scorecard, model, None)
     tied = letters_of(pairs)
     repeated = any(len(cell.pass_hat) > 1 for cell in totals)
+    tallies = _tallies(scorecard, model, tasks)
     rows = [
         [
             _name(scorecard.frameworks[cell.framework]),
@@ -78,6 +78,7 @@ def _table(scorecard: Scorecard, model: str) -> str:
                 _passed(of_task.get((cell.framework, task)), task, scorecard.frameworks[cell.framework])
                 for task in tasks
             ),
+            *(of_row.get(cell.framework, "–") for of_row in tallies.values()),
             *(
                 f"{column.show(cell.metrics)} {raised(tied.get((column.compared, cell.framework)))}".strip()
                 for column in _COLUMNS
@@ -86,9 +87,43 @@ def _table(scorecard: Scorecard, model: str) -> str:
         ]
         for cell in totals
     ]
-    rows += [[*row, *([""] if repeated else [])] for row in _limits(pairs, [""] * len(tasks))]
-    header = ["framework", *(f"passed {escape(task or '')}" for task in tasks), *(column.title for column in _COLUMNS)]
-    return table([*header, *(["pass^k"] if repeated else [])], rows)
+    of_references = {(row.reference, row.task): row for row in scorecard.references if row.model == model}
+    rows += [
+        [
+            f"*{escape(row.reference.title)}*",
+            *(tables.PASSED.show(of_references[row.reference, task].metrics) for task in tasks),
+            *(of_row.get(row.reference.title, "–") for of_row in tallies.values()),
+            *(tables.of_reference(column, row) for column in _COLUMNS),
+            *([""] if repeated else []),
+        ]
+        for row in scorecard.references_of(model, None)
+    ]
+    before = [""] * (len(tasks) + len(tallies))
+    rows += [[*row, *([""] if repeated else [])] for row in _limits(pairs, before)]
+    header = ["framework", *(f"passed {escape(task)}" for task in tasks), *map(escape, tallies)]
+    return table([*header, *(column.title for column in _COLUMNS), *(["pass^k"] if repeated else [])], rows)
+
+
+def _tallies(scorecard: Scorecard, model: str, tasks: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Columns of passed runs by level and of components, each by framework or by what a reference is called.
+
+    There are none where all runs passed. Of tasks that have the same components, as those with tools have, these are
+    on the site only.
+    """
+    if all(cell.metrics["passed"] == cell.metrics["runs"] for cell in scorecard.totals if cell.model == model):
+        return {}
+    of_tasks = {task: breakdown.components(scorecard, model, task) for task in tasks}
+    known = Counter(frozenset(found.columns) for found in of_tasks.values() if found)
+    found = {"": breakdown.levels(scorecard, model, None)}
+    found |= {f"{task} ": one for task, one in of_tasks.items() if one and known[frozenset(one.columns)] == 1}
+    return {
+        f"{prefix}{column}": {
+            row.framework or row.title: str(tally) for row in one.rows if (tally := row.tallies[number]) is not None
+        }
+        for prefix, one in found.items()
+        if one
+        for number, column in enumerate(one.columns)
+    }
 
 
 _OWN_COUNT = Column("own count", words.own_count)

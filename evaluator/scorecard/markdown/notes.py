@@ -18,19 +18,22 @@ def deviations(scorecard: Scorecard) -> list[str]:
 
 
 def recorded_on(scorecard: Scorecard) -> list[str]:
-    """The machines and versions, for each model every value that occurs in its traces."""
+    """The machines and versions, a line a model: every value that occurs in its traces."""
     if not scorecard.setups:
         return []
-    setups = scorecard.setups.values()
+    fields = {
+        name: label for name, label in SETUP_FIELDS.items() if any(name in setup for setup in scorecard.setups.values())
+    }
     rows = [
-        [label, *(_values(setup.get(name, [None])) for setup in setups)]
-        for name, label in SETUP_FIELDS.items()
-        if any(name in setup for setup in setups)
+        [
+            escape(model),
+            *(_values(setup.get(name, [None])) for name in fields),
+            " to ".join(dict.fromkeys((setup["dates"][0], setup["dates"][-1]))),
+        ]
+        for model, setup in scorecard.setups.items()
     ]
-    ends = [dict.fromkeys((setup["dates"][0], setup["dates"][-1])) for setup in setups]
-    rows.append(["dates", *(" to ".join(dates) for dates in ends)])
-    header = ["", *(escape(model) for model in scorecard.setups)]
-    return ["## Recorded on", table(header, rows, text_columns=len(scorecard.setups))]
+    header = ["model", *fields.values(), "dates"]
+    return ["## Recorded on", table(header, rows, text_columns=len(header) - 1)]
 
 
 _COMMIT_DIGITS = 12

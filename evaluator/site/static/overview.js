@@ -37,14 +37,15 @@ document.addEventListener("DOMContentLoaded", function () {
     header.setAttribute("aria-sort", direction);
     const number = header.dataset.sort !== "name", sign = direction === "ascending" ? 1 : -1;
     for (const body of table.tBodies) {
-      const rows = [...body.rows].filter((row) => !row.classList.contains("no-js-only"));
+      const references = [...body.querySelectorAll(".reference")]; // no frameworks: they stay below
+      const rows = [...body.rows].filter((row) => !row.classList.contains("no-js-only") && !references.includes(row));
       const value = (row) => row.cells[index].dataset.value;
       rows.sort(function (a, b) {
         const one = value(a), other = value(b);
         if (one === "" || other === "") return (one === "") - (other === ""); // what is not known comes last
         return sign * (number ? one - other : one.localeCompare(other));
       });
-      body.append(...rows);
+      body.append(...rows, ...references);
     }
   }
 

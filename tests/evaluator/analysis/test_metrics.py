@@ -57,8 +57,9 @@ def test_a_passed_run() -> None:
 def test_a_wrong_answer() -> None:
     run = graded(trace(answer="Goodbye."))
     assert not run.passed
-    assert 0 < run.score < 1
+    assert run.score == 0
     assert "lacks the fact" in run.reasons[0]
+    assert not run.parts["facts"] and run.parts["state"]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,44 @@ def test_metrics_of_a_cell() -> None:
     assert values["overhead_per_model_call_s_p50"] == 1.0
     low, high = values["pass_rate_low"], values["pass_rate_high"]
     assert low is not None and high is not None and low < 0.5 < high
+
+
+def test_times_over_several_tasks_are_geometric_means_of_the_tasks() -> None:
+    def times(factor: float, *frameworks: str) -> CellRuns:
+        run = graded(trace())
+        of_task = {"handoff": [3.9, 4.0, 4.1], "rag_qa": [9.1, 9.2, 9.3], "tool_calling": [20.0, 21.0, 22.0]}
+        runs = [
+            replace(run, key=run.key.model_copy(update={"task": task, "framework": name, "case": str(i)}), wall_s=one)
+            for name in frameworks
+            for task, walls in of_task.items()
+            for i, one in enumerate(factor * wall for wall in walls)
+        ]
+        return CellRuns(tuple(runs), None)
+
+    one, other = (measure(times(factor, "x")) for factor in (1.0, 1.1))
+    assert one["wall_s_p50"] == pytest.approx((4.0 * 9.2 * 21.0) ** (1 / 3), rel=1e-5)
+    # a tenth more in each task is a tenth more over all
+    assert other["wall_s_p50"] == pytest.approx(1.1 * (one["wall_s_p50"] or 0), rel=1e-5)
+    assert measure(CellRuns(times(1.0, "x").runs[:3], None))["wall_s_p50"] == 4.0
+    # several frameworks taken together are apart as well, so that one more trial of one has no more weight
+    both = CellRuns((*times(1.0, "x").runs, *times(1.21, "y").runs, *times(1.21, "y").runs), None)
+    assert measure(both)["wall_s_p50"] == pytest.approx(1.1 * (one["wall_s_p50"] or 0), rel=1e-5)
+
+
+def test_a_time_that_is_zero_in_one_task_has_no_geometric_mean() -> None:
+    run, other = graded(trace()), graded(trace(tool_calls=[tool_call(0.7, 0.8)]))
+    elsewhere = replace(run, key=run.key.model_copy(update={"task": "handoff"}))
+    assert (measure(CellRuns((run,), None))["tool_s_p50"], measure(CellRuns((other,), None))["tool_s_p50"]) == (0, 0.1)
+    values = measure(CellRuns((other, elsewhere), None))
+    assert values["tool_s_p50"] is None and values["overhead_s_p50"] is not None
+
+
+def test_a_time_is_over_the_runs_that_compare_and_of_all_tasks_or_none() -> None:
+    run = graded(trace(wall_s=1.0))
+    slow = replace(graded(trace(wall_s=9.0)), timed=False)
+    assert measure(CellRuns((run, slow), None))["wall_s_p50"] == 1.0
+    elsewhere = replace(slow, key=slow.key.model_copy(update={"task": "handoff"}))
+    assert measure(CellRuns((run, elsewhere), None))["wall_s_p50"] is None
 
 
 def test_what_was_not_observed_is_none() -> None:

@@ -55,7 +55,7 @@ def test_only_what_all_the_real_models_were_asked_is_compared() -> None:
         (None, "local", 2),
         (None, "ollama/qwen3", 2),
     ]
-    assert in_words(found).startswith("1 case in common is too few to say what explains the differences: it takes 8")
+    assert in_words(found).startswith("1 case in common is too few to say what explains the differences: it takes 12")
 
 
 def test_a_framework_with_few_cases_does_not_take_the_others_theirs() -> None:
@@ -77,12 +77,12 @@ def test_trials_that_not_all_have_do_not_count() -> None:
         graded(model, framework, f"case-{case}", score=float(trial == 1), trial=trial)
         for model in ("local", "local-0.5b")
         for framework, trials in (("baseline", 4), ("x", 1))
-        for case in range(8)
+        for case in range(12)
         for trial in range(1, trials + 1)
     ]
     found = compare_models(runs)
     assert found is not None
-    assert {row.framework: row.metrics["passed"] for row in found.rows} == {"baseline": 8, "x": 8, None: 16}
+    assert {row.framework: row.metrics["passed"] for row in found.rows} == {"baseline": 12, "x": 12, None: 24}
     assert found.score_shares is None, "all runs that count have the same score"
 
 
@@ -101,11 +101,12 @@ def test_a_framework_that_one_model_was_not_run_with_is_left_out_and_this_is_sai
     assert alone is not None and both is not None
     assert (both.frameworks, both.left_out) == (("baseline", "x"), ("y", "zz"))
     assert (both.score_shares, both.pass_shares, both.rows) == (alone.score_shares, alone.pass_shares, alone.rows)
-    assert "Between the runs of 2 models × 2 frameworks × 12 cases" in in_words(both)
-    assert "2 frameworks more did not run all of these cases with every model, and so are not in it." in in_words(both)
-    assert "not in it" not in in_words(alone)
-    one = compare_models(crossed + runs(("small", "y")))
-    assert one is not None and "One framework more did not run" in in_words(one)
+    assert "Between the runs of 2 models × 2 frameworks × 12 cases, one trial of each," in in_words(both)
+    covered = "This covers the models large, small with the frameworks Client, x."
+    assert f"{covered} Not all of the models ran these cases with Ypsilon, zz. It holds" in in_words(
+        both, {"baseline": "Client", "y": "Ypsilon"}
+    )
+    assert f"{covered} It holds" in in_words(alone, {"baseline": "Client"})
 
 
 @pytest.mark.parametrize(
@@ -142,9 +143,10 @@ def noise(m: int, f: int, case: int) -> float:
 
 def test_a_model_that_matters_is_said_to() -> None:
     said = in_words(compared(lambda m, f, case: float(m == 0 or case == 0)))
-    assert said.startswith("Between the runs of 2 models × 3 frameworks × 12 cases, the model explains ")
+    assert said.startswith(
+        "Between the runs of 2 models × 3 frameworks × 12 cases, one trial of each, the model explains "
+    )
     assert "Here the model matters more than the framework, for the score as for passing." in said
-    assert "these 2 models and 3 frameworks" in said
 
 
 def test_a_framework_that_matters_is_said_to() -> None:
@@ -165,13 +167,62 @@ def test_score_and_passing_may_tell_different_things() -> None:
 
 def test_without_differences_there_is_nothing_to_explain() -> None:
     assert in_words(compared(lambda m, f, case: 0.5)) == (
-        "On these 12 cases all runs have the same score, so there is nothing to explain."
+        "On these 12 cases all runs have the same score, so there is nothing to explain. This covers the models local, "
+        "local-0.5b with the frameworks baseline, f1, f2."
     )
 
 
 def test_with_one_framework_nothing_is_said_of_frameworks() -> None:
     said = in_words(compared(lambda m, f, case: float(m == 0 or case < 3), frameworks=1))
-    assert "on 12 cases with one framework, the model explains" in said and "matters more" not in said
+    assert said.startswith(
+        "Between the runs of 2 models × 1 framework × 12 cases, one trial of each, the model explains "
+    )
+    assert "matters more" not in said and "with the framework baseline. With one framework" in said
+
+
+def test_with_two_trials_chance_is_told_from_the_interactions() -> None:
+    """With one trial they are a remainder. Trials beyond those that every case has do not count."""
+
+    def runs(trials: int, more: int = 0) -> list[GradedRun]:
+        return [
+            graded(model, framework, f"case-{case:02}", noise(m, f, case + 5 * trial), trial)
+            for m, model in enumerate(("local", "local-0.5b"))
+            for f, framework in enumerate(("baseline", "x"))
+            for case in range(12)
+            for trial in range(1, trials + 1 + (more if case else 0))
+        ]
+
+    one, two, uneven = (compare_models(these) for these in (runs(1), runs(2), runs(2, more=1)))
+    assert one and one.score_shares and two and two.score_shares and uneven
+    assert "remainder" in one.score_shares.sources and "chance" not in one.score_shares.sources
+    assert {"chance", "model × framework × case"} < set(two.score_shares.sources)
+    assert "12 cases, one trial of each," in in_words(one) and "it takes two trials of each" in in_words(one)
+    assert "12 cases, 2 trials of each," in in_words(two) and "chance, by which trials differ," in in_words(two)
+    assert uneven.score_shares == two.score_shares
+    # In either trial something else is passed: all that is not the case's is chance.
+    lucky = compare_models(
+        graded(model, framework, f"case-{case:02}", float((trial + len(model) + len(framework) + case) % 2), trial)
+        for model in ("local", "local-0.5b")
+        for framework in ("baseline", "x")
+        for case in range(12)
+        for trial in (1, 2)
+    )
+    assert lucky and lucky.score_shares and lucky.score_shares.sources["chance"].estimate == 1
+
+
+def test_cases_without_a_score_count_for_passing_only() -> None:
+    runs = [
+        replace(graded(model, framework, f"case-{case:02}", noise(m, f, case)), **({} if case else {"score": None}))
+        for m, model in enumerate(("local", "local-0.5b"))
+        for f, framework in enumerate(("baseline", "x"))
+        for case in range(13)
+    ]
+    found, without = compare_models(runs), compare_models(run for run in runs if run.score is not None)
+    assert found and without and (len(found.cases), found.scored) == (13, 12)
+    assert found.score_shares == without.score_shares and found.pass_shares != without.pass_shares
+    few = compare_models(run for run in runs if run.key.case <= "case-11")
+    assert few and few.score_shares is None and few.pass_shares is not None
+    assert in_words(few).startswith("11 cases in common are too few")
 
 
 def test_as_data_the_numbers_have_names() -> None:

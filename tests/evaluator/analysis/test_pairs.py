@@ -7,6 +7,7 @@ import pytest
 from factories import key, trace
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.analysis.pairs import COMPARED, Pair, compare, letters, verdict
@@ -81,13 +82,14 @@ def test_every_two_frameworks_and_each_task() -> None:
     assert {c.task for c in compare([run(name, 1) for name in names])} == {None}
 
 
-def test_holm_counts_every_comparison_on_the_model() -> None:
+def test_holm_counts_every_comparison_in_the_metric_on_the_model_and_no_other_metric() -> None:
     runs = [run("baseline", case) for case in range(20)] + [run("x", case, wall_s=2.0) for case in range(20)]
     small = one(compare(runs), "wall_s")
     more = [run(f"y{i}", case, wall_s=1.0 + (case * 7 + i) % 3) for case in range(20) for i in range(6)]
     large = one(compare(runs + more), "wall_s")
-    assert small.p == large.p
-    assert small.p_holm < large.p_holm
+    assert small.p == small.p_holm == large.p
+    # eight frameworks are 28 pairs
+    assert large.p_holm == pytest.approx(28 * large.p, rel=1e-4)
     assert small.detectable == large.detectable == 0  # it does not vary
 
 
@@ -113,6 +115,54 @@ def test_the_noise_floor_is_what_the_baselines_own_trials_differ_by() -> None:
     assert one(compare(runs(4, 1)), "wall_s").noise_floor == pytest.approx(1.3 ** math.sqrt(2) - 1, abs=0.01)
 
 
+def test_times_compare_within_a_sitting_only_and_all_else_does_everywhere() -> None:
+    runs = [run("baseline", case, wall_s=1.0, sitting="morning") for case in range(30)]
+    runs += [run("x", case, wall_s=2.0, sitting="morning" if case < 20 else "evening") for case in range(30)]
+    found = compare(runs)
+    assert (one(found, "wall_s").cases, one(found, "overhead_s").cases, one(found, "tokens").cases) == (20, 20, 30)
+
+
+def test_the_noise_floor_of_times_is_that_within_a_sitting() -> None:
+    """The evening is twice as slow, which is no chance; the baseline may have trials that no other framework has."""
+
+    def floor(metric: str, evening: tuple[int, ...], trials: int = 4) -> float | None:
+        runs = [run("x", case, wall_s=1.0, sitting="morning") for case in range(40)]
+        for case in range(40):
+            for trial in range(1, trials + 1):
+                late = trial in evening
+                wall_s = (2.0 if late else 1.0) * (1.1 if trial % 2 else 1.0)
+                more = {"sitting": "evening" if late else "morning", "prompt_tokens": 200 if late else 100}
+                runs.append(run("baseline", case, trial, wall_s=wall_s, **more))
+        return one(compare(runs), metric).noise_floor
+
+    # Both pairs of trials differ by a tenth each way; chance of one trial is larger by the root of two.
+    assert floor("wall_s", ()) == floor("wall_s", (3, 4)) == pytest.approx(1.1 ** math.sqrt(2) - 1, rel=1e-5)
+    # Of trials 1 and 2 to 4 there is one pair in the evening, and none is made of both sittings.
+    assert floor("wall_s", (2, 3, 4)) == pytest.approx(0.1, rel=1e-5)
+    assert floor("wall_s", (2,), trials=2) is None
+    assert floor("tokens", (2,), trials=2) == pytest.approx(210 / 110 - 1, rel=1e-5)
+
+
+def test_the_smallest_difference_lies_above_the_noise_floor() -> None:
+    def made(of_chance: float) -> Pair:
+        runs = []
+        for case in range(40):
+            for trial in (1, 2):
+                noisy = 1.0 if trial == 1 else of_chance
+                runs.append(run("baseline", case, trial, wall_s=noisy))
+                runs.append(run("x", case, trial, wall_s=noisy * (1.05 if case % 2 else 0.95)))
+        return one(compare(runs), "wall_s")
+
+    quiet, noisy = made(1.0), made(1.5)
+    assert quiet.noise_floor == 0 and quiet.detectable is not None
+    # One as large as the floor is seen above it in half of all experiments: it takes 0.84 standard errors more.
+    error = math.log(1.05 / 0.95) / 2 / math.sqrt(39)
+    floor = math.log(1.5) / math.sqrt(2)
+    assert noisy.noise_floor == pytest.approx(math.expm1(floor), rel=1e-4)
+    assert noisy.detectable == pytest.approx(math.expm1(floor + stats.norm.ppf(0.8) * error), rel=1e-4)
+    assert noisy.detectable > quiet.detectable
+
+
 def test_few_cases_show_nothing() -> None:
     runs = [run("baseline", case, passed=False) for case in range(4)] + [run("x", case) for case in range(4)]
     rate = one(compare(runs), "pass_rate")
@@ -123,14 +173,43 @@ def test_few_cases_show_nothing() -> None:
 def test_a_pass_rate_that_does_not_vary_still_needs_cases_that_differ() -> None:
     def detectable(metric: str, trials: int) -> float | None:
         runs = [
-            run(name, case, trial) for name in ("baseline", "x") for case in range(50) for trial in range(1, trials + 1)
+            run(name, case, trial, passed=case > 9, score=float(case > 9))
+            for name in ("baseline", "x")
+            for case in range(50)
+            for trial in range(1, trials + 1)
         ]
         return one(compare(runs), metric).detectable
 
-    # five comparisons: 2 / 2^8 is below 0.05 / 5
-    assert detectable("pass_rate", 1) == detectable("score", 1) == 8 / 50
-    assert detectable("pass_rate", 2) == 4 / 50
+    # Each metric has one comparison, and six cases that differ are enough for it: 2 / 2^6 is below 0.05.
+    [share] = stats.beta.ppf([0.8], 6, 50 - 6 + 1)
+    assert detectable("pass_rate", 1) == detectable("score", 1) == pytest.approx(share, rel=1e-5)
+    # With two trials a case differs if either of them does.
+    assert detectable("pass_rate", 2) == pytest.approx(1 - math.sqrt(1 - share), rel=1e-5)
     assert detectable("tokens", 1) == 0
+
+
+def test_where_all_pass_or_all_fail_there_is_no_test_and_it_costs_the_others_nothing() -> None:
+    def runs(*rates: tuple[str, int]) -> list[GradedRun]:
+        return [
+            run(name, case, passed=case < passed, score=0.5 + (case < passed) / 4)
+            for name, passed in rates
+            for case in range(30)
+        ]
+
+    alone = one(compare(runs(("baseline", 20), ("x", 8))), "pass_rate")
+    found = compare(runs(("baseline", 20), ("x", 8), ("y", 30), ("z", 30)))
+    of_all = one(found, "pass_rate", framework="z", against="y")
+    assert (of_all.p, of_all.p_holm, of_all.detectable, of_all.verdict) == (1.0, None, None, "tie")
+    # x and baseline, each of them with y and z, and not y with z
+    pairs = [pair for pair in found if pair.metric == "pass_rate" and pair.p_holm is not None]
+    assert len(pairs) == 5
+    p_values = sorted(pair.p for pair in pairs)
+    assert min(pair.p_holm or 1 for pair in pairs) == pytest.approx(5 * p_values[0], rel=1e-4)
+    assert alone.p_holm == alone.p == pytest.approx(2 / 2**12, rel=1e-5)
+    # a score of three quarters everywhere could have been another one
+    assert one(found, "score", framework="z", against="y").p_holm is not None
+    failing = compare(runs(("baseline", 0), ("x", 0)))
+    assert one(failing, "pass_rate").p_holm is None and one(failing, "tokens").p_holm == 1
 
 
 def test_one_case_has_no_interval() -> None:
@@ -160,9 +239,9 @@ def test_tests_that_can_show_nothing_cost_the_others_nothing() -> None:
     alone, beside = compare(runs(("tool_calling",))), compare(runs(("tool_calling", "handoff")))
     few, many = one(beside, "wall_s", task="handoff"), one(beside, "wall_s", task="tool_calling")
     assert (few.p, few.p_holm, few.detectable, few.verdict) == (2 / 16, None, None, "tie")
-    # "all tasks" and tool_calling remain, in each metric
-    assert many.p_holm == pytest.approx(2 * len(COMPARED) * many.p, rel=1e-4)
-    assert one(alone, "wall_s").p_holm == pytest.approx(len(COMPARED) * many.p, rel=1e-4)
+    # "all tasks" and tool_calling remain
+    assert many.p_holm == pytest.approx(2 * many.p, rel=1e-4)
+    assert one(alone, "wall_s").p_holm == pytest.approx(many.p, rel=1e-4)
 
 
 NAMES = "abcdef"

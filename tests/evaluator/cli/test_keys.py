@@ -64,7 +64,7 @@ def test_no_planted_key_is_written_anywhere(
     async def provided(*_: object) -> None:
         """The environment is there."""
 
-    monkeypatch.setattr(plans, "provision", provided)
+    monkeypatch.setattr(plans, "provision_all", provided)
     file = written(tmp_path / "mine.jsonl", [json.dumps(CASES[1])])
     with serving(shows_the_key) as server:
         said = bakeoff(

@@ -19,3 +19,5 @@ def test_the_list_is_json_where_asked(bakeoff: Bakeoff) -> None:
     plain = bakeoff("list")
     assert plain.code == 0 and "\x1b" not in plain.out
     assert all(framework["name"] in plain.out for framework in listed["frameworks"])
+    assert listed["model_files"] == ["gguf:PATH", "hf:REPO/FILE"]
+    assert ", gguf:PATH, hf:REPO/FILE, ENDPOINT/MODEL, " in " ".join(plain.out.split())

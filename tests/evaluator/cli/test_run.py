@@ -1,6 +1,7 @@
 """`bakeoff run`: whose cases, which models, and how it ends."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from commands import CASES, PLANTED, TASK, Bakeoff, written
@@ -22,9 +24,11 @@ from evaluator import ROOT
 from evaluator.catalog import frameworks
 from evaluator.catalog.frameworks import BASELINE, read_framework
 from evaluator.harness import plans
-from evaluator.models import specs
+from evaluator.models import specs, weights
+from evaluator.models.local import LocalModel
 from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.scripted import ScriptedUpstream
+from evaluator.suites import planning
 from evaluator.trace import Trace, read_traces, trace_path
 
 
@@ -69,6 +73,37 @@ def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path, monkey
     assert (tmp_path / "scores/scorecard.json").exists()
 
 
+def test_a_gguf_file_is_a_model_by_its_name_and_content(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scripted model answers in place of the engine, which would refuse this file."""
+    run_here: list[LocalModel | None] = []
+
+    @contextlib.asynccontextmanager
+    async def running(spec: specs.ModelSpec, _: Console) -> AsyncIterator[Upstream]:
+        run_here.append(spec.own)
+        yield ScriptedUpstream()
+
+    monkeypatch.setattr(specs, "running", running)
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    for folder in ("mine-and-secret", "moved"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "Tiny-Q4.gguf").write_bytes(b"GGUF and weights")
+    file = written(tmp_path / "mine.jsonl", [json.dumps(case) for case in CASES])
+    command = ("run", "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
+    said = bakeoff(*command, "-m", f"gguf:{tmp_path}/mine-and-secret/Tiny-Q4.gguf")
+    assert said.code == 0, said.err
+    (model,) = run_here
+    assert model is not None and model.path == tmp_path / "mine-and-secret" / "Tiny-Q4.gguf"
+    files = list((tmp_path / "traces" / model.name).rglob("*.json"))
+    assert len(files) == len(CASES) and not any("mine-and-secret" in file.read_text() for file in files)
+    again = bakeoff(*command, "-m", f"gguf:{tmp_path}/moved/Tiny-Q4.gguf")
+    assert "2 of 2 runs are recorded already in traces" in again.out and len(run_here) == 1
+    assert bakeoff("score", "--traces", "traces", "--out", "scores").code == 0
+    scorecard = (tmp_path / "scores/SCORECARD.md").read_text()
+    assert f"## Model {model.name}" in scorecard and "the chat template that is inside the file" in scorecard
+
+
 def test_several_models_are_run_in_turn_and_shown_together(
     bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,18 +123,24 @@ def test_several_models_are_run_in_turn_and_shown_together(
     said = bakeoff(*command)
     assert said.code == 0, said.err
     assert "scripted · tool_calling" in said.out and "local-0.5b · tool_calling" in said.out
-    assert "4 of 4 runs" in said.out
     assert started == ["scripted", "local-0.5b"]
     traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
     assert Counter(trace.key.model for trace in traces) == {"scripted": 2, "local-0.5b": 2}
     assert {trace.setup.model_digest for trace in traces} == {"digest of scripted", "digest of local-0.5b"}
+    sittings = {(trace.key.model, trace.setup.sitting) for trace in traces}
+    assert len(sittings) == len({sitting for _, sitting in sittings}) == 2 and None not in dict(sittings).values()
 
     trace_path(tmp_path / "traces", traces[0].key).unlink()
     again = bakeoff(*command)
     assert again.code == 0, again.err
-    assert "3 of 4 runs are recorded already in traces\n" in again.out and "1 of 1 runs" in again.out
+    assert [line for line in again.out.splitlines() if "recorded already" in line] == [
+        f"{model}: {1 if model == traces[0].key.model else 2} of 2 runs are recorded already in traces"
+        + ("" if model == traces[0].key.model else "; --rerun makes them again")
+        for model in ("scripted", "local-0.5b")
+    ]
     assert started[2:] == [traces[0].key.model]
-    assert len(list(read_traces(tmp_path / "traces"))) == 4
+    after = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
+    assert len(after) == 4 and len({trace.setup.sitting for trace in after}) == 3
 
 
 @pytest.mark.parametrize(
@@ -134,7 +175,7 @@ def test_a_run_with_several_models_ends_with_the_table_of_models(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     case = {**CASES[1], "facts": ["welcome"]}
-    file = written(tmp_path / "mine.jsonl", [json.dumps({**case, "id": f"case-{n}"}) for n in range(8)])
+    file = written(tmp_path / "mine.jsonl", [json.dumps({**case, "id": f"case-{n}"}) for n in range(12)])
 
     def answer(number: int, headers: dict[str, str]) -> Answer:
         text = "You are welcome." if json.loads(server.bodies[number])["model"] == "large" else "Goodbye."
@@ -146,41 +187,113 @@ def test_a_run_with_several_models_ends_with_the_table_of_models(
             *("--cases", file, "--traces", "traces"),
         )
     assert (said.code, said.err) == (0, "")
-    table, _, rest = said.out.partition("Models, on the same 8 cases")[2].partition("Between the runs of")
+    table, _, rest = said.out.partition("Models, on the same 12 cases")[2].partition("Between the runs of")
     large, small = (line for line in table.splitlines() if "ollama/" in line)
-    assert "ollama/large" in large and " 8/8 100% [68–100] " in large and large.split()[-3:] == ["120", "7", "–"]
-    assert "ollama/small" in small and " 0/8 " in small
+    assert "ollama/large" in large and " 12/12 100% [76–100] " in large and large.split()[-3:] == ["120", "7", "–"]
+    assert "ollama/small" in small and " 0/12 " in small
     assert " ".join(rest.split()).startswith(
-        "2 models on 8 cases with one framework, the model explains 100% [100–100]"
+        "2 models × 1 framework × 12 cases, one trial of each, the model explains 100% [100–100]"
     )
 
 
-def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_it_ends_with_the_scorecard_so_far_and_one_line(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     command = [sys.executable, "-m", "evaluator", "run", "-f", "baseline", "-m", "scripted", "-t", "handoff"]
     command += ["--cases", "full", "--trials", "5", "--traces", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         command,
         env=environment,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         # Where the tests run in the background, the signal is ignored, and so it would be here.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         until = time.monotonic() + 300
-        while not list(tmp_path.rglob("*.json")):
+        while len(list(tmp_path.rglob("*.json"))) < 2:  # so that the first round is whole
             assert time.monotonic() < until and process.poll() is None
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        process.send_signal(number)
+        said, errors = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert errors == "bakeoff: stopped; the same command goes on from here\n"
+    assert "scripted · all tasks" in said and said.endswith("The same command adds more.\n")
     assert all(isinstance(trace, Trace) for trace in read_traces(tmp_path))
+
+
+@pytest.fixture
+def models_played(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that were started, in order: the scripted one stands in for all."""
+    started: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def running(spec: specs.ModelSpec, _: Console) -> AsyncIterator[Upstream]:
+        started.append(spec.name)
+        yield ScriptedUpstream()
+
+    monkeypatch.setattr(specs, "running", running)
+    monkeypatch.setattr(specs, "digest", lambda spec, *_, **__: f"digest of {spec.name}")
+    return started
+
+
+def recorded(folder: Path) -> Counter[str]:
+    """How many runs of each model are recorded."""
+    return Counter(trace.key.model for trace in read_traces(folder) if isinstance(trace, Trace))
+
+
+def test_without_a_model_the_scripted_one_comes_first_then_the_embedded_one_within_a_budget(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models_played: list[str]
+) -> None:
+    monkeypatch.setattr(planning, "BUDGET", "1s")
+    monkeypatch.setattr(plans, "time", Mock(monotonic=Mock(side_effect=itertools.count(step=10))))  # a round takes 10 s
+    command = ("run", "-f", "baseline", "-t", "handoff", "--traces", "traces")
+    said = bakeoff(*command)
+    assert (said.code, said.err) == (0, "")
+    assert models_played == ["scripted", "local"]
+    assert recorded(tmp_path / "traces") == {"scripted": 2, "local": 1}
+    words = " ".join(said.out.rpartition("runs failed")[2].split())
+    assert "local: 1 of " in words and "the budget of 1 s is spent: 10 s were used." in words
+    assert words.endswith("The same command adds more.")
+    assert said.out.index("scripted · 2 of 2 rounds, 2 cases") < said.out.index("local · 1 of ")
+
+    again = bakeoff(*command)
+    assert (again.code, models_played) == (0, ["scripted", "local", "local"])
+    assert recorded(tmp_path / "traces") == {"scripted": 2, "local": 2}
+
+
+def test_a_dry_run_says_what_would_be_run_and_does_nothing(
+    bakeoff: Bakeoff, tmp_path: Path, models_played: list[str]
+) -> None:
+    file = written(tmp_path / "mine.jsonl", [json.dumps({**case, "level": 3 - n}) for n, case in enumerate(CASES)])
+    command = ("run", "-m", "scripted", "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
+    assert bakeoff(*command).code == 0
+    trace_path(tmp_path / "traces", next(iter(read_traces(tmp_path / "traces"))).key).unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    said = bakeoff(*command, "--budget", "90s", "--dry-run")
+    assert (said.code, said.err) == (0, "")
+    rows = {" ".join(line.split()) for line in said.out.splitlines()}
+    assert {"level 2 1 1 1 0 1", "level 3 1 1 1 1 0", "all 2 2 2 1 1"} <= rows
+    assert "no new round once the rounds have taken 90 s" in said.out
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert models_played == ["scripted"]
+
+
+def test_a_dry_run_fetches_no_weights(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("BAKEOFF_LOCAL_GGUF", raising=False)
+    monkeypatch.setattr(weights, "fetch", Mock(side_effect=AssertionError("fetched")))
+    said = bakeoff("run", "--dry-run", "-f", "baseline", "--traces", "traces")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.index("scripted") < said.out.index("local") < said.out.index("budget: no new round")
+    assert not list(tmp_path.rglob("*.gguf")) and not (tmp_path / "traces").exists()
 
 
 def test_a_model_server_that_is_gone_ends_with_one_line_and_records_nothing(bakeoff: Bakeoff, tmp_path: Path) -> None:

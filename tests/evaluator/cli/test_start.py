@@ -32,7 +32,7 @@ def test_the_help_of_all_imports_no_command() -> None:
     assert not modules & {*HEAVY, "pydantic"}
 
 
-@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("compare", "--help")])
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("compare", "--help"), ("run", "--help")])
 def test_a_light_command_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert not imported(*arguments) & {*HEAVY}
 

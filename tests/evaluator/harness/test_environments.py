@@ -1,13 +1,18 @@
 """Environments: when they are made, and what is said when they cannot be."""
 
+import asyncio
+import io
+import itertools
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
-from fakes import LOCK, PYPROJECT
+from fakes import LOCK, PYPROJECT, MakeFramework
+from rich.console import Console
 
 from evaluator.catalog.frameworks import Framework, read_framework
 from evaluator.errors import Mistake
@@ -17,6 +22,7 @@ from evaluator.harness.environments import (
     installed,
     is_current,
     provision,
+    provision_all,
     python_of,
 )
 
@@ -41,6 +47,47 @@ async def test_it_is_made_once_and_again_only_when_something_changed(framework: 
     [call] = fake_uv.read_text().splitlines()
     assert call.startswith("sync --locked --no-dev ") and f"--project {framework.folder}" in call
     assert f"--python {sys.version_info[0]}.{sys.version_info[1]}" in call
+
+
+async def test_several_are_made_side_by_side_but_not_all_at_once(
+    make_framework: MakeFramework, fake_uv: Path, tmp_path: Path
+) -> None:
+    at_once = environments._AT_ONCE
+    frameworks = [make_framework(f"fake{number}") for number in range(at_once + 2)]
+    # Each waits until as many have begun as may be under way, so one after the other would never end.
+    fake_uv.with_name("uv").write_text(
+        f"""#!/bin/sh
+        echo begun >> {tmp_path}/log
+        until [ $(grep -c begun {tmp_path}/log) -ge {at_once} ]; do sleep 0.01; done
+        echo ended >> {tmp_path}/log
+        """
+    )
+    lines: list[str] = []
+    async with asyncio.timeout(120):
+        await provision_all(frameworks, Console(file=io.StringIO()), lines.append)
+    assert all(map(is_current, frameworks))
+    assert len([line for line in lines if line.endswith(": ready")]) == len(frameworks)
+    steps = [1 if line == "begun" else -1 for line in (tmp_path / "log").read_text().split()]
+    assert max(itertools.accumulate(steps)) == at_once
+
+
+async def test_where_one_cannot_be_made_the_others_are_given_up(
+    make_framework: MakeFramework, fake_uv: Path, tmp_path: Path
+) -> None:
+    frameworks = [make_framework("bad"), make_framework("good")]
+    fake_uv.with_name("uv").write_text(
+        f"""#!/bin/sh
+        case "$*" in
+          *bad*) until [ -e {tmp_path}/pid ]; do sleep 0.01; done; echo "error: no space" >&2; exit 2;;
+          *) echo $$ > {tmp_path}/pid; exec sleep 600;;
+        esac
+        """
+    )
+    with pytest.raises(Mistake, match=r"bad: uv sync failed: no space$"):
+        async with asyncio.timeout(120):
+            await provision_all(frameworks, Console(file=io.StringIO()), lambda line: None)
+    assert not any(map(is_current, frameworks))
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 async def test_what_makes_it_out_of_date(framework: Framework, fake_uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:

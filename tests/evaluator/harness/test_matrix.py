@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from fakes import ASK, MakeFramework, OpenHarness
 
 from evaluator import ROOT
 from evaluator.catalog.tasks import Task, all_tasks
-from evaluator.harness.jobs import Job, interleaved
+from evaluator.harness.jobs import Job, in_rounds, levels_in_words
 from evaluator.harness.matrix import run_all
 from evaluator.trace import Trace, read_trace, read_traces
 from tasks.base import of_size
@@ -30,15 +31,38 @@ async def run(brief, model):
 )
 
 
-def test_the_matrix_is_complete_and_the_frameworks_take_turns(
+def test_the_rounds_are_complete_and_the_frameworks_take_turns(
     make_framework: MakeFramework, job: MakeJob, tool_calling: Task
 ) -> None:
     frameworks = [make_framework(name, tool_calling="") for name in ("a", "b", "c")]
     cases = [job(frameworks[0], id=f"case-{number}").case for number in range(4)]
-    jobs = interleaved(frameworks, [(tool_calling, cases)], trials=2)
+    rounds = in_rounds(frameworks, [(tool_calling, cases)], trials=2)
+    jobs = [each for one in rounds for each in one]
     assert len({(each.framework.name, each.case.id, each.trial) for each in jobs}) == len(jobs) == 24
     assert [each.framework.name for each in jobs[:9]] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
-    assert [each.case.id for each in jobs[:4]] == ["case-0"] * 3 + ["case-1"]
+    assert [{(each.case.id, each.trial) for each in one} for one in rounds] == [
+        {(f"case-{number}", trial)} for trial in (1, 2) for number in range(4)
+    ]
+
+
+def test_a_round_has_one_case_of_each_task_and_the_easiest_come_first(
+    make_framework: MakeFramework, job: MakeJob, tool_calling: Task
+) -> None:
+    framework = make_framework(tool_calling="", other="")
+    other = dataclasses.replace(tool_calling, name="other")
+    cases = [
+        job(framework, id=f"{level}-{size}", level=level, size=size).case
+        for level, size in ((4, "quick"), (2, "full"), (3, "quick"), (2, "quick"), (2, "standard"))
+    ]
+    rounds = in_rounds([framework], [(tool_calling, cases), (other, cases[:2])], trials=1)
+    assert [[(each.task.name, each.case.id) for each in one] for one in rounds] == [
+        [("tool_calling", "2-quick"), ("other", "2-full")],
+        [("tool_calling", "2-standard"), ("other", "4-quick")],
+        [("tool_calling", "2-full")],
+        [("tool_calling", "3-quick")],
+        [("tool_calling", "4-quick")],
+    ]
+    assert [levels_in_words(one) for one in rounds[:2]] == ["level 2", "levels 2 and 4"]
 
 
 def test_a_task_that_a_framework_does_not_implement_is_not_run_with_it(
@@ -46,9 +70,9 @@ def test_a_task_that_a_framework_does_not_implement_is_not_run_with_it(
 ) -> None:
     frameworks = [make_framework("a", tool_calling=""), make_framework("b"), make_framework("c", tool_calling="")]
     cases = [job(frameworks[0], id=f"case-{number}").case for number in range(2)]
-    jobs = interleaved(frameworks, [(tool_calling, cases)], trials=1)
-    assert [each.framework.name for each in jobs] == ["a", "c", "c", "a"]
-    assert interleaved(frameworks[1:2], [(tool_calling, cases)], trials=1) == []
+    rounds = in_rounds(frameworks, [(tool_calling, cases)], trials=1)
+    assert [[each.framework.name for each in one] for one in rounds] == [["a", "c"], ["c", "a"]]
+    assert in_rounds(frameworks[1:2], [(tool_calling, cases)], trials=1) == []
 
 
 async def test_runs_at_once_are_of_different_frameworks(

@@ -1,8 +1,8 @@
-"""Progress: the estimate, and what is printed where there is no terminal."""
+"""What is said while something is under way, on a terminal and elsewhere."""
 
 import io
-from collections import Counter
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 from factories import key, trace
@@ -11,81 +11,112 @@ from rich.console import Console
 
 from evaluator.harness import progress
 from evaluator.harness.jobs import Job
-from evaluator.harness.progress import Progress, time_left_s
+from evaluator.harness.progress import Progress, UnderWay
 from evaluator.trace import Ended
 
 MakeJob = Callable[..., Job]
 
 
-def test_time_left_takes_each_task_at_its_own_pace() -> None:
-    assert time_left_s(Counter({"quick": 3}), {}, 1) is None
-    durations = {"quick": [1.0, 3.0], "slow": [10.0]}
-    assert time_left_s(Counter({"quick": 3, "slow": 2}), durations, 1) == 3 * 2.0 + 2 * 10.0
-    assert time_left_s(Counter({"quick": 3, "slow": 2}), durations, 2) == (3 * 2.0 + 2 * 10.0) / 2
-    assert time_left_s(Counter({"never made": 3}), durations, 1) == 3 * (14.0 / 3)
-    assert time_left_s(Counter({"quick": 0}), durations, 1) == 0
+class Clock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (3600, "60 min"), (5400, "1.5 h"), (1e5, "27.8 h")],
-)
-def test_durations_are_said_in_a_fitting_unit(seconds: float, words: str) -> None:
-    assert progress._duration(seconds) == words
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    yield clock
 
 
-def shown(console: Console, jobs: list[Job], ends: list[Ended], at_once: int = 1) -> list[str]:
-    with Progress(console, {"scripted": (jobs, at_once)}) as bar:
-        for job, ended in zip(jobs, ends, strict=True):
-            bar.started("scripted", job)
-            bar.finished("scripted", job, trace(key(job.case.id), ended=ended, wall_s=6.0))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().splitlines()
+def test_what_is_under_way_is_said_with_since_when(clock: Clock) -> None:
+    under_way = UnderWay(Console(file=io.StringIO()))
+    assert under_way.line() == ""
+    under_way.begin("one")
+    clock.now += 30
+    with under_way.doing("other"):
+        clock.now += 100
+        assert under_way.line() == "one for 2 min; other for 100 s"
+    under_way.about = "two of three"
+    assert under_way.line() == "two of three; one for 2 min"
 
 
-def test_where_there_is_no_terminal_it_says_a_plain_line_now_and_then(
-    make_framework: MakeFramework, job: MakeJob, monkeypatch: pytest.MonkeyPatch
+def test_a_round_is_said_with_its_runs_and_what_is_left_of_the_budget(
+    make_framework: MakeFramework, job: MakeJob, clock: Clock
 ) -> None:
     framework = make_framework()
-    jobs = [job(framework, trial=trial) for trial in range(1, 5)]
-    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
-    # More at once than there are frameworks does not make it faster.
-    lines = shown(Console(file=io.StringIO()), jobs, ["answered", "timeout", "error", "answered"], at_once=8)
-    assert lines == [
-        "1 of 4 runs, about 18 s left",
-        "2 of 4 runs, about 12 s left, 1 without an answer",
-        "3 of 4 runs, about 6 s left, 2 without an answer",
-        "4 of 4 runs, 2 without an answer",
-    ]
-    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 600.0)
-    lines = shown(Console(file=io.StringIO()), jobs, ["answered"] * 4)
-    assert lines == ["1 of 4 runs, about 18 s left", "4 of 4 runs"]
+    jobs = [job(framework, trial=trial, level=3) for trial in (1, 2)]
+    shown = Progress(Console(file=io.StringIO()), "local", rounds=7, budget_s=600)
+    assert shown.bar() is None
+    with shown.round(2, jobs, used_s=450):
+        shown.started(jobs[0])
+        clock.now += 20
+        first = "local: round 2 of 7, level 3: 0 of 2 runs; fake tool_calling greeting for 20 s"
+        assert shown.line() == f"{first}; 2 min of the budget left"
+        ends: Ended = "timeout"
+        shown.finished(jobs[0], trace(key(), ended=ends))
+        shown.started(jobs[1])
+        clock.now += 130
+        assert shown.line() == (
+            "local: round 2 of 7, level 3: 1 of 2 runs; fake tool_calling greeting.2 for 2 min; "
+            "the budget is spent, this round is the last; 1 without an answer"
+        )
+        bar = shown.bar()
+        assert bar is not None and (bar.completed, bar.total) == (1, 2)
+        shown.finished(jobs[1], trace(key()))
+    alone = Progress(Console(file=io.StringIO()), "probes", rounds=1, budget_s=None)
+    with alone.round(1, jobs, used_s=0):
+        assert alone.line() == "probes: 0 of 2 runs"
 
 
-def test_several_models_are_one_progress_at_the_pace_of_each(
-    make_framework: MakeFramework, job: MakeJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    framework = make_framework()
-    jobs = [job(framework, trial=trial) for trial in (1, 2)]
-    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
-    console = Console(file=io.StringIO())
-    with Progress(console, {"slow": (jobs, 1), "fast": (jobs, 1)}) as bar:
-        for model, wall_s in (("slow", 20.0), ("fast", 2.0)):
-            for one in jobs:
-                bar.finished(model, one, trace(key(one.case.id, model=model), wall_s=wall_s))
-    assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue().splitlines() == [
-        "1 of 4 runs, about 60 s left",  # nothing is known of the second model: as slow as the first
-        "2 of 4 runs, about 40 s left",
-        "3 of 4 runs, about 2 s left",
-        "4 of 4 runs",
-    ]
+class Written(io.StringIO):
+    """Tells when something was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = threading.Event()
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        self.again.set()
+        return written
 
 
-def test_on_a_terminal_it_is_a_bar(make_framework: MakeFramework, job: MakeJob) -> None:
-    framework = make_framework()
-    jobs = [job(framework, trial=trial) for trial in (1, 2)]
-    console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    said = "\n".join(shown(console, jobs, ["answered", "error"]))
-    assert "scripted fake tool_calling greeting" in said and "2/2" in said and "1 without an answer" in said
-    assert "of 2 runs" not in said
+def test_where_there_is_no_terminal_a_plain_line_comes_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert progress.LINE_INTERVAL_S <= 10
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.01)
+    file = Written()
+    with UnderWay(Console(file=file)) as under_way, under_way.doing("something [long]"):
+        for _ in range(2):
+            file.again.clear()
+            assert file.again.wait(60)
+    lines = file.getvalue().splitlines()
+    assert len(lines) >= 2 and set(lines) == {"something [long] for 0 s"}
+
+
+def test_where_there_is_no_terminal_tables_are_printed_but_not_one_upon_the_other(clock: Clock) -> None:
+    file = io.StringIO()
+    with UnderWay(Console(file=file)) as under_way:
+        under_way.show("first")
+        under_way.show("at once")
+        clock.now += progress.LINE_INTERVAL_S
+        under_way.show("later")
+        under_way.show("skipped")
+        under_way.show("last")
+    assert file.getvalue().split() == ["first", "later", "last"]
+
+
+def test_on_a_terminal_the_table_is_renewed_in_its_place_and_stays_at_the_end(clock: Clock) -> None:
+    file = io.StringIO()
+    with UnderWay(Console(file=file, force_terminal=True, width=100)) as under_way, under_way.doing("this"):
+        under_way.show("first")
+        under_way._live.refresh()
+        under_way.show("second")
+    said = file.getvalue()
+    assert "first" in said and "this for 0 s" in said
+    assert said.endswith("second\n\n")

@@ -86,7 +86,7 @@ async def test_for_a_model_that_does_not_know_the_cases_a_new_expectation_is_tak
         assert harness.records.has(graded_anew, traces)
         after = read_trace(trace_path(traces, harness.records.key(jobs[0])))
     assert isinstance(before, Trace) and isinstance(after, Trace)
-    assert after.case["facts"] == [["hello"]]
+    assert after.case["facts"] == [{"says": ["hello"]}]
     assert after == before.model_copy(update={"case": after.case})
 
 

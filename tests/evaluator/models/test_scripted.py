@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from evaluator.models.upstreams.scripted import ScriptedSession, ScriptedUpstream
 from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, count_tokens
-from tasks.base import Case, Fact, Outcome, Script, Step, Tool, ToolCall, ToolError, bound_arguments
+from tasks.base import Case, Outcome, Script, Step, Tool, ToolCall, ToolError, bound_arguments
 from tasks.grading import normalise, states, states_fact
 from tasks.handoff import grade as handoff_grade
 from tasks.handoff import spec as handoff_spec
@@ -279,7 +279,7 @@ def script_of(case: Any) -> Script:
     return script
 
 
-def blanked(fact: Fact, text: str) -> str:
+def blanked(fact: list[str], text: str) -> str:
     """`text` with every alternative of `fact` made unreadable."""
     text = normalise(text)
     for phrase in fact:
@@ -349,7 +349,7 @@ def facts_from_results() -> list[Any]:
 
 
 @pytest.mark.parametrize(("case", "fact"), facts_from_results())
-def test_without_a_fact_it_does_not_know(case: Case, fact: Fact) -> None:
+def test_without_a_fact_it_does_not_know(case: Case, fact: list[str]) -> None:
     outcome = run(case, partial(blanked, fact))
     assert gives_up(outcome)
     assert not states_fact(outcome.answer, fact)
@@ -360,7 +360,9 @@ def test_without_a_fact_it_does_not_know(case: Case, fact: Fact) -> None:
     ("case", "fact"), [param for param in facts_from_results() if isinstance(param.values[0], HandoffCase)]
 )
 @pytest.mark.parametrize("shape", DELEGATION_TOOLS)
-def test_what_a_specialist_does_not_know_it_does_not_tell_the_leader(case: HandoffCase, fact: Fact, shape: str) -> None:
+def test_what_a_specialist_does_not_know_it_does_not_tell_the_leader(
+    case: HandoffCase, fact: list[str], shape: str
+) -> None:
     outcome = run_handoff(case, partial(blanked, fact), shape)
     assert gives_up(outcome)
     assert not passes(case, outcome)

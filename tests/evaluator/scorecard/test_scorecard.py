@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from factories import key, model_call, setup, trace
+from factories import CASE, key, model_call, setup, trace
 from folders import PYPROJECT, make_framework
 from played import Change, changed, played, system
 from rich.console import Console
@@ -18,9 +18,11 @@ from rich.console import Console
 from evaluator import scorecard
 from evaluator.analysis import gather
 from evaluator.analysis.metrics import METRICS
+from evaluator.analysis.models import in_words
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
 from evaluator.catalog.frameworks import read_framework
 from evaluator.catalog.tasks import all_tasks
+from evaluator.models.template import sentences
 from evaluator.providers.prices import price_list
 from evaluator.scorecard import schema, words
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
@@ -108,12 +110,93 @@ def test_cells_and_totals(project: Path) -> None:
     cell = cells_of(project)["scripted", "x"]
     assert (cell["task"], cell["cases"], cell["runs"], cell["passed"]) == ("tool_calling", 6, 9, 6)
     assert (cell["errors"], cell["timeouts"], cell["source_lines"]) == (1, 1, 2)
-    own = {"framework", "task", "model", "framework_versions", "pass_hat", "failure_kinds"}
-    assert set(cell) == own | {metric.name for metric in METRICS}
+    own = {"framework", "task", "model", "framework_versions", "pass_hat", "failure_kinds", "pass_rate_by_level"}
+    assert set(cell) == own | {"components"} | {metric.name for metric in METRICS}
     assert cell["failure_kinds"]["ended by the time-out"] == 1
     total = cells_of(project, "totals")["scripted", "x"]
-    assert total == {name: value for name, value in cell.items() if name != "task"}
+    assert total == {name: value for name, value in cell.items() if name not in ("task", "components")}
     assert built.notes == ()
+
+
+REFUSED = {**CASE, "question": "Buy it.", "facts": [], "stance": "refuse", "answer": "Sorry, I cannot buy anything."}
+"""A case that an agent passes that refuses everything."""
+
+
+def test_floors_and_ceiling_stand_on_the_cases_that_were_run_each_once(project: Path) -> None:
+    for framework, cases in (("baseline", ("a", "b", "c")), ("x", ("c", "refused"))):
+        for case in cases:
+            for trial in (1, 2):
+                content = REFUSED if case == "refused" else {**CASE, "level": 3}
+                run = trace(key(case, trial, framework=framework), case=content, answer=str(content["answer"]))
+                write_trace(project / "traces", run)
+    built = score(project)
+    found = document(project)["references"]
+    of_task = [row for row in found if row["task"] == "tool_calling"]
+    assert [(row["kind"], row["cases"], row["runs"], row["passed"]) for row in of_task] == [
+        ("floor", 4, 4, 1),
+        ("floor", 4, 4, 0),
+        ("ceiling", 4, 4, 4),
+    ]
+    assert of_task[2]["pass_rate_by_level"] == [
+        {"level": 2, "cases": 1, "runs": 1, "passed": 1, "pass_rate": 1.0},
+        {"level": 3, "cases": 3, "runs": 3, "passed": 3, "pass_rate": 1.0},
+    ]
+    totals = [row for row in found if row["task"] is None]
+    metrics = ("model", "kind", "cases", "passed", "pass_rate", "mean_score", "pass_rate_by_level")
+    assert [[row[name] for name in metrics] for row in totals] == [[row[name] for name in metrics] for row in of_task]
+    assert {pair.framework for pair in built.pairs} | {pair.against for pair in built.pairs} == {"baseline", "x"}
+    assert len(built.totals) == 2
+    cell = cells_of(project)["scripted", "x"]
+    assert [(row["level"], row["cases"], row["runs"]) for row in cell["pass_rate_by_level"]] == [(2, 1, 2), (3, 1, 2)]
+    facts = next(row for row in cell["components"] if row["part"] == "facts")
+    assert (facts["runs"], facts["held"], facts["share"]) == (4, 4, 1.0)
+
+
+def test_models_are_compared_beside_the_floors_of_the_same_cases(project: Path) -> None:
+    for model, cases in (("large", "ab"), ("small", "bc")):
+        for case in cases:
+            write_trace(project / "traces", trace(key(case, model=model)))
+    built = score(project)
+    assert [row.metrics["cases"] for row in built.references_of(None, None)] == [1, 1, 1]
+    said = " ".join(printed(built).split())
+    assert "ceiling:" in said.split("Models, on the same 1 cases")[1]
+
+
+def test_runs_without_a_level_are_in_no_rate_by_level_and_a_note_says_so(project: Path) -> None:
+    case = {name: value for name, value in CASE.items() if name != "level"}
+    write_trace(project / "traces", trace(key("a"), case=case))
+    write_trace(project / "traces", trace(key("b")))
+    built = score(project)
+    [cell] = built.cells
+    assert [(one.level, one.runs) for one in cell.levels] == [(2, 1)] and cell.metrics["runs"] == 2
+    assert [note for note in built.notes if "level" in note] == [
+        "scripted: 1 runs are of cases that have no level, and so are in no pass rate by level"
+    ]
+
+
+def test_a_case_that_its_own_answer_does_not_pass_is_named(project: Path) -> None:
+    write_trace(project / "traces", trace(key("wrong"), case={**CASE, "answer": "Goodbye."}))
+    write_trace(project / "traces", trace(key("right")))
+    notes = score(project).notes
+    assert [note for note in notes if "gold" in note] == [
+        "the gold outcome does not pass these cases: tool_calling/wrong"
+    ]
+
+
+def test_levels_and_components_are_columns_where_not_all_passed(project: Path) -> None:
+    write_trace(project / "traces", trace(key("a"), answer="Goodbye."))
+    write_trace(project / "traces", trace(key("b"), case={**CASE, "level": 3}))
+    built = score(project)
+    text = scorecard.to_markdown(built)
+    header = next(line for line in text.splitlines() if line.startswith("| framework | passed tool"))
+    columns = header.strip("| ").split(" | ")
+    row = next(line for line in text.splitlines() if line.startswith("| X ")).strip("| ").split(" | ")
+    shown = dict(zip(columns, row, strict=False))
+    assert (shown["level 2"], shown["level 3"], shown["tool\\_calling facts"]) == ("0/1", "1/1", "1/2")
+    said = " ".join(printed(built).split())
+    assert "passed runs by level" in said and "each component" in said
+    write_trace(project / "traces", trace(key("a")))
+    assert "level 2 |" not in scorecard.to_markdown(score(project))
 
 
 def test_only_the_runs_to_keep(project: Path) -> None:
@@ -130,7 +213,7 @@ def test_only_the_runs_to_keep(project: Path) -> None:
 
 def test_several_real_models_are_compared(project: Path) -> None:
     for framework in ("baseline", "x"):
-        for case in "abcdefgh":
+        for case in "abcdefghijkl":
             # The larger model is right; the other is only where the case is the first.
             write_trace(project / "traces", trace(key(case, framework=framework, model="large")))
             answer = "Hello." if case == "a" else "Goodbye."
@@ -138,20 +221,24 @@ def test_several_real_models_are_compared(project: Path) -> None:
     built = score(project)
     content = document(project)["models"]
     assert content["models"] == ["large", "small"]
-    assert [row["passed"] for row in content["rows"]] == [8, 1, 8, 1, 16, 2]
+    assert [row["passed"] for row in content["rows"]] == [12, 1, 12, 1, 24, 2]
     said = content["in_words"]
     assert "Here the model matters more than the framework" in said
     section = (
         (project / "SCORECARD.md").read_text().partition("## Framework or model?")[2].partition("## Model large")[0]
     )
-    assert said in section and "The models are large, small; the cases 8 of tool\\_calling." in section
+    titled = in_words(built.comparison, built.titles) if built.comparison else ""
+    assert said != titled and "This covers the models large, small with the frameworks X, X." in titled
+    assert scorecard.escape(titled, limit=2000) in section and "The cases are 12 of tool\\_calling." in section
     assert "| model | " in section and "variance in passing" in section
+    assert "| remainder |" in section and "| chance |" not in section
     assert "Here the model matters more than the framework" in scorecard.readme_section(built)
+    assert "This covers the models large, small with the frameworks" in scorecard.readme_section(built)
     console = Console(file=io.StringIO(), width=100)
     scorecard.print_scorecard(console, built)
     assert isinstance(console.file, io.StringIO)
     printed = console.file.getvalue()
-    assert "Models, on the same 8 cases" in printed and said in " ".join(printed.split())
+    assert "Models, on the same 12 cases" in printed and titled in " ".join(printed.split())
 
 
 def test_one_real_model_is_not_compared(project: Path) -> None:
@@ -349,14 +436,14 @@ def test_a_task_that_a_framework_lacks_is_not_implemented(project: Path) -> None
     assert lacks in " ".join(console.file.getvalue().split())
 
 
-def test_a_case_that_the_grader_cannot_play(project: Path) -> None:
+def test_a_case_that_cannot_be_played(project: Path) -> None:
     step = {"tool": "get_order", "arguments": {"order_id": "no such order"}}
     case = {**trace().case, "kind": "one_call", "turns": [[step]]}
     bad = trace(**digests(project, "x")).model_copy(update={"case": case})
     write_all(project, [bad, trace(key("b"), **digests(project, "baseline"))])
     built = score(project)
     assert [damaged.path for damaged in built.damaged] == ["scripted/baseline/tool_calling/greeting.1.json"]
-    assert built.damaged[0].reason.startswith("cannot be graded: ")
+    assert "an expected call fails: There is no order" in built.damaged[0].reason
     assert len(built.cells) == 1
 
 
@@ -403,13 +490,15 @@ def test_markdown(project: Path) -> None:
     score(project)
     text = (project / "SCORECARD.md").read_text()
     assert text.startswith("<!-- generated by `uv run bakeoff score`")
-    assert "| X <sup>2</sup> | 6/9 | 67% [" in text
+    [row] = [line for line in text.splitlines() if line.startswith("| X <sup>2</sup> | 6/9 | 6/9 | ")]
+    assert " | 67% [" in row
     assert "3 of 15 runs failed, for these reasons (a run can have several): " in text
     assert "ended by the time-out (1)" in text
     assert "ValueError" not in text  # single failures are on the site and in scorecard.failures.json
     assert "1. X, tool\\_calling: The specialist" in text
     assert "## Model ollama/qwen3" in text and "1 of 1 runs passed." in text
-    assert "| CPU | A CPU | A CPU |" in text and "| dates | 2025-01-02 | 2025-01-02 |" in text
+    assert "| model | CPU | CPU cores |" in text and text.count("| A CPU | 2 | Linux | 3.11.7 |") == 2
+    assert text.count("| 2025-01-02 |\n") == 2
     assert "| X | – | – | 100% (k = 2) |" not in text and "100% (k = 2) |" in text
     assert str(project) not in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
@@ -451,7 +540,7 @@ def test_the_event_loop_is_shown_where_a_trace_says_it(project: Path) -> None:
     write_all(project, [other.model_copy(update={"setup": other.setup.model_copy(update={"event_loop": "uvloop"})})])
     score(project)
     assert json.loads(written(project)[0])["setups"]["scripted"]["event_loop"] == [None, "uvloop"]
-    assert b"| event loop | unknown, uvloop |" in written(project)[-1]
+    assert b"| unknown, uvloop |" in written(project)[-1]
 
 
 def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
@@ -460,6 +549,7 @@ def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
     text = (project / "SCORECARD.md").read_text()
     assert "1.5 billion" in text
     assert "deterministic model" not in text
+    assert (sentences()["after_results"] or "adds nothing after the results of tools") in text
 
 
 NICE = "Be nice & <b>brief</b>."
@@ -614,11 +704,12 @@ def test_readme(project: Path) -> None:
     text = readme.read_text()
     assert text.startswith("# Mine\n<!-- scorecard:begin -->\n<!-- generated by ")
     assert text.endswith("<!-- scorecard:end -->\nmine\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
     assert "| framework | passed (ollama/qwen3) | overhead p50 (scripted) | " in text
     rows = [line for line in text.splitlines() if line.startswith("| X ")]
     assert [row.split(" | ")[1] for row in rows] == ["–", "1/1"]  # the baseline, and x
-    assert len(text.splitlines()) < 20
+    assert [line.split(" | ")[1] for line in text.splitlines() if line.startswith("| *")] == ["0/1", "0/1", "1/1"]
+    assert len(text.splitlines()) < 22
     score(project)
     assert readme.read_text() == text
     readme.write_text("<!-- scorecard:begin -->")
@@ -724,7 +815,7 @@ def test_behaviours_that_differ_name_their_frameworks(project: Path) -> None:
     assert "There are no traces" not in text and "<b>" not in text
 
 
-def test_no_time_is_given_of_runs_on_another_machine(project: Path) -> None:
+def test_times_are_those_of_runs_that_were_recorded_together(project: Path) -> None:
     traces = [
         trace(key(case, framework=framework), wall_s=wall_s, **digests(project, framework))
         for framework, wall_s in (("baseline", 1.0), ("x", 2.0))
@@ -735,19 +826,36 @@ def test_no_time_is_given_of_runs_on_another_machine(project: Path) -> None:
     write_all(project, traces)
     built = score(project)
     found = cells_of(project)["scripted", "x"]
-    assert (found["runs"], found["passed"], found["wall_s_p50"], found["overhead_s_p50"]) == (6, 6, None, None)
-    assert cells_of(project)["scripted", "baseline"]["wall_s_p50"] == 1.0
+    assert (found["runs"], found["passed"], found["wall_s_p50"], found["overhead_s_p50"]) == (6, 6, 2.0, 1.5)
     [wall] = [pair for pair in built.pairs if (pair.metric, pair.task) == ("wall_s", None)]
     assert (wall.cases, wall.difference) == (4, 1.0)
     [passed] = [pair for pair in built.pairs if (pair.metric, pair.task) == ("pass_rate", None)]
     assert passed.cases == 6
-    assert [note for note in built.notes if "one machine" in note] == [
-        "scripted: times compare only on one machine. 10 runs were recorded on A CPU, 2 cores, 2 on another, and no "
-        "time is given of what these belong to: x/tool_calling"
+    assert [note for note in built.notes if "one sitting" in note] == [
+        "scripted: times compare only within one sitting, in which the frameworks take turns on one machine; no time "
+        "counts of the cases and trials that were recorded partly in one sitting and partly in another: 2 of "
+        "tool_calling"
     ]
-    write_all(project, [trace(key(case, framework="x"), wall_s=9.0, **digests(project, "x")) for case in "ef"])
-    score(project)
-    assert cells_of(project)["scripted", "x"]["wall_s_p50"] == 2.0
+    write_all(project, [trace(key(case, framework="x"), wall_s=9.0, **elsewhere) for case in "abcd"])
+    built = score(project)
+    assert cells_of(project)["scripted", "x"]["wall_s_p50"] is None
+    assert cells_of(project)["scripted", "baseline"]["wall_s_p50"] == 1.0
+    assert not [pair for pair in built.pairs if pair.metric == "wall_s"]
+    [note] = [note for note in built.notes if "one sitting" in note]
+    assert note.endswith("no time is given of x/tool_calling, recorded apart from the others")
+    together = {"sitting": "s", "cpu": "Another CPU"}
+    write_all(
+        project,
+        [
+            trace(key(case, framework=framework), wall_s=wall_s, **digests(project, framework), **together)
+            for framework, wall_s in (("baseline", 3.0), ("x", 9.0))
+            for case in "ef"
+        ],
+    )
+    write_all(project, [trace(key(case, framework="x"), **digests(project, "x")) for case in "abcd"])
+    built = score(project)
+    assert cells_of(project)["scripted", "x"]["wall_s_p50"] == 1.0
+    assert not [note for note in built.notes if "one sitting" in note]
 
 
 def test_it_is_computed_where_the_system_does_not_say_which_cores_are_free(

@@ -8,6 +8,7 @@ from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from sites import TAGS, Site, Watched, pages, runs_on
 
+from evaluator.analysis.references import REFERENCES
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, all_frameworks, implementation_path
 from evaluator.catalog.tasks import all_tasks
 
@@ -112,6 +113,28 @@ def test_the_matrix_is_sorted_by_mouse_and_by_keyboard(watched: Watched, site: S
     assert [float(value) for value in values[: len(known)]] == sorted(known, reverse=True)
     page.locator("th[data-sort=name] button").click()
     assert visible_rows(page) == sorted(before, key=str.lower)
+
+
+def test_floors_and_ceiling_stay_below_whatever_is_sorted(watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.goto(site.url("index.html"))
+    rows = page.locator("#matrix tbody:visible tr:visible")
+    titles = [reference.title for reference in REFERENCES]
+    for _ in range(2):
+        page.locator("th[data-sort=pass_rate] button").click()
+        last = rows.evaluate_all(f"all => all.slice(-{len(titles)}).map(row => row.cells[0].textContent)")
+        assert last == titles
+
+
+def test_levels_and_components_are_shown_of_what_is_chosen(watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.goto(site.url("index.html"))
+    expect(page.locator(".levels:visible img")).to_have_count(1)
+    expect(page.get_by_role("region", name="Pass rate by level: model local, all tasks")).to_be_visible()
+    expect(page.get_by_role("region", name="Components of the grade")).to_have_count(0)
+    page.select_option("#task", "rag_qa")
+    components = page.get_by_role("region", name="Components of the grade: model local, rag_qa")
+    assert components.locator("thead th").all_text_contents()[1:5] == ["retrieval", "facts", "citations", "abstention"]
 
 
 def test_the_theme_is_switched_and_kept(watched: Watched, site: Site) -> None:

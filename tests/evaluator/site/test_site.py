@@ -210,7 +210,10 @@ def test_whether_differences_mean_anything_is_said_from_the_pairs() -> None:
     tie = replace(pair, verdict="tie")
     assert "No, these cases cannot tell the frameworks apart" in said(statements(TWO_CELLS, [tie], TITLES))
     assert "less than about 25 points" in said(statements(TWO_CELLS, [tie], TITLES))
-    assert "So few cases can show no difference" in said(statements(TWO_CELLS, [replace(tie, detectable=None)], TITLES))
+    none = replace(tie, p_holm=None, detectable=None)
+    assert "Every run came out alike" in said(statements(TWO_CELLS, [none], TITLES))
+    apart = [replace(TWO_CELLS[0], metrics={**TWO_CELLS[0].metrics, "pass_rate": 0.5}), *TWO_CELLS[1:]]
+    assert "So few cases can show no difference" in said(statements(apart, [none], TITLES))
     assert "There is nothing to compare" in said(statements(TWO_CELLS, [], TITLES))
 
 

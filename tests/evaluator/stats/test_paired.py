@@ -17,6 +17,7 @@ from evaluator.stats.paired import (
     in_units,
     mean_intervals,
     power,
+    share_needed,
     sign_flip_p_values,
     smallest_detectable,
     standard_deviation,
@@ -162,6 +163,25 @@ def test_power_and_smallest_detectable_difference_are_inverse() -> None:
     assert found is not None
     assert power(found, 2.0, 50, 40) == pytest.approx(0.8)
     assert power(-found, 2.0, 50, 40) == pytest.approx(0.8)
+
+
+def test_the_noise_floor_is_a_limit_like_that_of_the_test() -> None:
+    # Means of 100 cases that differ by 2 on average and vary by 10 lie above 1.5 as often as a normal one does.
+    assert power(2.0, 10.0, 100, 1, floor=1.5) == power(2.0, 10.0, 100, 1) < 0.6
+    assert power(2.0, 1.0, 100, 1, floor=1.95) == pytest.approx(stats.norm.sf(1.95, 2.0, 0.1))
+    found = smallest_detectable(1.0, 100, 1, floor=1.95)
+    assert found == pytest.approx(stats.norm.ppf(0.8, 1.95, 0.1))
+    assert power(found, 1.0, 100, 1, floor=1.95) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("differing", "cases", "share"), [(14, 24, 0.64), (11, 24, 0.52), (16, 90, 0.21)])
+def test_how_likely_a_case_must_differ_for_enough_of_them_to(differing: int, cases: int, share: float) -> None:
+    found = share_needed(differing, cases)
+    assert found == pytest.approx(share, abs=0.005)
+    assert found == pytest.approx(stats.beta.ppf(0.8, differing, cases - differing + 1))
+    assert stats.binom.sf(differing - 1, cases, found) == pytest.approx(0.8)
+    # As many as just enough, in a share of the cases, is found in little more than every second experiment.
+    assert stats.binom.sf(differing - 1, cases, differing / cases) < 0.6
 
 
 def test_too_few_cases_can_show_nothing() -> None:

@@ -1,24 +1,59 @@
-"""`docs/models.md`: every shipped endpoint in words, made from `models.toml`.
+"""`docs/models.md`: the models in words, and every shipped endpoint, made from `models.toml`.
 
-`uv run python -m evaluator.providers.page` writes it.
+`uv run python -m evaluator.models.page` writes it.
 """
 
 import re
+from dataclasses import dataclass
 
 from evaluator import ROOT
+from evaluator.models.template import TEMPLATE, sentences
 from evaluator.providers.endpoints import FILE_VARIABLE, SHIPPED, EndpointTable, shipped
 from evaluator.providers.quirks import QUIRKS
 from evaluator.text import table
 
 PAGE = ROOT / "docs" / "models.md"
-COMMAND = "uv run python -m evaluator.providers.page"
+COMMAND = "uv run python -m evaluator.models.page"
 
-_INTRODUCTION = f"""\
+
+@dataclass(frozen=True)
+class _CallsTools:
+    """A GGUF file on the model hub that calls tools natively, and where that is said."""
+
+    title: str
+    billions: int
+    file: str
+    source: str
+
+
+_CALL_TOOLS = (
+    _CallsTools(
+        "Llama 3.2 3B Instruct",
+        3,
+        "bartowski/Llama-3.2-3B-Instruct-GGUF/Llama-3.2-3B-Instruct-Q4_K_M.gguf",
+        "https://github.com/ggml-org/llama.cpp/blob/master/docs/function-calling.md",
+    ),
+    _CallsTools(
+        "Granite 4.0 Micro",
+        3,
+        "ibm-granite/granite-4.0-micro-GGUF/granite-4.0-micro-Q4_K_M.gguf",
+        "https://huggingface.co/ibm-granite/granite-4.0-micro",
+    ),
+    _CallsTools(
+        "Qwen2.5 7B Instruct",
+        7,
+        "bartowski/Qwen2.5-7B-Instruct-GGUF/Qwen2.5-7B-Instruct-Q4_K_M.gguf",
+        "https://github.com/ggml-org/llama.cpp/blob/master/docs/function-calling.md",
+    ),
+)
+
+_INTRODUCTION = """\
 # Models
 
 | `--model` | what answers |
 | --- | --- |
 | `local`, `local-0.5b` | a small language model that is embedded: nothing to start |
+| `gguf:PATH`, `hf:REPO/FILE` | any GGUF file of yours or of the model hub, run in the same way: nothing to start |
 | `scripted` | a deterministic model that plays each case perfectly, from what it was sent |
 | `probes` | a model that misbehaves on purpose |
 | `replay` | the recorded responses of earlier runs: of `traces/local`, or of those that `--replay FOLDER` names |
@@ -43,8 +78,9 @@ server is gone or breaks off), `bakeoff run` stops with that one line and record
 command goes on later.
 
 **`responses`** is passed through, recorded and counted like chat completions, to whatever server has it. Where
-such an answer comes without usage, its tokens are not known. `bakeoff parity` reads chat completions only.
+such an answer comes without usage, its tokens are not known. `bakeoff parity` reads chat completions only."""
 
+_OWN_ENDPOINTS = f"""\
 ## Endpoints of your own
 
 Write `models.toml` into the configuration folder, or anywhere, with its path in `{FILE_VARIABLE}`. (The folder is
@@ -68,13 +104,51 @@ match = "reasoning-*"
 quirks = ["drop_temperature"]
 ```
 
-`uv run bakeoff list` shows them all.
+`uv run bakeoff list` shows them all."""
 
+_QUIRKS = """\
 ## Quirks
 
 What a framework sends goes upstream as it is, but for the model's name and the key, unless a quirk says
 otherwise. The trace then has the request as the framework sent it, and beside it, in `changes`, the quirks that
 changed it."""
+
+_OWN = """\
+## A model of your own, without a server
+
+```sh
+uv run bakeoff doctor -m gguf:~/models/Qwen3-4B-Q4_K_M.gguf     # does it call tools?
+uv run bakeoff run -m gguf:~/models/Qwen3-4B-Q4_K_M.gguf
+uv run bakeoff run -m hf:OWNER/NAME-GGUF/NAME-Q4_K_M.gguf       # fetched once, into the cache of huggingface_hub
+```
+
+The harness runs the file as it runs `local`, with the same engine and settings, but with the chat template that is
+inside the file, and adds nothing. Traces and tables name it by its file and the beginning of its SHA-256, such as
+`gguf-Qwen3-4B-Q4_K_M-1a2b3c4d`: two files of one name are two models, and no trace shows where yours lies. The digest
+that each trace records covers the whole SHA-256, the engine and the settings. A file of the hub that is here already is
+taken without asking the hub. What a model writes in one turn ends after 512 tokens, so one that thinks aloud first may
+never come to its answer. (`BAKEOFF_LOCAL_GGUF=PATH` is something else: a file that takes the place of the weights of
+`local`, and its name.)
+
+These have one to eight billion parameters, and call tools in a format that llama.cpp reads. They were not run here."""
+
+_TEMPLATE = """\
+## What the harness adds to `local` and `local-0.5b`
+
+The Qwen2.5-Coder models do not write tool calls in the form that their stock template asks for, so these two are run
+with [a chat template of the harness]({template}).
+It says what no framework has sent. Other models get nothing of the kind.
+
+Where tools are offered, the system message ends with the tools, and then:
+
+````text
+{how_to_call}
+````
+
+{after_results}
+
+What this does is measured on questions that are in no task, with and without it and in other wordings:
+[the table](../tests/benchmarks/WORDING.md)."""
 
 _ENDPOINTS = """\
 ## Endpoints
@@ -90,8 +164,20 @@ def page() -> str:
     return (
         "\n\n".join(
             [
-                f"<!-- generated by `{COMMAND}` from evaluator/{SHIPPED.name} -->",
+                f"<!-- generated by `{COMMAND}` from {SHIPPED.relative_to(ROOT).as_posix()} -->",
                 _INTRODUCTION,
+                _OWN,
+                table(
+                    ["model", "billions", "command", "that it calls tools"],
+                    (
+                        [one.title, str(one.billions), f"`uv run bakeoff run -m hf:{one.file}`", f"<{one.source}>"]
+                        for one in _CALL_TOOLS
+                    ),
+                    text_columns=2,
+                ),
+                _template(),
+                _OWN_ENDPOINTS,
+                _QUIRKS,
                 table(["quirk", "what it does"], ([f"`{quirk.name}`", quirk.meaning] for quirk in QUIRKS)),
                 _ENDPOINTS,
                 table(
@@ -106,6 +192,18 @@ def page() -> str:
             ]
         )
         + "\n"
+    )
+
+
+def _template() -> str:
+    said = sentences()
+    follows = said["after_results"]
+    return _TEMPLATE.format(
+        template=f"../{TEMPLATE.relative_to(ROOT).as_posix()}",
+        how_to_call=said["how_to_call"],
+        after_results=f"The results of tools are followed by:\n\n```text\n{follows}\n```"
+        if follows
+        else "After the results of tools it adds nothing.",
     )
 
 

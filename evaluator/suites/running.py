@@ -1,0 +1,101 @@
+"""What `bakeoff run` does: plans made one after the other, and the scorecard of what there is at the end."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from evaluator import scorecard
+from evaluator.errors import Failure
+from evaluator.harness.plans import Plan, Standing, make
+from evaluator.harness.progress import UnderWay
+from evaluator.harness.records import exclusive
+from evaluator.harness.runner import ModelGoneError
+from evaluator.harness.stopping import Stopped, stoppable
+from evaluator.probes.behaviours import unexpected
+from evaluator.providers.names import REPLAY
+from evaluator.scorecard import Scorecard
+from evaluator.suites.planning import Asked
+from evaluator.suites.rerecording import came_out_as_recorded, no_longer_replaying
+from evaluator.suites.standing import WholeRounds, in_words, left_out
+from evaluator.text import shown_path
+
+_GOES_ON = "the same command goes on from here"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What plans are made with: where traces go, whether all runs are made again, and where the user reads."""
+
+    traces: Path
+    rerun: bool
+    console: Console
+    say: Callable[[str], None]
+
+    def run(self, plans: Sequence[Plan], asked: Asked) -> int:
+        """Make the plans in turn and print the scorecard; gives the exit code.
+
+        Stopped by Ctrl-C or SIGTERM, it prints the scorecard so far and a line. Raises `Failure`, `Mistake`.
+        """
+        standings = [Standing(plan) for plan in plans]
+        code = 0
+        with stoppable():
+            try:
+                self._make(standings, asked)
+            except Stopped as stopped:
+                code = stopped.exit_code
+            try:
+                if any(one.whole for one in standings):
+                    differs = self._print(standings, asked)
+                    code = code or differs
+            except Stopped as stopped:
+                code = stopped.exit_code
+        if code > 1:
+            print(f"bakeoff: stopped; {_GOES_ON}", file=sys.stderr)
+        return code
+
+    def _make(self, standings: Sequence[Standing], asked: Asked) -> None:
+        """Make the runs, while nobody else writes to these traces."""
+        with exclusive(self.traces):
+            try:
+                for one in standings:
+                    if asked.rerecorded is not None:
+                        to_record = no_longer_replaying(one.plan.jobs, self.console, self.say)
+                        one.plan = replace(one.plan, rounds=[to_record])
+                    again = self.rerun or asked.rerecorded is not None
+                    make(one, self.traces, again, self.console, self.say, WholeRounds(self.traces).table)
+            except ModelGoneError as gone:
+                raise Failure(f"{gone}; what was made is kept, and {_GOES_ON}") from None
+
+    def _print(self, standings: Sequence[Standing], asked: Asked) -> int:
+        """Print the scorecard, and what it can tell; gives 1 where something came out as it must not."""
+        with UnderWay(self.console) as under_way, under_way.doing("computing the scorecard"):
+            card = self._scorecard(standings)
+        all_of_them = f"`bakeoff score --traces {shown_path(self.traces)}`"
+        scorecard.print_scorecard(self.console, card, all_of_them, all_of_them)
+        self.console.print()
+        for line in in_words(card, standings, self.traces):
+            self.console.print(Text(line))
+        plans = [one.plan for one in standings if one.whole]
+        as_recorded = all(
+            came_out_as_recorded(plan.jobs, self.traces, asked.replayed, self.say)
+            for plan in plans
+            if plan.model == REPLAY
+        )
+        frameworks = {framework.name: framework for framework in asked.frameworks}
+        return int(any(unexpected(behaviour, frameworks) for behaviour in card.behaviours) or not as_recorded)
+
+    def _scorecard(self, standings: Sequence[Standing]) -> Scorecard:
+        """What the traces have of the frameworks, tasks and models that were asked for, but for rounds that are not
+        whole."""
+        plans = [one.plan for one in standings]
+        asked_for = {(plan.model, job.framework.name, job.task.name) for plan in plans for job in plan.jobs}
+        not_whole = left_out(standings)
+        return scorecard.build(
+            self.traces,
+            models=[plan.model for plan in plans],
+            keep=lambda key: (key.model, key.framework, key.task) in asked_for and key not in not_whole,
+        )
