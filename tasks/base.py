@@ -142,7 +142,7 @@ class Case(Data):
     `facts` must be stated by the answer, and stand in what the model was sent. `stance` says what a right answer
     does. An answer may state values of the question, of the facts, of what the expected calls give, and those
     `allowed`; any other id, amount, date or count fails it, and so does what is `forbidden`. `answer` is a right
-    answer in full. What traces of before 0.4 hold as `must_say` is read as facts.
+    answer in full. What older traces hold as `must_say` is read as facts.
     """
 
     expectation: ClassVar[frozenset[str]] = frozenset(

@@ -44,11 +44,12 @@ class Task:
     def read_case(self, case: Mapping[str, Any]) -> Any:
         """The case of this task that a trace holds. Raises `pydantic.ValidationError` for one that is none.
 
-        Runs of the same case share it: cases cannot be changed, and reading one plays it through. A trace of before
-        cases had levels takes what the task expects today, if it asked the same: its own facts name no subjects.
+        Runs of the same case share it: cases cannot be changed, and reading one plays it through. A case without a
+        level, as in traces of before there were any, is taken as the task has it today, if it asked the same: its own
+        facts name no subjects.
         """
         read = _read_case(self.case_type, orjson.dumps(case))
-        return (_as_of_today(self, read.id, orjson.dumps(read.inputs())) if _is_older(case) else None) or read
+        return (None if "level" in case else _as_of_today(self, read.id, orjson.dumps(read.inputs()))) or read
 
     def probed(self) -> "Task":
         """The task with its probes for cases: the implementation stays the same, the brief is another.
@@ -86,11 +87,6 @@ def _without_mistakes(load: Callable[[], list[Any]]) -> list[Any]:
 @lru_cache(maxsize=256)
 def _read_case(case_type: type[Case], content: bytes) -> Case:
     return case_type.model_validate(orjson.loads(content))
-
-
-def _is_older(case: Mapping[str, Any]) -> bool:
-    """Whether a case was written before facts had subjects. What is as it is by default is in no trace."""
-    return not case.keys() & {"level", "stance"} and not any(isinstance(fact, dict) for fact in case.get("facts", []))
 
 
 @lru_cache(maxsize=256)

@@ -159,9 +159,10 @@ class Records:
 
 
 def case_as_data(case: Case) -> dict[str, Any]:
-    """The case as JSON data, without what is as it is by default: the form in which traces hold it."""
+    """The case as JSON data, the form in which traces hold it: without what is as it is by default, but for a level
+    that was given, since a case without one is of nobody knows which."""
     data: dict[str, Any] = json.loads(case.model_dump_json(exclude_defaults=True))
-    return data
+    return data | ({"level": case.level} if "level" in case.model_fields_set else {})
 
 
 @contextlib.contextmanager

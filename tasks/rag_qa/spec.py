@@ -83,9 +83,10 @@ class Document(Data):
 class RagQaCase(Case):
     """A question, the documents that a right answer cites, and queries that find them.
 
-    `gold` must be found and, where the prompt asks for citations, cited; `acceptable` may be. `gold` is empty where the corpus has no answer. What an implementation
-    receives is the full setting, unless `documents` names the ids of a small shelf in place of the whole corpus, `k` is
-    not the usual number of documents in a search result, or `prompt` asks for the short instructions.
+    `gold` must be found and, where the prompt asks for citations, cited; `acceptable` may be cited. `gold` is empty
+    where the corpus has no answer. What an implementation receives is the full setting, unless `documents` names the
+    ids of a small shelf in place of the whole corpus, `k` is not the usual number of documents in a search result, or
+    `prompt` asks for the short instructions.
     """
 
     expectation = Case.expectation | {"gold", "acceptable", "searches"}
