@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evaluator.analysis import parity
+from evaluator.analysis import judge, parity
 from evaluator.analysis.breakdown import Judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.analysis.kept import Kept
@@ -29,7 +29,7 @@ from evaluator.analysis.references import judged_references
 from evaluator.analysis.repricing import Priced, price_run
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.catalog.tasks import Task, all_tasks
-from evaluator.providers.names import PROBES_NAME
+from evaluator.providers.names import PROBES_NAME, is_real
 from evaluator.providers.prices import PricedModel
 from evaluator.trace import (
     DamagedTrace,
@@ -52,7 +52,8 @@ RECORDED_ALREADY = "key: this run was recorded already; the file whose path come
 class Scored:
     """A run that counts. `comparison` is None where it cannot be compared; `note` says why.
 
-    `references` are what the floors and the ceiling get for the run's case.
+    `references` are what the floors and the ceiling get for the run's case. `asked` is the digest of what a judge is
+    asked about it, None where there is nothing to ask.
     """
 
     run: GradedRun
@@ -61,6 +62,7 @@ class Scored:
     references: tuple[Judged, ...]
     comparison: Comparison | None = None
     note: str | None = None
+    asked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,8 @@ def _gather_trial(
                 note = f"{name}: cannot be compared with the spec: {observation}"
             else:
                 observed[trace.key.framework] = observation
-            results.append(Scored(run, trace.setup, price_run(run, priced_on), references, note=note))
+            asked = judge.question(trace, tasks[trace.key.task]).digest if to_judge(trace) else None
+            results.append(Scored(run, trace.setup, price_run(run, priced_on), references, note=note, asked=asked))
             if whole is not None:
                 traces[trace.key.framework] = trace
     results = [_compared(one, observed) if isinstance(one, Scored) else one for one in results]
@@ -302,6 +305,11 @@ def _compared(scored: Scored, observed: Mapping[str, Observation]) -> Scored:
     comparison = parity.condensed(parity.compare(observation, observed.get(BASELINE)))
     run = replace(scored.run, injected_tokens=comparison.injected, compared_calls=comparison.calls)
     return replace(scored, run=run, comparison=comparison)
+
+
+def to_judge(trace: Trace) -> bool:
+    """Whether a judge is asked about a run: one that ended with an answer, of a model that answers by itself."""
+    return is_real(trace.key.model) and trace.outcome.ended == "answered"
 
 
 def run_name(key: Key) -> str:

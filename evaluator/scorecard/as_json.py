@@ -97,6 +97,7 @@ def _of_cell(cell: Cell) -> dict[str, Any]:
         **cell.metrics,
         "pass_hat": cell.pass_hat,
         "failure_kinds": cell.failure_kinds,
+        "judges": cell.judges,
         "pass_rate_by_level": _of_levels(cell),
     }
 

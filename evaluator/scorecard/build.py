@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from evaluator.analysis import parity
+from evaluator.analysis import judge, parity
 from evaluator.analysis.breakdown import Judged, by_level, components, judged
 from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, gather
 from evaluator.analysis.graded_run import GradedRun
@@ -56,6 +56,7 @@ class _Seen:
     priced: list[Priced | None] = field(default_factory=list)
     references: dict[str, tuple[Judged, ...]] = field(default_factory=dict)
     comparisons: list[parity.Comparison] = field(default_factory=list)
+    judgements: list[judge.Judgement] = field(default_factory=list)
     framework_versions: set[str] = field(default_factory=set)
     implementation_digests: set[str] = field(default_factory=set)
     lock_digests: set[str] = field(default_factory=set)
@@ -99,7 +100,8 @@ def build(
     folders = {folder.name: folder for folder in framework_folders(implementations)}
     cells: dict[tuple[str, str, str], _Seen] = defaultdict(_Seen)
     setups: dict[str, dict[str, set[Any]]] = {}
-    damaged: list[Damaged] = []
+    verdicts, damaged_lines = judge.read_verdicts(traces, models)
+    damaged = [Damaged(one.path, one.reason) for one in damaged_lines]
     parity_notes: list[str] = []
     probed: list[Trace] = []
     for one in gather(traces, models, keep, folders, tasks, processes, priced_on, look, kept):
@@ -116,6 +118,7 @@ def build(
         if one.note is not None:
             parity_notes.append(one.note)
         cells[key.model, key.framework, key.task].add(one)
+        cells[key.model, key.framework, key.task].judgements += _judgements(one, verdicts)
         setup = setups.setdefault(key.model, {name: set() for name in (*SETUP_FIELDS, "dates")})
         for name in SETUP_FIELDS:
             setup[name].add(getattr(one.setup, name))
@@ -183,7 +186,18 @@ def build(
             *_changed_since(cells, sorted_keys, frameworks, tasks),
         ),
         runs=tuple(all_runs),
+        judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )
+
+
+def _judgements(one: Scored, verdicts: judge.Verdicts) -> list[judge.Judgement]:
+    """What judges say of a run as it is today."""
+    of_run = sorted(verdicts.get(one.run.key, {}).items())
+    return [
+        judge.Judgement(one.run.key, name, verdict.verdict, verdict.why, one.run.passed)
+        for name, verdict in of_run
+        if verdict.judged == one.asked
+    ]
 
 
 def _put_in_sittings(cells: Mapping[tuple[str, str, str], _Seen]) -> list[str]:
@@ -262,6 +276,7 @@ def _cell(
         code=measured.code,
         levels=by_level(map(judged, measured.runs)),
         components=components(map(judged, measured.runs)) if task is not None else (),
+        judges=judge.figures(measured.runs, [one for each in seen for one in each.judgements]),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from evaluator.analysis.breakdown import Component, LevelRate
 from evaluator.analysis.graded_run import GradedRun
+from evaluator.analysis.judge import Figures, Judgement
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import ModelComparison
 from evaluator.analysis.pairs import Pair
@@ -101,7 +102,7 @@ class Cell:
     `pass_hat` has pass^1, pass^2, … as far as there are trials. `failure_kinds` has in how many failed
     runs each kind of reason occurs. `code` is the size of the code that ran, where it is known. `levels` has the pass
     rate by level, as far as levels are known, and `components` how often the parts of a task's grade held; over all
-    tasks there are none, for each task has its own.
+    tasks there are none, for each task has its own. `judges` has what each judge says of the runs, where any does.
     """
 
     model: str
@@ -114,6 +115,7 @@ class Cell:
     code: CodeSize | None
     levels: tuple[LevelRate, ...] = ()
     components: tuple[Component, ...] = ()
+    judges: tuple[Figures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class Scorecard:
     compared, in the order of the cells. `behaviours` has what the frameworks did when probed. `setups`
     has for each model the values of every set-up field that occurs in its traces. `price_list` says
     where the costs on the models that were used come from, if there are any. `runs` are those that the
-    cells are computed from.
+    cells are computed from, and `judgements` what judges said of them.
     """
 
     cells: tuple[Cell, ...]
@@ -192,6 +194,7 @@ class Scorecard:
     price_list: str | None
     notes: tuple[str, ...]
     runs: tuple[GradedRun, ...]
+    judgements: tuple[Judgement, ...] = ()
 
     @property
     def models(self) -> list[str]:

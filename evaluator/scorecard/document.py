@@ -97,6 +97,34 @@ class ComponentRow(Part):
 LevelRows = Annotated[list[LevelRow], Field(description="runs of cases that have no level are not in it")]
 
 
+class JudgeRow(Part):
+    """What a judge says of the runs of a cell, beside the rules.
+
+    It was asked about `verdicts` and `no_verdict`; `unanswered` are wrong without asking, and the rest of the `runs` is
+    not judged yet.
+    """
+
+    judge: str
+    runs: Count
+    verdicts: Count
+    right: Count
+    unanswered: Count
+    no_verdict: Count
+    right_share: Share | None = Field(description="right / (verdicts + unanswered)")
+    right_low: Share | None = Field(description="lower end of its 95 % interval over the cases")
+    right_high: Share | None = Field(description="upper end")
+    agreement: Share | None = Field(description="share of the verdicts that say what the rules say")
+    kappa: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        description="Cohen's kappa of judge and rules; null where both say the same word to everything"
+    )
+
+
+Judges = Annotated[
+    list[JudgeRow],
+    Field(description="what judges say, where there are verdicts", exclude_if=lambda judges: not judges),
+]
+
+
 @_with_metrics(_ALL, after="framework_versions")
 class Cell(Part):
     """One framework on one task and model."""
@@ -107,6 +135,7 @@ class Cell(Part):
     framework_versions: list[str]
     pass_hat: PassHat
     failure_kinds: FailureKinds
+    judges: Judges = []
     pass_rate_by_level: LevelRows
     components: list[ComponentRow]
 
@@ -120,6 +149,7 @@ class Total(Part):
     framework_versions: list[str]
     pass_hat: PassHat
     failure_kinds: FailureKinds
+    judges: Judges = []
     pass_rate_by_level: LevelRows
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from evaluator.analysis.judge import Figures
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.pairs import COMPARED, Pair
 from evaluator.analysis.parity.report import per_call
@@ -12,7 +13,19 @@ from evaluator.probes.behaviours import Shared, shared
 from evaluator.providers.names import SCRIPTED, is_real
 from evaluator.scorecard.content import Cell, ReferenceRow, Scorecard
 from evaluator.scorecard.letters import detectable, tie_letters
-from evaluator.scorecard.words import beside_baseline, count, limit, pass_rate, per_1000_runs, percent, seconds
+from evaluator.scorecard.words import (
+    agreement,
+    beside_baseline,
+    count,
+    judged_of,
+    judged_right,
+    kappa,
+    limit,
+    pass_rate,
+    per_1000_runs,
+    percent,
+    seconds,
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,25 @@ MODEL_COLUMNS = (PASSED, RATE, SCORE, WALL, MODEL_TIME, OVERHEAD, PROMPT, COMPLE
 def of_reference(column: Column, row: ReferenceRow) -> str:
     """What stands in a column of a floor's or the ceiling's row: nothing where it takes a run to know."""
     return column.show(row.metrics) if column in CORRECTNESS else ""
+
+
+JUDGE_COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
+    ("judged right [95%]", judged_right),
+    ("of runs", judged_of),
+    ("no verdict", lambda figures: count(figures.no_verdict)),
+    ("agrees with rules", agreement),
+    ("kappa", kappa),
+)
+"""Of the tables of judges: what a judge says of a cell's runs."""
+
+
+def judged_cells(cells: Iterable[Cell], model: str) -> list[tuple[str, list[tuple[Cell, Figures]]]]:
+    """The tables of a model's judges: the judge, and the cells of `cells` that it says something about."""
+    found: dict[str, list[tuple[Cell, Figures]]] = {}
+    for cell in cells:
+        for figures in cell.judges if cell.model == model else ():
+            found.setdefault(figures.judge, []).append((cell, figures))
+    return sorted(found.items())
 
 
 def by_task(cells: Iterable[Cell], model: str) -> list[tuple[str, list[Cell]]]:

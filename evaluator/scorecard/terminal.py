@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.analysis.judge import Figures
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import TIMES, ModelComparison, in_words
 from evaluator.analysis.pairs import COMPARED
@@ -15,7 +16,7 @@ from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.scorecard import breakdown, letters, tables, words
 from evaluator.scorecard.breakdown import Breakdown
-from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Scorecard
+from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Cell, Scorecard
 from evaluator.scorecard.tables import by_probe, by_task, who
 from evaluator.scorecard.words import not_implemented, per_1000_runs_on
 
@@ -54,6 +55,9 @@ def print_scorecard(
             console.print()
         if levels := breakdown.levels(scorecard, model, None):
             console.print(_breakdown_table(f"{model} · passed runs by level of the case", levels))
+            console.print()
+        for judge, judged in tables.judged_cells(scorecard.totals, model):
+            console.print(_judge_table(scorecard, f"{model} · judged by {judge}", judged))
             console.print()
         if letters.with_baseline(scorecard, model, None):
             console.print(_pairs_table(scorecard, model))
@@ -97,6 +101,18 @@ def _breakdown_table(title: str, found: Breakdown) -> Table:
     for row in found.rows:
         cells = ("–" if tally is None else str(tally) for tally in row.tallies)
         table.add_row(Text(row.title), *cells, style=None if row.framework else _REFERENCE)
+    return table
+
+
+def _judge_table(scorecard: Scorecard, title: str, judged: Sequence[tuple[Cell, Figures]]) -> Table:
+    """What a judge says of a model's runs, beside the rules."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("framework")
+    for heading in ("by the rules", *(heading for heading, _ in tables.JUDGE_COLUMNS)):
+        table.add_column(heading, justify="right")
+    for cell, figures in judged:
+        shown = (tables.RATE.show(cell.metrics), *(show(figures) for _, show in tables.JUDGE_COLUMNS))
+        table.add_row(Text(scorecard.frameworks[cell.framework].title), *map(Text, shown))
     return table
 
 

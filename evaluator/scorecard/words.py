@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from evaluator.analysis.judge import Figures
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.pairs import COMPARED, PASS_RATE, Compared, Pair
 from evaluator.analysis.repricing import Cost
@@ -50,6 +51,29 @@ def pass_rate(metrics: Mapping[str, Value]) -> str:
     rate, low, high = (metrics.get(name) for name in ("pass_rate", "pass_rate_low", "pass_rate_high"))
     interval = "" if low is None or high is None else f" [{100 * low:.0f}–{100 * high:.0f}]"
     return f"{100 * (rate or 0):.0f}%{interval}"
+
+
+def judged_right(figures: Figures) -> str:
+    """`88% [53–98]`: the share of runs judged right and its 95 % interval, in per cent."""
+    if figures.right_share is None:
+        return "–"
+    share, low, high = (100 * (end or 0) for end in (figures.right_share, figures.right_low, figures.right_high))
+    return f"{share:.0f}% [{low:.0f}–{high:.0f}]"
+
+
+def judged_of(figures: Figures) -> str:
+    """`15/16`: the runs that the share is of, and all."""
+    return f"{figures.verdicts + figures.unanswered}/{figures.runs}"
+
+
+def agreement(figures: Figures) -> str:
+    """`94% (n = 16)`: the share of verdicts that say what the rules say, and how many there are."""
+    return "–" if figures.agreement is None else f"{figures.agreement:.0%} (n = {figures.verdicts})"
+
+
+def kappa(figures: Figures) -> str:
+    """Cohen's kappa with two decimals; a dash where it is 0 / 0."""
+    return "–" if figures.kappa is None else f"{figures.kappa:.2f}".replace("-", "−")
 
 
 def discrepancy(value: Value) -> str:

@@ -1,5 +1,6 @@
 """Writes the site's files into a folder: the same bytes for the same traces."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import orjson
 
 from evaluator import scorecard
+from evaluator.analysis.judge import Judgement
 from evaluator.analysis.kept import Kept
 from evaluator.analysis.models import TIMES
 from evaluator.analysis.pairs import COMPARED
@@ -92,7 +94,7 @@ def _write(
             "pairs": code.pairs(implementations),
         },
     )
-    _write_cases(pages, found, say)
+    _write_cases(pages, card, found, say)
     pages.add("method.html", "method.html", method.data(card))
 
 
@@ -114,6 +116,9 @@ def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) 
             "columns": overview.COLUMNS,
             "chart_file": overview.chart_file,
             "comparison": card.comparison,
+            "judged_cells": tables.judged_cells,
+            "judge_columns": tables.JUDGE_COLUMNS,
+            "pass_rate": tables.RATE.show,
             "model_times": TIMES,
             "model_columns": tables.MODEL_COLUMNS,
             "of_reference": tables.of_reference,
@@ -139,10 +144,15 @@ def _charts(selection: Selection, parities: Sequence[Parity], titles: dict[str, 
     return drawn
 
 
-def _write_cases(pages: Pages, found: Sequence[Grid], say: Say) -> None:
+def _write_cases(pages: Pages, card: Scorecard, found: Sequence[Grid], say: Say) -> None:
+    said: dict[tuple[str, str, str], list[Judgement]] = defaultdict(list)
+    for one in card.judgements:
+        said[one.key.model, one.key.task, one.key.case].append(one)
     cases = [(grid, number) for grid in found for number in range(len(grid.cases))]
     for done, (grid, number) in enumerate(cases, start=1):
-        page = case_page(grid.model, grid.task, grid.cases[number].name)
-        pages.add(page, "case.html", page_data(grid, number))
+        name = grid.cases[number].name
+        judgements = said[grid.model, grid.task, name]
+        pages.add(case_page(grid.model, grid.task, name), "case.html", page_data(grid, number, judgements))
         say("pages of cases written", done, len(cases))
-    pages.add("runs.html", "runs.html", {"grids": found})
+    disagreements = [one for one in card.judgements if one.disagrees]
+    pages.add("runs.html", "runs.html", {"disagreements": disagreements, "grids": found})

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from evaluator.analysis.gather import Whole, every_task
 from evaluator.analysis.graded_run import measure_run
+from evaluator.analysis.judge import Judgement
 from evaluator.analysis.levels import LEVELS
 from evaluator.catalog.frameworks import baseline_first
 from evaluator.probes.behaviours import judged
@@ -161,6 +162,7 @@ def _grid(
     return Grid(model, task, tuple(names), tuple(cases))
 
 
-def page_data(grid: Grid, number: int) -> dict[str, Any]:
-    """What the template of a case's page needs."""
-    return {"grid": grid, "case": grid.cases[number], "levels": LEVELS, **grid.around(number)}
+def page_data(grid: Grid, number: int, judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """What the template of a case's page needs; `judgements` are what judges said of its runs."""
+    around = grid.around(number)
+    return {"grid": grid, "case": grid.cases[number], "levels": LEVELS, "judgements": judgements, **around}

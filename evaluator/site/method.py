@@ -1,11 +1,12 @@
 """What the page `Method` says: every metric, how the numbers behind them are made, and where the runs were recorded."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
-from evaluator.analysis import breakdown, metrics, parity, references, sittings
+from evaluator.analysis import breakdown, judge, metrics, parity, references, sittings
 from evaluator.analysis import pairs as comparisons
 from evaluator.analysis.graded_run import split_wall_time
 from evaluator.catalog import code_size
@@ -13,9 +14,9 @@ from evaluator.providers import prices
 from evaluator.scorecard import Scorecard
 from evaluator.scorecard.content import SETUP_FIELDS
 from evaluator.site.render import documentation
+from evaluator.stats import agreement, variance
 from evaluator.stats import intervals as statistics
 from evaluator.stats import paired as paired_statistics
-from evaluator.stats import variance
 from tasks.grading import Grade
 
 _EXPLAINED = {
@@ -45,16 +46,23 @@ _EXPLAINED = {
 }
 """What needs more than a line: the functions and modules that do it say how, in their own documentation."""
 
+_OF_JUDGES = {"What a judge says": judge, "Cohen's kappa": agreement.cohens_kappa}
+"""Only where there are verdicts."""
+
 _WORDS = {None: "unknown", True: "yes", False: "no"}
 
 
 def data(card: Scorecard) -> dict[str, Any]:
     """What the template needs."""
-    return {"metrics": metrics.METRICS, "explained": _explained(), "environments": _environments(card)}
+    return {
+        "metrics": metrics.METRICS,
+        "explained": _explained({**_EXPLAINED, **(_OF_JUDGES if card.judgements else {})}),
+        "environments": _environments(card),
+    }
 
 
-def _explained() -> dict[str, Markup]:
-    return {title: documentation(inspect.getdoc(what) or "") for title, what in _EXPLAINED.items()}
+def _explained(what: Mapping[str, Any]) -> dict[str, Markup]:
+    return {title: documentation(inspect.getdoc(one) or "") for title, one in what.items()}
 
 
 def _environments(card: Scorecard) -> dict[str, dict[str, str]]:

@@ -69,7 +69,12 @@ def case_page(model: str, task: str, case: str) -> str:
 
 def run_page(key: Key) -> str:
     """Where a run is shown: the page of its case, with the run in its hash."""
-    return f"{case_page(key.model, key.task, key.case)}#{run_name(key)}"
+    return f"{case_page(key.model, key.task, key.case)}{run_place(key)}"
+
+
+def run_place(key: Key) -> str:
+    """Where a run is shown, from the page of its case."""
+    return f"#{run_name(key)}"
 
 
 def run_name(key: Key) -> str:
@@ -117,7 +122,7 @@ def environment() -> Environment:
     env.filters.update(
         per_1000_runs=per_1000_runs, per_1000_runs_on=per_1000_runs_on, percent=percent, in_words=in_words, shown=shown
     )
-    env.globals.update(to=_to, run_page=run_page, run_name=run_name, case_page=case_page)
+    env.globals.update(to=_to, run_page=run_page, run_place=run_place, run_name=run_name, case_page=case_page)
     return env
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from evaluator.analysis.judge import Figures
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.pairs import COMPARED, Pair
@@ -41,7 +42,25 @@ def model(scorecard: Scorecard, name: str) -> list[str]:
     summary = escape(" ".join(sentence for sentence in said if sentence), limit=2000)
     lacks = words.not_implemented(scorecard, name, None)
     said_last = [escape(lacks, limit=2000)] if lacks else []
-    return [f"## Model {escape(name)}", *about, summary, _table(scorecard, name), *said_last]
+    judged = [part for judge in tables.judged_cells(scorecard.totals, name) for part in _judged(scorecard, *judge)]
+    return [f"## Model {escape(name)}", *about, summary, _table(scorecard, name), *said_last, *judged]
+
+
+def _judged(scorecard: Scorecard, judge: str, cells: Sequence[tuple[Cell, Figures]]) -> list[str]:
+    """What a judge says of a model's runs, beside the rules."""
+    rows = [
+        [
+            escape(scorecard.frameworks[cell.framework].title),
+            tables.RATE.show(cell.metrics),
+            *(show(figures) for _, show in tables.JUDGE_COLUMNS),
+        ]
+        for cell, figures in cells
+    ]
+    said = (
+        f"Judged by the model {escape(judge)}, beside the rules ([what that is worth](docs/judge.md)); what it says of "
+        "each run stands on the site."
+    )
+    return [said, table(["framework", "by the rules", *(title for title, _ in tables.JUDGE_COLUMNS)], rows)]
 
 
 def _table(scorecard: Scorecard, model: str) -> str:
