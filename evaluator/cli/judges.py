@@ -2,14 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evaluator.cli.options import console, say
-from evaluator.trace import Key
 
 JudgeOption = Annotated[
     str | None,
@@ -26,8 +24,6 @@ def have_judged(
     base_url: str | None,
     key_variable: str | None,
     traces: Path,
-    models: Sequence[str] | None = None,
-    keep: Callable[[Key], bool] = lambda key: True,
 ) -> str | None:
     """Have the runs below `traces` judged; see `judge_all`. Ctrl-C ends the command.
 
@@ -37,7 +33,7 @@ def have_judged(
 
     spec = resolve(judge, base_url, key_variable)
     try:
-        judged = asyncio.run(judge_all(traces, spec, console, say, models=models, keep=keep))
+        judged = asyncio.run(judge_all(traces, spec, console, say))
     except KeyboardInterrupt:  # typer would make it into its own message
         print("bakeoff: stopped; what was judged is kept, and the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130) from None
