@@ -20,7 +20,7 @@ from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework
 from evaluator.doctor.report import Begun, Finding, Result, Verdict
 from evaluator.errors import Failure, Mistake
 from evaluator.harness import environments
-from evaluator.models import local, weights
+from evaluator.models import embedded, local, weights
 from evaluator.models.weights import MINILM, MINILM_TOKENIZER, WeightFile
 from evaluator.providers.names import LOCAL
 
@@ -74,7 +74,7 @@ def checks(frameworks: Sequence[Framework]) -> list[Check]:
             todo="uv sync --reinstall-package xllamacpp; a processor without AVX2 needs a build of its own",
             needed=False,
         ),
-        *(_weights_check(name) for name in local.EMBEDDED),
+        *(_weights_check(name) for name in embedded.EMBEDDED),
         Check(
             *("embeddings", "weights for embeddings", lambda: _in_thread(weights_finding, [MINILM, MINILM_TOKENIZER])),
             means="The first run of a task with documents fetches them.",
@@ -138,7 +138,7 @@ def _requires_python(folder: Path) -> str:
 def _disk(frameworks: Sequence[Framework]) -> Finding:
     missing = [framework for framework in frameworks if not environments.is_current(framework)]
     packages = sum(unpacked_bytes(framework.folder / "uv.lock") for framework in missing)
-    files = [local.EMBEDDED[LOCAL].weights, MINILM, MINILM_TOKENIZER]
+    files = [embedded.EMBEDDED[LOCAL].weights, MINILM, MINILM_TOKENIZER]
     models = sum(file.size_bytes for file in files if not file.path.exists())
     folders = {IMPLEMENTATIONS: packages, weights.cache_dir(): models}
     return disk_finding([(_disk_of(folder), need) for folder, need in folders.items()])
@@ -170,7 +170,7 @@ def unpacked_bytes(lock: Path) -> int:
 
 async def _engine() -> Finding:
     code, said = await _output(sys.executable, "-c", "import xllamacpp")
-    version = local.engine_version()
+    version = embedded.engine_version()
     if code:
         last = said.splitlines()[-1] if said else f"exit code {code}"
         return Finding(Verdict.FAILS, f"{version} cannot be loaded: {last}")
@@ -192,7 +192,7 @@ def _local_weights(name: str) -> Finding:
         return Finding(Verdict.FAILS, str(error), todo="Correct BAKEOFF_LOCAL_GGUF, or unset it for the default.")
     if own is not None:
         return Finding(Verdict.OK, f"{own.name}, your own, named by BAKEOFF_LOCAL_GGUF")
-    return weights_finding([local.EMBEDDED[name].weights])
+    return weights_finding([embedded.EMBEDDED[name].weights])
 
 
 def weights_finding(files: Sequence[WeightFile]) -> Finding:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from evaluator.errors import Mistake
 from evaluator.models import weights
-from evaluator.models.local import LocalModel
+from evaluator.models.embedded import LocalModel
 from evaluator.providers.names import GGUF_ON_HUB, GGUF_PATH, GGUF_PREFIX
 
 _FILE, _HUB = (form.partition(":")[0] + ":" for form in (GGUF_PATH, GGUF_ON_HUB))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from evaluator.errors import Mistake
-from evaluator.models import local, own
+from evaluator.models import embedded, local, own
 from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.http import HttpUpstream
 from evaluator.models.upstreams.probes import ProbeUpstream, probes_digest
@@ -59,7 +59,7 @@ class ModelSpec:
     timeout_s: float
     jobs: int
     endpoint: Endpoint | None = None
-    own: local.LocalModel | None = None
+    own: embedded.LocalModel | None = None
 
     @property
     def sent_name(self) -> str:
@@ -80,7 +80,7 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
         raise Mistake(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
     if name in _PLAYED:
         return ModelSpec(name, timeout_s=_PLAYED[name].timeout_s, jobs=os.cpu_count() or 1)
-    if name in local.EMBEDDED:
+    if name in embedded.EMBEDDED:
         return ModelSpec(name, timeout_s=_EMBEDDED_TIMEOUT_S, jobs=1)
     if base_url is not None and not endpoints.is_server_url(base_url):
         raise Mistake(f"--base-url {base_url!r}: must be a URL such as http://localhost:8000/v1")
@@ -138,10 +138,10 @@ def digest(spec: ModelSpec, console: Console, *, fetched: bool = True) -> str:
         return hashlib.sha256(decides.encode()).hexdigest()[:16]
     if spec.name in _PLAYED:
         return _PLAYED[spec.name].digest()
-    return local.model_digest(_run_here(spec, console, fetched), local.Settings())[:16]
+    return embedded.model_digest(_run_here(spec, console, fetched), embedded.Settings())[:16]
 
 
-def _run_here(spec: ModelSpec, console: Console, fetched: bool = True) -> local.LocalModel:
+def _run_here(spec: ModelSpec, console: Console, fetched: bool = True) -> embedded.LocalModel:
     return spec.own or local.local_model(spec.name, console, fetched=fetched)
 
 

@@ -2,7 +2,7 @@
 or was recorded."""
 
 LOCAL = "local"
-"""The default model: see `evaluator/models/local.py`."""
+"""The default model: see `evaluator/models/embedded.py`."""
 
 LOCAL_HALF_B = "local-0.5b"
 """The same, of a third of the size."""

@@ -33,6 +33,7 @@ from evaluator.catalog.frameworks import (
     usable_frameworks,
 )
 from evaluator.catalog.tasks import Task, all_tasks
+from evaluator.models.embedded import EMBEDDED, embedded_digest
 from evaluator.probes.behaviours import behaviours
 from evaluator.providers.prices import find, price_list
 from evaluator.scorecard.content import (
@@ -61,6 +62,7 @@ class _Seen:
     implementation_digests: set[str] = field(default_factory=set)
     lock_digests: set[str] = field(default_factory=set)
     task_digests: set[str] = field(default_factory=set)
+    model_digests: set[str] = field(default_factory=set)
 
     def add(self, one: Scored) -> None:
         self.runs.append(one.run)
@@ -72,6 +74,7 @@ class _Seen:
         self.implementation_digests.add(one.setup.implementation_digest)
         self.lock_digests.add(one.setup.lock_digest)
         self.task_digests.add(one.setup.task_digest)
+        self.model_digests.add(one.setup.model_digest)
 
 
 def build(
@@ -125,6 +128,12 @@ def build(
         setup["dates"].add(one.setup.started_at[:10])
 
     untimed_notes = _put_in_sittings(cells)
+    recorded: dict[str, set[str]] = defaultdict(set)
+    for (model, _, _), cell in cells.items():
+        recorded[model] |= cell.model_digests
+    outdated_models = tuple(
+        sorted(model for model in recorded if model in EMBEDDED and recorded[model] != {embedded_digest(model)})
+    )
     tasks = all_tasks() if tasks is None else tasks
     order = list(tasks)
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), baseline_first(key[1])))
@@ -184,7 +193,12 @@ def build(
             *_gold_notes(cells),
             *sorted(parity_notes),
             *_changed_since(cells, sorted_keys, frameworks, tasks),
+            *(
+                f"{model}: recorded with other weights, engine, settings or another chat template than today's"
+                for model in outdated_models
+            ),
         ),
+        outdated_models=outdated_models,
         runs=tuple(all_runs),
         judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )

@@ -1,5 +1,6 @@
 """What a scorecard holds."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,17 +77,21 @@ _ABOUT_A_FILE = (
 )
 
 
-def about_model(name: str) -> str:
-    """What a reader must know of a model, as Markdown; empty where there is nothing to say."""
+def about_model(name: str, outdated: Container[str] = ()) -> str:
+    """What a reader must know of a model, as Markdown; empty where there is nothing to say.
+
+    Of the `outdated` ones today's template says nothing.
+    """
     if name.startswith(GGUF_PREFIX):
         return _ABOUT_A_FILE
-    return " ".join([*([_ABOUT_MODEL[name]] if name in _ABOUT_MODEL else []), *_added_by_the_harness(name)])
+    added = _added_by_the_harness(name, outdated) if name in (LOCAL, LOCAL_HALF_B) else []
+    return " ".join([*([_ABOUT_MODEL[name]] if name in _ABOUT_MODEL else []), *added])
 
 
-def _added_by_the_harness(name: str) -> list[str]:
+def _added_by_the_harness(name: str, outdated: Container[str]) -> list[str]:
     """What the chat template of an embedded model says itself: no framework has sent it."""
-    if name not in (LOCAL, LOCAL_HALF_B):
-        return []
+    if name in outdated:
+        return ["Its chat template is the harness's own; template, engine or settings have changed since these runs."]
     follows = sentences()["after_results"]
     after = f"follows the results of tools with “{follows}”" if follows else "adds nothing after the results of tools"
     return [
@@ -176,7 +181,8 @@ class Scorecard:
     compared, in the order of the cells. `behaviours` has what the frameworks did when probed. `setups`
     has for each model the values of every set-up field that occurs in its traces. `price_list` says
     where the costs on the models that were used come from, if there are any. `runs` are those that the
-    cells are computed from, and `judgements` what judges said of them.
+    cells are computed from, and `judgements` what judges said of them. `outdated_models` are those embedded models
+    whose runs were recorded with other weights, engine, settings or another chat template than today's.
     """
 
     cells: tuple[Cell, ...]
@@ -195,6 +201,7 @@ class Scorecard:
     notes: tuple[str, ...]
     runs: tuple[GradedRun, ...]
     judgements: tuple[Judgement, ...] = ()
+    outdated_models: tuple[str, ...] = ()
 
     @property
     def models(self) -> list[str]:

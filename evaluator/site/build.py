@@ -66,7 +66,7 @@ def build(
 
 def _shared(card: Scorecard) -> dict[str, Any]:
     """What every page is given."""
-    about = {name: documentation(text) for name in card.models if (text := about_model(name))}
+    about = {name: documentation(text) for name in card.models if (text := about_model(name, card.outdated_models))}
     return {"made_by": MADE_BY, "card": card, "titles": card.titles, "about_model": about}
 
 

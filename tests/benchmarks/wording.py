@@ -23,8 +23,9 @@ from typing import Any
 import aiohttp
 
 from evaluator import ROOT, files
-from evaluator.models.local import EMBEDDED, TEMPLATE, LocalServer, Settings, local_model, model_digest
-from evaluator.models.template import sentences
+from evaluator.models.embedded import EMBEDDED, Settings, model_digest
+from evaluator.models.local import LocalServer, local_model
+from evaluator.models.template import TEMPLATE, sentences
 from evaluator.text import table
 
 QUESTIONS = Path(__file__).with_suffix(".toml")

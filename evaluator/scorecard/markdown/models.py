@@ -37,7 +37,7 @@ def framework_or_model(scorecard: Scorecard) -> list[str]:
 
 def model(scorecard: Scorecard, name: str) -> list[str]:
     """One model: what it is, what failed, and a table of all frameworks with ties."""
-    about = [text] if (text := about_model(name)) else []
+    about = [text] if (text := about_model(name, scorecard.outdated_models)) else []
     said = [words.failures(scorecard, name), words.correctness(scorecard, name)]
     summary = escape(" ".join(sentence for sentence in said if sentence), limit=2000)
     lacks = words.not_implemented(scorecard, name, None)

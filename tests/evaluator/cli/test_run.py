@@ -25,7 +25,7 @@ from evaluator.catalog import frameworks
 from evaluator.catalog.frameworks import BASELINE, read_framework
 from evaluator.harness import plans
 from evaluator.models import specs, weights
-from evaluator.models.local import LocalModel
+from evaluator.models.embedded import LocalModel
 from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.scripted import ScriptedUpstream
 from evaluator.suites import planning

@@ -14,20 +14,11 @@ import pytest
 from processes import gone
 from rich.console import Console
 
-from evaluator import ROOT
 from evaluator.errors import Failure
-from evaluator.models import weights
-from evaluator.models.local import (
-    EMBEDDED,
-    TEMPLATE,
-    LocalModel,
-    LocalServer,
-    Settings,
-    engine_version,
-    local_model,
-    model_digest,
-)
-from evaluator.trace import Trace, read_trace
+from evaluator.models import specs, weights
+from evaluator.models.embedded import EMBEDDED, LocalModel, Settings, embedded_digest, engine_version, model_digest
+from evaluator.models.local import LocalServer, local_model
+from evaluator.models.template import TEMPLATE
 
 CHILD = "from evaluator.models.local import die_with_parent; die_with_parent(); import time; time.sleep(60)"
 PARENT = f"""
@@ -154,13 +145,11 @@ def test_each_embedded_model_answers_to_its_own_name_and_logs_by_itself(
     assert [server.log for server in servers] == [cache / "local.log", cache / "local-0.5b.log"]
 
 
-def test_the_digest_of_local_is_that_of_the_recorded_traces() -> None:
-    recorded = next(iter((ROOT / "traces" / "local" / "baseline" / "handoff").glob("*.json")))
-    trace = read_trace(recorded)
-    assert isinstance(trace, Trace)
-    embedded = EMBEDDED["local"]
-    model = LocalModel("local", embedded.weights.path, embedded.weights.sha256, embedded.template)
-    assert model_digest(model, Settings())[:16] == trace.setup.model_digest
+def test_the_digest_of_an_embedded_model_is_the_one_that_runs_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "fetch", lambda file, _: file.path)
+    monkeypatch.delenv("BAKEOFF_LOCAL_GGUF", raising=False)
+    recorded = [specs.digest(specs.resolve(name, None, None), Console(file=io.StringIO())) for name in EMBEDDED]
+    assert recorded == [embedded_digest(name) for name in EMBEDDED] and len(set(recorded)) == len(EMBEDDED)
 
 
 def test_the_digest_covers_what_decides_the_answers(tmp_path: Path) -> None:

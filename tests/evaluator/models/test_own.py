@@ -14,7 +14,8 @@ from rich.console import Console
 
 from evaluator.errors import Mistake
 from evaluator.models import specs, weights
-from evaluator.models.local import LocalServer, Settings, local_model, model_digest
+from evaluator.models.embedded import Settings, model_digest
+from evaluator.models.local import LocalServer, local_model
 from evaluator.models.own import own_model
 
 TEMPLATE = "{% for message in messages %}<{{ message.role }}> {{ message.content }}\n{% endfor %}"

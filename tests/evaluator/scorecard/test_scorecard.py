@@ -22,9 +22,11 @@ from evaluator.analysis.models import in_words
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
 from evaluator.catalog.frameworks import read_framework
 from evaluator.catalog.tasks import all_tasks
+from evaluator.models.embedded import embedded_digest
 from evaluator.models.template import sentences
 from evaluator.providers.prices import price_list
 from evaluator.scorecard import schema, words
+from evaluator.scorecard.content import about_model
 from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
 from evaluator.wire.tokens import count_tokens
 
@@ -445,6 +447,19 @@ def test_a_case_that_cannot_be_played(project: Path) -> None:
     assert [damaged.path for damaged in built.damaged] == ["scripted/baseline/tool_calling/greeting.1.json"]
     assert "an expected call fails: There is no order" in built.damaged[0].reason
     assert len(built.cells) == 1
+
+
+def test_what_was_recorded_with_another_model_of_the_same_name(project: Path) -> None:
+    runs = [
+        trace(key(model=model), **(digests(project, "baseline") | {"model_digest": digest}))
+        for model, digest in (("local", "older"), ("local-0.5b", embedded_digest("local-0.5b")), ("ollama/m", "any"))
+    ]
+    write_all(project, runs)
+    built = score(project)
+    assert built.outdated_models == ("local",)
+    assert "local: recorded with other weights, engine, settings or another chat template than today's" in built.notes
+    assert sentences()["after_results"] in about_model("local-0.5b", built.outdated_models)
+    assert sentences()["after_results"] not in about_model("local", built.outdated_models)
 
 
 def test_what_has_changed_since_the_runs(project: Path) -> None:
