@@ -10,11 +10,10 @@ from rich.text import Text
 from evaluator.analysis.gather import Scored, gather
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import CellRuns, measure
-from evaluator.analysis.pairs import PASS_RATE
 from evaluator.catalog.frameworks import baseline_first
 from evaluator.harness.jobs import Job, levels_in_words
 from evaluator.harness.plans import Standing
-from evaluator.scorecard import Scorecard, letters, tables, words
+from evaluator.scorecard import Scorecard, tables, words
 from evaluator.scorecard.terminal import table_of
 from evaluator.text import duration
 from evaluator.trace import Key, trace_path
@@ -82,13 +81,8 @@ def _of_one(card: Scorecard, standing: Standing, traces: Path) -> list[str]:
     if standing.spent:
         said += f"; the budget of {duration(plan.budget_s or 0)} is spent: {duration(standing.used_s)} were used"
     lines = [f"{said}."]
-    if pairs := letters.pairs_of(card, plan.model, None):
-        seen = letters.detectable(PASS_RATE, pairs)
-        lines.append(
-            "  So few cases can show no difference in pass rate."
-            if seen is None
-            else f"  A difference in pass rate is likely to be found from {words.limit(PASS_RATE, seen)} on."
-        )
+    if told := words.correctness(card, plan.model):
+        lines.append(f"  {told}")
     if unknown := [job for job in lacking if job.case.level not in levels]:
         lines.append(f"  Nothing is known yet of {levels_in_words(unknown)}.")
     if cut := sum(trace_path(traces, key).exists() for key in _keys(plan.model, lacking)):
