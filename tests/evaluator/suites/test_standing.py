@@ -24,10 +24,10 @@ NAMES = ("baseline", "agno")
 
 @pytest.fixture
 def standing(tool_calling: Task) -> Standing:
-    """Three rounds: two of level 1, and one of level 3."""
+    """Three rounds: two of level 2, and one of level 3."""
     cases = [
         ToolCallingCase.model_validate({**CASE, "id": f"case-{number}", "level": level})
-        for number, level in enumerate((1, 1, 3))
+        for number, level in enumerate((2, 2, 3))
     ]
     frameworks = [all_frameworks()[name] for name in NAMES]
     settings = Settings(specs.resolve("scripted", None, None), timeout_s=60, jobs=1)
@@ -65,7 +65,7 @@ def test_the_table_counts_whole_rounds_only(standing: Standing, record: Callable
     assert rounds.table(standing) is None
     standing.whole = {0}
     title, *_, last = shown(rounds, standing)
-    assert title.rstrip() == "scripted · 1 of 3 rounds, 1 case, level 1"
+    assert title.rstrip() == "scripted · 1 of 3 rounds, 1 case, level 2"
     assert "only" in last.lower()
     assert sum("1/1 100%" in line for line in shown(rounds, standing)) == len(NAMES)
 
@@ -73,7 +73,7 @@ def test_the_table_counts_whole_rounds_only(standing: Standing, record: Callable
     record(2, "Goodbye.")
     standing.whole = {0, 1, 2}
     title, *rows = shown(rounds, standing)
-    assert title.rstrip() == "scripted · 3 of 3 rounds, 3 cases, levels 1 and 3"
+    assert title.rstrip() == "scripted · 3 of 3 rounds, 3 cases, levels 2 and 3"
     assert sum("1/3" in line and "33%" in line for line in rows) == len(NAMES)
 
 
@@ -86,9 +86,9 @@ def test_what_is_said_at_the_end(standing: Standing, record: Callable[..., None]
     assert {(key.framework, key.case) for key in not_whole} == {(name, "case-2") for name in NAMES}
     card = build(tmp_path, keep=lambda key: key not in not_whole)
     assert in_words(card, [standing], tmp_path) == [
-        "scripted: 2 of 3 rounds, 2 cases (2 of level 1) with 2 frameworks; "
+        "scripted: 2 of 3 rounds, 2 cases (2 of level 2) with 2 frameworks; "
         "the budget of 10 min is spent: 11 min were used.",
-        "  So few cases can show no difference in pass rate.",
+        "  Over 2 cases every run passed, so no two frameworks can differ in pass rate.",
         "  Nothing is known yet of level 3.",
         "  Not counted here, as their rounds are not whole: 1 recorded run.",
         "The same command adds more.",
@@ -96,8 +96,9 @@ def test_what_is_said_at_the_end(standing: Standing, record: Callable[..., None]
     record(2)
     standing.whole, standing.used_s = {0, 1, 2}, 0.0
     assert in_words(build(tmp_path), [standing], tmp_path) == [
-        "scripted: 3 of 3 rounds, 3 cases (2 of level 1, 1 of level 3) with 2 frameworks.",
-        "  So few cases can show no difference in pass rate.",
+        "scripted: 3 of 3 rounds, 3 cases (2 of level 2, 1 of level 3) with 2 frameworks.",
+        "  Over 3 cases no two frameworks differ in pass rate, as far as these can tell: "
+        "so few cases can show no difference.",
     ]
     one_go = Standing(dataclasses.replace(standing.plan, rounds=[standing.plan.jobs]), {0})
     assert in_words(build(tmp_path), [one_go], tmp_path) == []
