@@ -6,7 +6,7 @@ from evaluator.scorecard import tables, words
 from evaluator.scorecard.content import COMMAND, MARKDOWN_NAME, Scorecard
 from evaluator.scorecard.letters import letters_of, pairs_of
 from evaluator.scorecard.tables import Column, asked_most, quiet_model, whole_code
-from evaluator.text import escape, raised, table
+from evaluator.text import escape, table
 
 README_BEGIN = "<!-- scorecard:begin -->"
 README_END = "<!-- scorecard:end -->"
@@ -23,13 +23,12 @@ def readme_section(scorecard: Scorecard) -> str:
     asked = asked_most(scorecard) or quiet
     metrics = {(cell.model, cell.framework): cell.metrics for cell in scorecard.totals}
     code = whole_code(scorecard)
-    tied = {model: letters_of(pairs_of(scorecard, model, None)) for model in (asked, quiet)}
+    letters = {model: letters_of(pairs_of(scorecard, model, None)) for model in (asked, quiet)}
 
     def shown(model: str, framework: str, column: Column) -> str:
         if (model, framework) not in metrics:
             return "–"
-        letters = raised(tied[model].get((column.compared, framework)))
-        return f"{column.show(metrics[model, framework])} {letters}".strip()
+        return tables.tied(column, metrics[model, framework], letters[model].get((column.compared, framework)))
 
     rows = [
         [

@@ -26,6 +26,7 @@ from evaluator.scorecard.words import (
     percent,
     seconds,
 )
+from evaluator.text import raised
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,12 @@ CORRECTNESS = (CASES, PASSED, RATE, SCORE)
 
 MODEL_COLUMNS = (PASSED, RATE, SCORE, WALL, MODEL_TIME, OVERHEAD, PROMPT, COMPLETION, COST)
 """Of the table of models."""
+
+
+def tied(column: Column, metrics: Mapping[str, Value], letters: str | None) -> str:
+    """A value with the letters of its ties, as Markdown; without a value over all tasks there is nothing to tie."""
+    shown = column.show(metrics)
+    return shown if shown == "–" else f"{shown} {raised(letters)}".strip()
 
 
 def of_reference(column: Column, row: ReferenceRow) -> str:

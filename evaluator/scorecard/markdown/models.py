@@ -68,7 +68,7 @@ def _table(scorecard: Scorecard, model: str) -> str:
     tasks = list(dict.fromkeys(cell.task for cell in scorecard.cells if cell.model == model and cell.task))
     of_task = {(cell.framework, cell.task): cell.metrics for cell in scorecard.cells if cell.model == model}
     pairs = pairs_of(scorecard, model, None)
-    tied = letters_of(pairs)
+    letters = letters_of(pairs)
     repeated = any(len(cell.pass_hat) > 1 for cell in totals)
     tallies = _tallies(scorecard, model, tasks)
     rows = [
@@ -80,7 +80,7 @@ def _table(scorecard: Scorecard, model: str) -> str:
             ),
             *(of_row.get(cell.framework, "–") for of_row in tallies.values()),
             *(
-                f"{column.show(cell.metrics)} {raised(tied.get((column.compared, cell.framework)))}".strip()
+                tables.tied(column, cell.metrics, letters.get((column.compared, cell.framework)))
                 for column in _COLUMNS
             ),
             *([_pass_hat(cell)] if repeated else []),
