@@ -559,7 +559,8 @@ def test_the_event_loop_is_shown_where_a_trace_says_it(project: Path) -> None:
 
 
 def test_text_about_a_model_stands_with_that_model_only(project: Path) -> None:
-    write_all(project, [trace(key(model="local"), **digests(project, "baseline"))])
+    today = digests(project, "baseline") | {"model_digest": embedded_digest("local")}
+    write_all(project, [trace(key(model="local"), **today)])
     score(project)
     text = (project / "SCORECARD.md").read_text()
     assert "1.5 billion" in text
