@@ -113,7 +113,7 @@ def run(
 ) -> None:
     """Run frameworks on tasks against one model or several in turn, and print the scorecard.
 
-    Runs are made in rounds of one case a task with every framework, the easiest cases first. After each the table is
+    Runs are made in rounds of one case with every framework, the easiest cases first. After each the table is
     true, and only whole rounds count in it.
 
     Interrupted, the same command goes on where it stopped; repeated, it adds what its budget left out.

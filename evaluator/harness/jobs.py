@@ -58,10 +58,10 @@ class Settings:
 def in_rounds(
     frameworks: Iterable[Framework], tasks: Iterable[tuple[Task, Sequence[Case]]], trials: int
 ) -> list[list[Job]]:
-    """All runs in rounds: one case of each task and one trial, with every framework that implements the task.
+    """All runs in rounds: one case and one trial, with every framework that implements its task.
 
-    The easiest and cheapest cases come first: by level, then by size. The frameworks take turns in coming first, so
-    that none is always the one for which the model's prompt cache is cold.
+    The tasks take turns, and of each the easiest and cheapest cases come first: by level, then by size. The frameworks
+    take turns in coming first, so that none is always the one for which the model's prompt cache is cold.
     """
     everyone = list(frameworks)
     in_order = [
@@ -71,12 +71,11 @@ def in_rounds(
     rounds: list[list[Job]] = []
     for trial in range(1, trials + 1):
         for number in range(max((len(cases) for _, _, cases in in_order), default=0)):
-            jobs: list[Job] = []
             for order, task, cases in in_order:
                 if order and number < len(cases):
                     turn = number % len(order)
-                    jobs += [Job(framework, task, cases[number], trial) for framework in order[turn:] + order[:turn]]
-            rounds += [jobs] if jobs else []
+                    in_turn = order[turn:] + order[:turn]
+                    rounds.append([Job(framework, task, cases[number], trial) for framework in in_turn])
     return rounds
 
 

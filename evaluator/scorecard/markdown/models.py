@@ -79,10 +79,7 @@ def _table(scorecard: Scorecard, model: str) -> str:
                 for task in tasks
             ),
             *(of_row.get(cell.framework, "–") for of_row in tallies.values()),
-            *(
-                tables.tied(column, cell.metrics, letters.get((column.compared, cell.framework)))
-                for column in _COLUMNS
-            ),
+            *(tables.tied(column, cell.metrics, letters.get((column.compared, cell.framework))) for column in _COLUMNS),
             *([_pass_hat(cell)] if repeated else []),
         ]
         for cell in totals
