@@ -124,11 +124,12 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
     pairs = [one for one in pairs_of(scorecard, model, None) if one.metric == PASS_RATE.name]
     if not pairs:
         return None
-    cases = max(one.cases for one in pairs)
+    number = max(one.cases for one in pairs)
+    cases = "1 case" if number == 1 else f"{number} cases"
     rates = {cell.metrics["pass_rate"] for cell in scorecard.totals if cell.model == model}
     if rates in ({0.0}, {1.0}):
         every = "passed" if rates == {1.0} else "failed"
-        return f"Over {cases} cases every run {every}, so no two frameworks can differ in pass rate."
+        return f"Over {cases} every run {every}, so no two frameworks can differ in pass rate."
     titles = scorecard.titles
     found = [
         f"{titles[one.framework]} {one.verdict} than {titles[one.against]}" for one in pairs if one.verdict != "tie"
@@ -141,7 +142,7 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
         if seen is None
         else f"a difference is likely to be found from {amount(PASS_RATE, seen, sign=False)} on"
     )
-    return f"Over {cases} cases {said}, as far as these can tell: {found_from}."
+    return f"Over {cases} {said}, as far as these can tell: {found_from}."
 
 
 def failures(scorecard: Scorecard, model: str) -> str:
