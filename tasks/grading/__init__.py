@@ -9,7 +9,7 @@ anew but need not be recorded anew.
 from tasks.grading.answers import Vocabulary, World, answer_checks
 from tasks.grading.calls import Tools, call_checks, canonical, found_by_reads, matches, state_check, verbs_of
 from tasks.grading.checks import KINDS, PARTS, Check, FailureKind, Grade, Part
-from tasks.grading.floors import FLOORS, floor_outcomes, per_case
+from tasks.grading.floors import FLOORS, floor_outcomes, held_by_floors, per_case
 from tasks.grading.text import normalise, states, states_fact
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "canonical",
     "floor_outcomes",
     "found_by_reads",
+    "held_by_floors",
     "matches",
     "normalise",
     "per_case",

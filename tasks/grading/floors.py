@@ -1,10 +1,14 @@
 """The floor: what an agent gets for doing nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from tasks.base import Case, Outcome
+from tasks.grading.checks import Check
+
+CaseT = TypeVar("CaseT", bound=Case)
+T = TypeVar("T")
 
 REFUSAL = "Sorry, I cannot help with that. I don't know."
 
@@ -22,8 +26,12 @@ def floor_outcomes(case: Case, final_state: dict[str, Any]) -> dict[str, Outcome
     }
 
 
-CaseT = TypeVar("CaseT", bound=Case)
-T = TypeVar("T")
+def held_by_floors(
+    case: CaseT, final_state: dict[str, Any], checks: Callable[[CaseT, Outcome], Iterable[Check]]
+) -> frozenset[str]:
+    """The names of the checks that hold for any of `FLOORS`; `checks` are those of a task's graders."""
+    floors = floor_outcomes(case, final_state).values()
+    return frozenset(check.name for floor in floors for check in checks(case, floor) if check.held)
 
 
 def per_case(function: Callable[[CaseT], T]) -> Callable[[CaseT], T]:

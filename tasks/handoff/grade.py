@@ -9,8 +9,8 @@ from tasks.grading import (
     World,
     answer_checks,
     call_checks,
-    floor_outcomes,
     found_by_reads,
+    held_by_floors,
     per_case,
     state_check,
     verbs_of,
@@ -66,5 +66,4 @@ def _perfect(case: HandoffCase) -> tuple[Outcome, World]:
 @per_case
 def _floor(case: HandoffCase) -> frozenset[str]:
     """The checks that hold for an agent that does nothing."""
-    floors = floor_outcomes(case, prepare(case).final_state()).values()
-    return frozenset(check.name for floor in floors for check in _checks(case, floor) if check.held)
+    return held_by_floors(case, prepare(case).final_state(), _checks)

@@ -1,7 +1,7 @@
 """Grades an answer with citations: retrieval, the facts, who is cited for them, and knowing when not to answer."""
 
 from tasks.base import Outcome
-from tasks.grading import Check, Grade, Vocabulary, World, answer_checks, floor_outcomes, per_case
+from tasks.grading import Check, Grade, Vocabulary, World, answer_checks, held_by_floors, per_case
 from tasks.rag_qa.spec import RagQaCase, citations, corpus, document_ids
 
 VOCABULARY = Vocabulary(
@@ -47,9 +47,15 @@ def _retrieval_checks(case: RagQaCase, retrieved: list[str] | None) -> list[Chec
     if retrieved is None:
         return []
     if not case.gold:
-        reason = "abstains without having looked: no document was retrieved"
-        kind = "a document was not retrieved"
-        return [Check(name="retrieved any", part="retrieval", held=bool(retrieved), kind=kind, reason=reason)]  # type: ignore[arg-type]
+        return [
+            Check(
+                name="retrieved any",
+                part="retrieval",
+                held=bool(retrieved),
+                kind="a document was not retrieved",
+                reason="abstains without having looked: no document was retrieved",
+            )
+        ]
     return [
         Check(
             name=f"retrieved {id}",
@@ -103,5 +109,4 @@ def _world(case: RagQaCase) -> World:
 @per_case
 def _floor(case: RagQaCase) -> frozenset[str]:
     """The checks that hold for an agent that does nothing."""
-    floors = floor_outcomes(case, {}).values()
-    return frozenset(check.name for floor in floors for check in _checks(case, floor) if check.held)
+    return held_by_floors(case, {}, _checks)
