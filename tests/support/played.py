@@ -21,7 +21,7 @@ from evaluator.trace import (
 )
 from evaluator.wire.tokens import count_prompt_tokens
 from evaluator.wire.tool_schemas import spec_of
-from tasks.base import ToolError
+from tasks.base import ToolError, bound_arguments
 from tasks.wire import SearchTool
 
 TASKS = all_tasks()
@@ -102,7 +102,8 @@ def made_call(tool: Any, arguments: dict[str, Any], moment: float, agent: Any) -
         result = to_jsonable_python(validate_call(tool)(**arguments))
     except ToolError as refusal:
         error = f"ToolError: {refusal}"
-    fields = {"name": tool.__name__, "arguments": arguments, "agent": getattr(agent, "name", None)}
+    bound = bound_arguments(tool, (), arguments)
+    fields = {"name": tool.__name__, "arguments": bound, "agent": getattr(agent, "name", None)}
     return tool_call(moment, moment + 1, **fields, result=result, error=error)
 
 

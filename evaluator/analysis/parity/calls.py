@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -51,12 +52,17 @@ def same(asked: Asked, shown: Asked) -> bool:
     return asked.name == shown.name and (asked.id == shown.id or asked.arguments == shown.arguments)
 
 
-def taken(made: list[TracedToolCall], asked: Asked) -> TracedToolCall | None:
-    """The recorded call that answers `asked`, taken out of `made`: same arguments if possible, else same tool."""
+def taken(made: list[TracedToolCall], asked: Asked, defaults: Mapping[str, Any]) -> TracedToolCall | None:
+    """The recorded call that answers `asked`, taken out of `made`, where calls stand in the order in which they ran.
+
+    Rather one with the same arguments, then one that has more of them, then one of the same tool. A recorded call has
+    all arguments: those that the model left out are the tool's `defaults`.
+    """
     alike = [call for call in made if call.name == asked.name]
     wanted = asked.arguments if isinstance(asked.arguments, dict) else {}
-    exact = (c for c in alike if all(c.arguments.get(name) == value for name, value in wanted.items()))
-    call = next(exact, alike[0] if alike else None)
+    same_arguments = (call for call in alike if call.arguments == {**defaults, **wanted})
+    with_more = (call for call in alike if all(call.arguments.get(name) == value for name, value in wanted.items()))
+    call = next(chain(same_arguments, with_more, alike), None)
     if call is not None:
         made.remove(call)
     return call

@@ -41,7 +41,7 @@ class Conversation:
         still_open: list[Asked] = []
         ended = [call for call in self._made if call.end_s <= start_s]
         for call in self._open:
-            if (done := taken(ended, call)) is not None:
+            if (done := taken(ended, call, self._spec.defaults(call.name))) is not None:
                 self._made.remove(done)
                 words = complaint(done)
                 self._tokens += count_tokens(smallest.as_text(done.result) if words is None else words)

@@ -208,7 +208,7 @@ class ChatRequest:
                 yield from self._result(call, text, made)
         told = self.told()
         for call in missing:
-            done = taken(made, call)
+            done = taken(made, call, self._spec.defaults(call.name))
             values = leaves([done.result, complaint(done)]) if done else []
             passages = self._spec.passages.values() if done is None else ()
             is_there = (values and all(value in told for value in values)) or any(one in told for one in passages)
@@ -223,7 +223,7 @@ class ChatRequest:
             return
         if not any(call.name in agent.tools for agent in self._spec.agents):
             return  # the model asked for a tool that there is not
-        done = taken(made, call)
+        done = taken(made, call, self._spec.defaults(call.name))
         if done is None:
             yield Difference("changed tool result: the tool was not called", text)
         else:

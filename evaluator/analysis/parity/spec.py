@@ -49,6 +49,18 @@ class TaskSpec:
             for agent in self.agents
         }
 
+    @cached_property
+    def _defaults(self) -> dict[str, dict[str, Any]]:
+        tools = {name: orjson.loads(tool.schema) for agent in self.agents for name, tool in agent.tools.items()}
+        return {
+            name: {key: one["default"] for key, one in schema.get("properties", {}).items() if "default" in one}
+            for name, schema in tools.items()
+        }
+
+    def defaults(self, tool: str) -> dict[str, Any]:
+        """What the parameters of a tool are where a call leaves them out; none for a tool that no agent has."""
+        return self._defaults.get(tool, {})
+
     def is_handoff(self, tool: str) -> bool:
         """Whether a tool that no agent owns looks like one that hands over to another agent."""
         if any(tool in agent.tools for agent in self.agents) or not any(

@@ -380,6 +380,15 @@ def test_calls_in_another_order_are_the_same_step() -> None:
     assert names(compared(ours, run)) == set()
 
 
+def test_of_calls_made_at_once_any_may_run_first() -> None:
+    run = played("tool_calling", "standard-or-express")
+    ours = run.model_copy(deep=True)
+    first, second = (n for n, call in enumerate(ours.tool_calls) if call.name == "quote_shipping")
+    assert ours.tool_calls[first].arguments != ours.tool_calls[second].arguments
+    ours.tool_calls[first], ours.tool_calls[second] = ours.tool_calls[second], ours.tool_calls[first]
+    assert names(compared(ours, run)) == set()
+
+
 def test_a_streamed_run() -> None:
     run = played("tool_calling", "stock-and-quote")
     ours = run.model_copy(deep=True)
