@@ -145,9 +145,19 @@ Where tools are offered, the system message ends with the tools, and then:
 {how_to_call}
 ````
 
-{after_results}
+The first results of tools since the user last spoke are followed by:
 
-What this does is measured on questions that are in no task, with and without it and in other wordings:
+```text
+{after_results}
+```
+
+And later ones by:
+
+```text
+{after_more_results}
+```
+
+What this does is measured on conversations that are in no task, without it and in other wordings:
 [the table](../tests/benchmarks/WORDING.md)."""
 
 _ENDPOINTS = """\
@@ -197,14 +207,7 @@ def page() -> str:
 
 def _template() -> str:
     said = sentences()
-    follows = said["after_results"]
-    return _TEMPLATE.format(
-        template=f"../{TEMPLATE.relative_to(ROOT).as_posix()}",
-        how_to_call=said["how_to_call"],
-        after_results=f"The results of tools are followed by:\n\n```text\n{follows}\n```"
-        if follows
-        else "After the results of tools it adds nothing.",
-    )
+    return _TEMPLATE.format(template=f"../{TEMPLATE.relative_to(ROOT).as_posix()}", **said)
 
 
 def _key(one: EndpointTable) -> str:

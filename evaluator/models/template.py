@@ -12,8 +12,8 @@ TEMPLATE = Path(__file__).parent / "templates" / "qwen2.5-coder-tools.jinja"
 def sentences() -> dict[str, str]:
     """What the template says itself, by the name that it has there.
 
-    `how_to_call` ends the system message where tools are offered; `after_results` follows the results of tools, and may
-    be empty.
+    `how_to_call` ends the system message where tools are offered. `after_results` follows the first results of tools
+    since the user last spoke, `after_more_results` the later ones; both may be empty.
     """
     tree = jinja2.Environment().parse(TEMPLATE.read_text(encoding="utf-8"))
     return {

@@ -92,11 +92,11 @@ def _added_by_the_harness(name: str, outdated: Container[str]) -> list[str]:
     """What the chat template of an embedded model says itself: no framework has sent it."""
     if name in outdated:
         return ["Its chat template is the harness's own; template, engine or settings have changed since these runs."]
-    follows = sentences()["after_results"]
-    after = f"follows the results of tools with “{follows}”" if follows else "adds nothing after the results of tools"
+    said = sentences()
     return [
-        "Its chat template is the harness's own: it ends a system message that offers tools with how to call them, and "
-        f"{after} (docs/models.md has it all)."
+        "Its chat template is the harness's own: it ends a system message that offers tools with how to call them, "
+        f"follows the first results of tools with “{said['after_results']}”, and later ones with "
+        f"“{said['after_more_results']}” (docs/models.md has it all)."
     ]
 
 

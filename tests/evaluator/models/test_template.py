@@ -29,18 +29,34 @@ def test_it_says_how_to_call_where_tools_are_offered_and_its_sentence_after_resu
     text = rendered(TEMPLATE.read_text(), CONVERSATION, tools=[TOOL])
     assert text.startswith("<|im_start|>system\nBe brief.\n\n# Tools\n")
     assert text.count(own["how_to_call"]) == 1
-    after = f"\n\n{own['after_results']}" if own["after_results"] else ""
     results = "<tool_response>\nfirst result\n</tool_response>\n<tool_response>\nsecond result\n</tool_response>"
-    assert text.endswith(f"<|im_start|>user\n{results}{after}<|im_end|>\n<|im_start|>assistant\n")
+    after = f"{results}\n\n{own['after_results']}<|im_end|>\n<|im_start|>assistant\n"
+    assert text.endswith(f"<|im_start|>user\n{after}")
 
 
-def test_another_wording_takes_its_place_and_none_leaves_nothing_behind() -> None:
+def test_later_results_have_another_sentence_until_the_user_speaks_again() -> None:
+    own = sentences()
+    first, later = own["after_results"], own["after_more_results"]
+
+    def said(messages: list[dict[str, Any]]) -> list[str]:
+        text = rendered(TEMPLATE.read_text(), messages, tools=[TOOL])
+        return [
+            part.partition("<|im_end|>")[0].strip() for part in text.split("</tool_response>") if "<|im_end|>" in part
+        ][1:]
+
+    turn = CONVERSATION[2:]
+    answer = [{"role": "assistant", "content": "Both are there."}, {"role": "user", "content": "And now?"}]
+    assert said([*CONVERSATION, *turn, *turn]) == [first, later, later]
+    assert said([*CONVERSATION, *answer, *turn, *turn]) == [first, first, later]
+
+
+def test_other_wordings_take_their_place_and_none_leaves_nothing_behind() -> None:
     lines = TEMPLATE.read_text().splitlines(keepends=True)
-    open_for_others = "".join(line for line in lines if "set after_results" not in line)
-    assert len(open_for_others.splitlines()) == len(lines) - 1
-    text = rendered(open_for_others, CONVERSATION, tools=[TOOL], after_results="Go on.")
-    assert "second result\n</tool_response>\n\nGo on.<|im_end|>" in text
-    text = rendered(open_for_others, CONVERSATION, tools=[TOOL], after_results="")
+    open_for_others = "".join(line for line in lines if "set after_" not in line)
+    assert len(open_for_others.splitlines()) == len(lines) - 2
+    text = rendered(open_for_others, CONVERSATION, tools=[TOOL], after_results="Go on.", after_more_results="Stop.")
+    assert "second result\n</tool_response>\n\nGo on.<|im_end|>" in text and "Stop." not in text
+    text = rendered(open_for_others, CONVERSATION, tools=[TOOL], after_results="", after_more_results="")
     assert "second result\n</tool_response><|im_end|>" in text
 
 
@@ -54,7 +70,7 @@ def test_without_tools_and_results_it_adds_nothing() -> None:
 def test_readers_are_told_word_for_word() -> None:
     own = sentences()
     assert own["how_to_call"] in page()
-    assert own["after_results"] in page()
+    assert own["after_results"] in page() and own["after_more_results"] in page()
     for name in ("local", "local-0.5b"):
         assert own["after_results"] in about_model(name)
     assert "chat template" not in about_model("scripted")
