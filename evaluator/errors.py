@@ -13,3 +13,9 @@ class Failure(RuntimeError):
 
     The message is one line for people.
     """
+
+
+def error_in_words(error: OSError) -> str:
+    """What the system says went wrong, and with which file."""
+    what = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {what}" if error.filename else what

@@ -240,7 +240,7 @@ class _MadeAhead(Generic[T]):
 
 def _names(jobs: Sequence[Job]) -> tuple[Key, ...]:
     return tuple(
-        Key(model="", framework=job.framework.name, task=job.task.name, case=job.case.id, trial=job.trial)
+        Key(model="any", framework=job.framework.name, task=job.task.name, case=job.case.id, trial=job.trial)
         for job in jobs
     )
 

@@ -3,13 +3,35 @@
 import html
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
+
+_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn"}
+"""Unicode categories of what a reader would not see, or what would reorder the text around it."""
+
+_KEPT = "\n\t\u200c\u200d"
+"""Line breaks and tabs, and the joiners that scripts and emoji need."""
+
+_NOT_ASCII = re.compile(r"[^\n\t\x20-\x7e]")
+"""The characters that have to be looked at one by one."""
+
+
+def visible(text: str) -> str:
+    """Untrusted text with every control character spelled out: `⟨U+202E⟩` in place of one that turns text around."""
+    return _NOT_ASCII.sub(lambda match: _shown(match[0]), text.replace("\r\n", "\n"))
+
+
+@lru_cache(maxsize=4096)
+def _shown(character: str) -> str:
+    hidden = character not in _KEPT and unicodedata.category(character) in _INVISIBLE
+    return f"⟨U+{ord(character):04X}⟩" if hidden else character
 
 
 def shortened(text: str, limit: int) -> str:
-    """The text on one line, cut after `limit` characters."""
-    line = " ".join(text.split())
+    """Untrusted text on one line, as `visible` shows it, cut after `limit` characters."""
+    line = " ".join(visible(text[: 20 * limit]).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 

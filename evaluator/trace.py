@@ -4,19 +4,25 @@ Times named `…_s` are seconds since the start of the run, on one monotonic clo
 gateway share. Field names follow the OpenTelemetry GenAI conventions where one exists.
 """
 
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import files
 
 _DEEPEST = 100
+LARGEST_TRACE = 512_000_000
+"""Bytes of a file that is read as a trace."""
 
 Ended = Literal["answered", "error", "timeout", "call_limit"]
+Fault = Literal["server", "harness", "machine"]
 Api = Literal["chat_completions", "responses"]
 
 
@@ -24,12 +30,23 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
+MODEL_NAME = re.compile(r".{1,200}", re.DOTALL)
+"""What a model may be called: whatever its server calls it, as long as a line can show it."""
+
+
+def check_model_name(name: str) -> str:
+    """The name itself. Raises `ValueError` where no model can be called so."""
+    if not MODEL_NAME.fullmatch(name) or not name.isprintable() or name != name.strip():
+        raise ValueError("a model's name has 1 to 200 characters that can be printed, and no blanks around them")
+    return name
+
+
 class Key(_Record):
     """What identifies a run."""
 
     model_config = ConfigDict(frozen=True)
 
-    model: str
+    model: Annotated[str, AfterValidator(check_model_name)]
     framework: str
     task: str
     case: str
@@ -82,7 +99,8 @@ class ModelCall(_Record):
     `first_byte_s` and `received_s` when the first and the last byte came back, `end_s` when the
     last byte had been handed to the framework. `response` is the body as delivered: one object,
     or the list of chunks of a stream. `usage_source` says who counted the tokens: the `upstream`,
-    or the gateway with a tokenizer (`counted`). `request` is as the framework sent it; `changes` names
+    or the gateway with a tokenizer (`counted`). Of the output tokens the `reasoning_tokens` are those that the model
+    thought with, where the server says so. `request` is as the framework sent it; `changes` names
     the quirks that changed it before it went upstream. `retry_after` is what a refusal said of that.
     `recorded` is there where the response came from a recording: then the time that the model took is
     that of the recording.
@@ -98,6 +116,9 @@ class ModelCall(_Record):
     input_tokens: int | None = Field(default=None, alias="gen_ai.usage.input_tokens")
     output_tokens: int | None = Field(default=None, alias="gen_ai.usage.output_tokens")
     cached_tokens: int | None = Field(default=None, alias="gen_ai.usage.cache_read.input_tokens")
+    reasoning_tokens: int | None = Field(
+        default=None, alias="gen_ai.usage.reasoning.output_tokens", exclude_if=lambda value: value is None
+    )
     usage_source: Literal["upstream", "counted"] | None = None
     start_s: float
     sent_s: float
@@ -131,12 +152,15 @@ class RunOutcome(_Record):
     """How the run ended. `error` is a line in words unless the run `answered`.
 
     `refused_calls` are model calls beyond the cap: the gateway refused them, and they are not among the model calls.
+    `fault` says whose fault the end was, where it was not the framework's or the model's: such a run counts for no
+    framework, and is made again.
     """
 
     ended: Ended
     answer: str
     error: str | None = None
     refused_calls: int = Field(default=0, exclude_if=lambda number: not number)
+    fault: Fault | None = Field(default=None, exclude_if=lambda fault: fault is None)
     final_state: dict[str, Any] = {}
 
 
@@ -190,9 +214,28 @@ class DamagedTrace:
     reason: str
 
 
+def model_folder(root: Path, model: str) -> Path:
+    """The folder of a model's traces: its name, of which slashes make folders, as `ENDPOINT/MODEL` has them.
+
+    What a folder cannot be called, or what would lead out of `root`, is written as in URLs.
+    """
+    quoted = quote(model, safe=_AS_IT_IS)
+    if any(part in ("", ".", "..") for part in model.split("/")):
+        quoted = quoted.replace("/", "%2F").replace("%2F.", "%2F%2E")
+    return root / (f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted)
+
+
+def model_of_folder(parts: Sequence[str]) -> str:
+    """The model whose traces are in these folders, one in another: what `model_folder` was given."""
+    return unquote("/".join(parts))
+
+
+_AS_IT_IS = "/ @+~:,=()[]{}!'"
+
+
 def trace_path(root: Path, key: Key) -> Path:
     """`<root>/<model>/<framework>/<task>/<case>.<trial>.json`."""
-    return root / key.model / key.framework / key.task / f"{key.case}.{key.trial}.json"
+    return model_folder(root, key.model) / key.framework / key.task / f"{key.case}.{key.trial}.json"
 
 
 def write_trace(root: Path, trace: Trace) -> Path:
@@ -202,7 +245,7 @@ def write_trace(root: Path, trace: Trace) -> Path:
     try:
         content = _as_json(data)
     except TypeError:
-        content = _as_json(_recordable(data))
+        content = _as_json(recordable(data))
     files.write_whole(path, content)
     return path
 
@@ -217,7 +260,7 @@ def _as_json(data: dict[str, Any]) -> bytes:
     return orjson.dumps({**data, "model_calls": in_a_line}, option=options)
 
 
-def _recordable(value: Any, depth: int = 0) -> Any:
+def recordable(value: Any, depth: int = 0) -> Any:
     """JSON data without what a JSON file cannot have: lone surrogates, huge integers, deep nesting."""
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
@@ -226,15 +269,20 @@ def _recordable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict | list) and depth >= _DEEPEST:
         return "nested too deeply to be recorded"
     if isinstance(value, dict):
-        return {_recordable(str(name)): _recordable(item, depth + 1) for name, item in value.items()}
+        return {recordable(str(name)): recordable(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list):
-        return [_recordable(item, depth + 1) for item in value]
+        return [recordable(item, depth + 1) for item in value]
     return value
 
 
 def read_trace(path: Path) -> Trace | DamagedTrace:
     """Read one trace; a file that cannot be used comes back with the reason in a line."""
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return DamagedTrace(path, "is no regular file")
+        if status.st_size > LARGEST_TRACE:
+            return DamagedTrace(path, f"is larger than {LARGEST_TRACE // 10**6} MB")
         content = path.read_bytes()
         return Trace.model_validate(orjson.loads(content))
     except OSError as error:
@@ -253,6 +301,6 @@ def read_traces(root: Path, models: Sequence[str] | None = None) -> Iterator[Tra
 
 def trace_files(root: Path, models: Sequence[str] | None = None) -> list[Path]:
     """The files of all traces below `root`, or below its folders of some models, sorted."""
-    folders = [root] if models is None else [root / model for model in models]
+    folders = [root] if models is None else [model_folder(root, model) for model in models]
     files = {path for folder in folders for path in folder.rglob("*.json")}
     return sorted(path for path in files if not path.name.startswith("."))

@@ -82,7 +82,7 @@ def test_an_expected_failure_is_of_a_check_that_there_is(framework: Framework) -
 
 @each_framework
 def test_the_lock_is_in_date(framework: Framework) -> None:
-    command = [find_uv(), "lock", "--check", "--offline", "--project", str(framework.folder)]
+    command = [find_uv(), "lock", "--check", "--offline", "--no-config", "--project", str(framework.folder)]
     environment = uv_environment()
     check = subprocess.run(command, capture_output=True, text=True, cwd=framework.folder, env=environment, check=False)
     assert check.returncode == 0, check.stderr

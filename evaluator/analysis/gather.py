@@ -33,19 +33,21 @@ from evaluator.providers.names import PROBES_NAME, is_real
 from evaluator.providers.prices import PricedModel
 from evaluator.trace import (
     DamagedTrace,
+    Fault,
     Key,
     Setup,
     Trace,
+    model_folder,
+    model_of_folder,
     read_trace,
     trace_files,
+    trace_path,
 )
 
 _WORTH_PROCESSES = 500
 """With fewer traces, starting processes takes longer than it saves."""
 
 _CASES_AT_ONCE = 2
-
-RECORDED_ALREADY = "key: this run was recorded already; the file whose path comes first counts"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,15 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Unsound:
+    """A run that the server, the harness or the machine ended: it counts for no framework."""
+
+    key: Key
+    fault: Fault
+    error: str
+
+
+@dataclass(frozen=True)
 class Whole:
     """A trace that can be used, and what is known of it; of a probing run nothing."""
 
@@ -93,7 +104,7 @@ class Seen:
     made: Any
 
 
-Gathered = Scored | LeftOut | Trace | Seen
+Gathered = Scored | LeftOut | Unsound | Trace | Seen
 """What a file gives, of a probing run the trace itself; and after those of a case, what was made of it."""
 
 
@@ -111,38 +122,16 @@ def gather(
     """What the traces below `root` give whose key, as their paths have it, `keep` accepts.
 
     `processes` is one for each core unless given. Runs are priced on the models `priced_on`, and `look` is shown all
-    traces of a case. A run that is recorded twice counts once, where its path comes first. With `tasks` of the caller's
-    own there is but one process. What a case gave is taken from `kept` where that has it; then there are no tasks of
-    the caller's own, and `repr(look)` says all that it depends on.
+    traces of a case. With `tasks` of the caller's own there is but one process. What a case gave is taken from `kept`
+    where that has it; then there are no tasks of the caller's own, and `repr(look)` says all that it depends on.
     """
-    keys: set[Key] = set()
-    for one in _gathered(root, models, keep, frameworks, tasks, processes, priced_on, look, kept):
-        if isinstance(one, Scored) and one.run.key in keys:
-            yield LeftOut(run_name(one.run.key), RECORDED_ALREADY)
-            continue
-        if isinstance(one, Scored):
-            keys.add(one.run.key)
-        yield one
-
-
-def _gathered(
-    root: Path,
-    models: Sequence[str] | None,
-    keep: Callable[[Key], bool],
-    frameworks: Iterable[str],
-    tasks: Mapping[str, Task] | None,
-    processes: int | None,
-    priced_on: Sequence[PricedModel],
-    look: Look | None,
-    kept: Kept | None,
-) -> Iterator[Gathered]:
-    """What `gather` gives, with the runs that are recorded twice."""
     files = [path for path in trace_files(root, models) if (key := _key(root, path)) is None or keep(key)]
+    of_one_model = is_of_one_model(root, files)
     groups: dict[tuple[str, ...], list[Path]] = {}
     for path in files:
         groups.setdefault((*path.parts[:-3], path.parts[-2], _case(path)), []).append(path)
     names = frozenset(frameworks)
-    work = partial(_gather_case, root, names, priced_on, look, tasks)
+    work = partial(_gather_case, root, of_one_model, names, priced_on, look, tasks)
     cases = [group for _, group in sorted(groups.items())]
     at_once = _cores() if processes is None else processes
     if tasks is not None:
@@ -183,7 +172,7 @@ def _contents(root: Path, paths: Iterable[Path]) -> Iterator[bytes]:
     for path in paths:
         yield path.relative_to(root).as_posix().encode()
         try:
-            yield path.read_bytes()
+            yield path.read_bytes() if path.is_file() else b""
         except OSError:
             yield b""
 
@@ -220,8 +209,13 @@ def _key(root: Path, path: Path) -> Key | None:
     case, _, trial = parts[-1].removesuffix(".json").rpartition(".")
     if len(parts) < 3 or not trial.isdecimal() or int(trial) < 1:
         return None
-    *model, framework, task, _ = parts
-    return Key(model="/".join(model), framework=framework, task=task, case=case, trial=int(trial))
+    *folders, framework, task, _ = parts
+    if not folders:  # below the folder of one model, whichever that is
+        return Key.model_construct(model="", framework=framework, task=task, case=case, trial=int(trial))
+    try:
+        return Key(model=model_of_folder(folders), framework=framework, task=task, case=case, trial=int(trial))
+    except ValidationError:
+        return None
 
 
 @cache
@@ -232,6 +226,7 @@ def every_task() -> dict[str, Task]:
 
 def _gather_case(
     root: Path,
+    of_one_model: bool,
     frameworks: frozenset[str],
     priced_on: Sequence[PricedModel],
     look: Look | None,
@@ -246,7 +241,7 @@ def _gather_case(
     whole: list[Whole] | None = None if look is None else []
     results: list[Gathered] = []
     for _, paths in sorted(trials.items()):
-        results += _gather_trial(root, frameworks, priced_on, paths, tasks, whole)
+        results += _gather_trial(root, of_one_model, frameworks, priced_on, paths, tasks, whole)
     if look is not None and whole:
         results.append(Seen(look(whole)))
     return results
@@ -254,6 +249,7 @@ def _gather_case(
 
 def _gather_trial(
     root: Path,
+    of_one_model: bool,
     frameworks: frozenset[str],
     priced_on: Sequence[PricedModel],
     paths: Sequence[Path],
@@ -273,10 +269,12 @@ def _gather_trial(
             results.append(trace)
             if whole is not None and trace.key.framework in frameworks and trace.key.task in tasks:
                 whole.append(Whole(trace))
+        elif why := misplaced(root, trace.key, path, of_one_model):
+            results.append(LeftOut(name, why))
+        elif trace.outcome.fault is not None:
+            results.append(Unsound(trace.key, trace.outcome.fault, trace.outcome.error or ""))
         elif isinstance(run := graded(trace, tasks, frameworks), str):
             results.append(LeftOut(name, run))
-        elif misplaced := _misplaced(trace.key, path):
-            results.append(LeftOut(name, misplaced))
         elif isinstance(references := _references(trace, tasks), str):
             results.append(LeftOut(name, references))
         else:
@@ -340,10 +338,18 @@ def _references(trace: Trace, tasks: Mapping[str, Task]) -> tuple[Judged, ...] |
         return f"the floors and the ceiling cannot be graded: {type(error).__name__}: {error}"
 
 
-def _misplaced(key: Key, path: Path) -> str | None:
-    """Why a file that holds another run than its name says is left out."""
-    own = f"{key.framework}/{key.task}/{key.case}.{key.trial}.json"
-    return None if "/".join(path.parts[-3:]) == own else f"key: this is a run of {own}"
+def is_of_one_model(root: Path, files: Sequence[Path]) -> bool:
+    """Whether `root` is itself the folder of a model's traces, as `traces/local` is."""
+    return {len(path.relative_to(root).parts) for path in files} == {3}
+
+
+def misplaced(root: Path, key: Key, path: Path, of_one_model: bool) -> str | None:
+    """Why a file that holds another run than its path says is left out; where `root` is the folder of one model, the
+    path says nothing of that."""
+    own = trace_path(root, key)
+    if of_one_model:
+        own = root / own.relative_to(model_folder(root, key.model))
+    return None if path == own else f"key: this is a run of {own.relative_to(root).as_posix()}"
 
 
 def _observed(trace: Trace, tasks: Mapping[str, Task]) -> Observation | str:

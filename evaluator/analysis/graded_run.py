@@ -11,6 +11,7 @@ from evaluator.catalog.tasks import Task
 from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
 from evaluator.stats.intervals import covered_length
 from evaluator.trace import Ended, Key, ModelCall, Setup, Trace
+from evaluator.wire.reasoning import without_reasoning
 from evaluator.wire.tool_results import leaves, search_text
 from tasks.base import Outcome, ToolCall
 from tasks.grading import FailureKind, Grade, Part
@@ -142,10 +143,13 @@ def _machine(setup: Setup) -> str:
 
 
 def _grade(trace: Trace, task: Task) -> Grade:
-    """The grader's verdict; a run that did not end with an answer never passes and scores 0."""
+    """The grader's verdict; a run that did not end with an answer never passes and scores 0.
+
+    What the model thought is no part of its answer, also where the framework left it in.
+    """
     calls = sorted(trace.tool_calls, key=lambda call: call.start_s)
     outcome = Outcome(
-        answer=trace.outcome.answer,
+        answer=without_reasoning(trace.outcome.answer),
         tool_calls=[ToolCall(**call.model_dump(exclude={"start_s", "end_s"})) for call in calls],
         final_state=trace.outcome.final_state,
         retrieved=_retrieved(trace, task),

@@ -1,13 +1,15 @@
 """The command line. Each command is a module of its own, which is imported only where the command is called."""
 
 import importlib
+import io
+import os
 import sys
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from evaluator.errors import Failure, Mistake
+from evaluator.errors import Failure, Mistake, error_in_words
 
 COMMANDS = {
     "run": "Run frameworks on tasks against one model or several in turn, and print the scorecard.",
@@ -57,7 +59,13 @@ def bakeoff() -> None:
 
 
 def main() -> None:
-    """Entry point: a user's mistake ends with one line and exit code 2, a failure with exit code 1."""
+    """Entry point: a user's mistake ends with one line and exit code 2, a failure with exit code 1.
+
+    A failure of the system, such as a full disk, is one of those. What the terminal cannot show is replaced there.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         if sys.platform == "win32":
             raise Mistake("this system is not supported: bakeoff runs on Linux and macOS, and on Windows inside WSL")
@@ -66,8 +74,15 @@ def main() -> None:
         _end(mistake, 2)
     except Failure as failure:
         _end(failure, 1)
+    except BrokenPipeError:  # nobody reads on, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _end(error_in_words(error), 1)
 
 
-def _end(error: Exception, code: int) -> None:
-    print(f"bakeoff: {error}", file=sys.stderr)
+def _end(error: object, code: int) -> None:
+    from evaluator.text import visible
+
+    print(f"bakeoff: {visible(str(error))}", file=sys.stderr)
     sys.exit(code)

@@ -22,6 +22,7 @@ from evaluator.cli.options import (
 from evaluator.errors import Mistake
 from evaluator.providers.names import SCRIPTED
 from evaluator.text import shown_path
+from evaluator.trace import model_folder
 
 app = command()
 
@@ -63,7 +64,7 @@ def parity(
         lacking = [",".join(dict.fromkeys(names)) for names in zip(*report.missing, strict=True)]
         size = " --cases full" if model == SCRIPTED else ""
         raise Mistake(
-            f"{shown_path(traces / model)}: {lacking[0]} has no traces of {lacking[1]}; make them with "
+            f"{shown_path(model_folder(traces, model))}: {lacking[0]} has no traces of {lacking[1]}; make them with "
             f"`bakeoff run -f {lacking[0]} -t {lacking[1]} -m {model}{size} --traces {shown_path(traces)}`"
         )
     if report.unexplained or report.stale:

@@ -239,7 +239,7 @@ def _lock_check(name: str, folder: Path) -> Check:
 async def _lock(folder: Path) -> Finding:
     try:
         uv = environments.find_uv()
-        code, said = await _output(uv, "lock", "--check", "--offline", "--project", str(folder))
+        code, said = await _output(uv, "lock", "--check", "--offline", "--no-config", "--project", str(folder))
     except TimeoutError:
         return Finding(Verdict.NOT_MADE, f"uv did not answer within {_UV_TIMEOUT_S:.0f} s", todo="Try again.")
     except (Mistake, OSError):

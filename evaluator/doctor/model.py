@@ -20,19 +20,19 @@ from typing import Any
 
 import aiohttp
 import orjson
-from yarl import URL
 
 from evaluator.doctor.report import Begun, Finding, Result, Verdict
 from evaluator.models.upstreams import Upstream, UpstreamError
-from evaluator.models.upstreams.http import HttpUpstream, reason
-from evaluator.models.upstreams.redaction import Redactor
+from evaluator.models.upstreams.http import HttpUpstream, Server, reason
 from evaluator.providers import quirks
 from evaluator.providers.endpoint import Endpoint
 from evaluator.text import shortened
 from evaluator.trace import Trace
+from evaluator.wire.bodies import parsed
 from evaluator.wire.failures import message_of
-from evaluator.wire.messages import completion_of, parsed
+from evaluator.wire.messages import completion_of
 from evaluator.wire.tokens import count_completion_tokens
+from evaluator.wire.usage import usage_of, usages_in
 from tasks.base import Script, Step
 
 Message = dict[str, Any]
@@ -140,23 +140,21 @@ class Examination:
             return Exchange(request, failure=f"no answer within {limit_s:.0f} s", timed_out=True)
         except UpstreamError as error:
             return Exchange(request, failure=str(error))
-        response = parsed(b"".join(piece for _, piece in pieces))
+        response = session.without_secrets(parsed(b"".join(piece for _, piece in pieces)))
         first_s, last_s = times_of_content(pieces)
         return Exchange(request, reply.status, response, first_s=first_s, last_s=last_s)
 
     async def ask(self, method: str, path: str, body: Request | None = None) -> Exchange:
         """Ask for anything else: `path` is put behind the base URL, or from the root if it begins with a slash."""
         assert self.endpoint is not None
-        headers = {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
-        base = URL(self.endpoint.base_url.rstrip("/") + "/")
+        server = Server(self.endpoint)
         limit_s = max(min(_LIST_S if body is None else _SHARE * self._time_limit_s, self.time_left_s), 0.001)
         try:
             async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=limit_s), headers=headers) as client,
-                client.request(method, base.join(URL(path)), json=body, allow_redirects=False) as response,
+                server.client(timeout=aiohttp.ClientTimeout(total=limit_s)) as client,
+                client.request(method, server.url(path), json=body) as response,
             ):
-                content = Redactor(self.endpoint.key).clean(await response.read())
-                return Exchange(body or {}, response.status, parsed(content))
+                return Exchange(body or {}, response.status, server.redactor.clean(parsed(await response.read())))
         except TimeoutError:
             return Exchange(body or {}, failure=f"no answer within {limit_s:.0f} s", timed_out=True)
         except (aiohttp.ClientError, OSError) as error:
@@ -592,12 +590,15 @@ def judge_accepts(name: str, seen: Seen) -> Finding:
 
 def judge_usage(name: str, seen: Seen) -> Finding:
     """Whether the last answer of a check says how many tokens it took."""
-    usage = completion_of(seen.last(name).response).usage
-    if usage is None:
-        return _limited("the server does not say")
-    tokens = usage["prompt_tokens"], usage.get("completion_tokens")
-    told = f"{tokens[0]} prompt and {tokens[1]} completion tokens"
-    return _ok(told, prompt_tokens=tokens[0], completion_tokens=tokens[1])
+    response = seen.last(name).response
+    usage = usage_of("chat_completions", response)
+    if usage.prompt is None or usage.completion is None:
+        said = next((orjson.dumps(one).decode() for one in usages_in("chat_completions", response)), None)
+        why = f"what it says cannot be: {shortened(said, 100)}" if said else "the server does not say"
+        return _limited(f"{why}; the harness counts with a tokenizer of its own")
+    thought = f", {usage.reasoning} of them to think" if usage.reasoning else ""
+    told = f"{usage.prompt} prompt and {usage.completion} completion tokens{thought}"
+    return _ok(told, prompt_tokens=usage.prompt, completion_tokens=usage.completion)
 
 
 def judge_stream(seen: Seen) -> Finding:
@@ -631,8 +632,8 @@ def judge_first_token(seen: Seen) -> Finding:
 def judge_speed(seen: Seen) -> Finding:
     """Tokens a second of a streamed answer, and what a run that is like the recorded ones takes of its limit."""
     exchange = seen.last("stream")
-    usage, message = completion_of(exchange.response).usage or {}, exchange.message or {}
-    tokens = usage.get("completion_tokens") or count_completion_tokens(message)
+    said = usage_of("chat_completions", exchange.response).completion
+    tokens = said or count_completion_tokens(exchange.message or {})
     seconds = exchange.last_s - exchange.first_s or exchange.last_s
     if seconds < _MEASURABLE_S or tokens < 2:
         return Finding(Verdict.NOT_APPLICABLE, "too fast, or too short, to be measured")

@@ -39,6 +39,10 @@ def write_csv(rows: Sequence[_Row], file: BinaryIO) -> None:
 
 
 def _as_text(value: Any) -> Any:
+    """What stands in a cell; text that a spreadsheet would take for a formula gets an apostrophe, which it hides."""
+    if isinstance(value, str):
+        value = value.replace("\r\n", "\n").replace("\r", "\n")
+        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\n")) else value
     return str(value).lower() if isinstance(value, bool) else value
 
 

@@ -4,20 +4,19 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
 from evaluator import files
-from evaluator.analysis.gather import RECORDED_ALREADY, graded, run_name
+from evaluator.analysis.gather import graded, is_of_one_model, misplaced, run_name
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.catalog.frameworks import framework_folders
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
 from evaluator.providers.names import PROBES_NAME
-from evaluator.trace import DamagedTrace, Key, Trace, read_traces
+from evaluator.trace import DamagedTrace, Key, Trace, model_folder, read_trace, trace_files
 
 
 @dataclass
@@ -50,24 +49,29 @@ def graded_runs(
     """
     tasks = all_tasks()
     folders = {folder.name: folder for folder in framework_folders()}
-    keys: set[Key] = set()
-    for item in chain.from_iterable(read_traces(folder) for folder in trace_folders(traces, models)):
+    trace_folders(traces, models)
+    paths = trace_files(traces, models or None)
+    of_one_model = is_of_one_model(traces, paths)
+    for path in paths:
+        item = read_trace(path)
         read()
         if isinstance(item, DamagedTrace):
             report.damaged.append(f"{item.path.relative_to(traces).as_posix()}: {item.reason}")
         elif item.key.model != PROBES_NAME and keep(item.key):
-            run = RECORDED_ALREADY if item.key in keys else graded(item, tasks, folders)
+            if item.outcome.fault is not None:
+                report.left_out[f"ended by the fault of the {item.outcome.fault}"] += 1
+                continue
+            run = misplaced(traces, item.key, path, of_one_model) or graded(item, tasks, folders)
             if isinstance(run, str):
                 report.damaged.append(f"{run_name(item.key)}: {run}")
             else:
-                keys.add(item.key)
                 report.runs += 1
                 yield item, run
 
 
 def trace_folders(traces: Path, models: Sequence[str]) -> list[Path]:
     """Where the traces of `models` are; without models, `traces` itself. Raises `Mistake` where there are none."""
-    folders = [traces / model for model in models] or [traces]
+    folders = [model_folder(traces, model) for model in models] or [traces]
     for folder in folders:
         if not folder.is_dir():
             raise Mistake(f"{folder}: there is no such folder of traces")

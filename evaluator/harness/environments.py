@@ -7,12 +7,15 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import Distribution
 from pathlib import Path
 
+import platformdirs
 from rich.console import Console
 
 from evaluator import files
@@ -34,9 +37,51 @@ def find_uv() -> str:
     return uv
 
 
-def uv_environment() -> dict[str, str]:
-    """The environment variables for `uv`, without those that would point it to the harness's own project."""
-    return {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
+def uv_environment(*, mirror: bool = False) -> dict[str, str]:
+    """The environment variables for `uv`: what it needs to run and to reach a network, and nobody's keys.
+
+    None of those that change which packages it takes is among them, since that is what a lock is for. With `mirror`,
+    there are also those that name another index, and its credentials.
+    """
+    wanted = (*_FOR_UV, *(_MIRRORS if mirror else ()))
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in wanted or (mirror and name.startswith("UV_INDEX_"))
+    }
+
+
+_FOR_UV = frozenset(
+    (
+        *("PATH", "HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "SYSTEMROOT", "TMPDIR", "LANG", "LC_ALL"),
+        *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_BIN_HOME"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT"),
+        *("UV_CACHE_DIR", "UV_LINK_MODE", "UV_OFFLINE", "UV_NO_CACHE", "UV_INSECURE_HOST", "UV_NATIVE_TLS"),
+        *("UV_SYSTEM_CERTS", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES", "UV_REQUEST_TIMEOUT"),
+        *("UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_INSTALLS", "UV_CONCURRENT_BUILDS", "UV_KEYRING_PROVIDER"),
+        *("UV_PYTHON_INSTALL_DIR", "UV_PYTHON_DOWNLOADS", "UV_PYTHON_PREFERENCE", "UV_PYTHON_INSTALL_MIRROR"),
+    )
+)
+_MIRRORS = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY")
+
+
+def _names_a_mirror() -> bool:
+    """Whether the user's environment, or uv's configuration on this machine, names another index of packages."""
+    if any(os.environ.get(name) for name in _MIRRORS):
+        return True
+    if os.environ.get("UV_NO_CONFIG"):
+        return False
+    own = os.environ.get("UV_CONFIG_FILE")
+    users = platformdirs.user_config_path("uv", appauthor=False) / "uv.toml"
+    for path in [Path(own)] if own else [users, _SYSTEM_CONFIG]:
+        with contextlib.suppress(OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+            read = tomllib.loads(path.read_text(encoding="utf-8"))
+            if {"index", "index-url", "extra-index-url"} & {*read, *read.get("pip", {})}:
+                return True
+    return False
+
+
+_SYSTEM_CONFIG = Path("/etc/uv/uv.toml")
 
 
 def first_error(said: str) -> str | None:
@@ -158,17 +203,39 @@ async def provision(framework: Framework, report: Callable[[str], None]) -> None
 
 async def _make(framework: Framework, report: Callable[[str], None]) -> None:
     report(f"{framework.title}: installing {framework.package} {framework.version} and what it needs")
-    stamp = framework.folder / ".venv" / _STAMP
+    folder, environment = framework.folder, framework.folder / ".venv"
+    stamp = environment / _STAMP
     stamp.unlink(missing_ok=True)  # killed half-way, what is left does not pass for current
     # Compiled once here, so that no import is timed while it compiles.
-    settings = {"UV_COMPILE_BYTECODE": "1", "UV_PROJECT_ENVIRONMENT": str(framework.folder / ".venv")}
+    settings = {"UV_COMPILE_BYTECODE": "1", "UV_PROJECT_ENVIRONMENT": str(environment)}
+    version = ("--python", f"{sys.version_info[0]}.{sys.version_info[1]}")
+    locked = ("--no-dev", "--no-config", "--project", str(folder))
+    if not _names_a_mirror():
+        await _uv(framework, settings, "sync", "--locked", "--no-progress", *locked, *version)
+    else:  # `uv sync` would want the lock to name the mirror; but what has a locked hash may come from anywhere
+        with tempfile.TemporaryDirectory(prefix="bakeoff-uv-") as scratch:
+            wanted = str(Path(scratch) / "requirements.txt")
+            await _uv(framework, settings, "export", "--locked", "--no-emit-project", "--quiet", "-o", wanted, *locked)
+            await _uv(framework, settings, "venv", "--no-config", "--clear", "--quiet", *version, str(environment))
+            settings |= {"VIRTUAL_ENV": str(environment)}
+            options = ("--require-hashes", "--no-progress", "--exclude-newer", _NEVER)
+            await _uv(framework, settings, "pip", "sync", *options, wanted, mirror=True)
+    stamp.write_text(_wanted(framework), encoding="utf-8")
+    report(f"{framework.title}: ready")
+
+
+_NEVER = "2999-01-01"
+"""A date after which nothing is left out."""
+
+
+async def _uv(framework: Framework, settings: Mapping[str, str], *command: str, mirror: bool = False) -> None:
+    """Run uv for an environment. Raises `Mistake` with what it said."""
     uv = find_uv()
     try:
         process = await asyncio.create_subprocess_exec(
-            *(uv, "sync", "--locked", "--no-dev", "--no-progress", "--project", str(framework.folder)),
-            *("--python", f"{sys.version_info[0]}.{sys.version_info[1]}"),
+            *(uv, *command),
             cwd=framework.folder,
-            env=uv_environment() | settings,
+            env={**uv_environment(mirror=mirror), **settings},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -182,8 +249,7 @@ async def _make(framework: Framework, report: Callable[[str], None]) -> None:
             await process.wait()
     if process.returncode:
         said = errors.decode(errors="replace").strip()
-        hint = f" Run `uv lock --project {framework.folder}`" if "--locked" in said else ""
+        outdated = "its uv.lock does not fit its pyproject.toml: undo the change of either, or lock anew, after which "
         reason = first_error(said) or (said.splitlines()[-1] if said else f"exit code {process.returncode}")
-        raise Mistake(f"{framework.folder}: uv sync failed: {reason}{hint}")
-    stamp.write_text(_wanted(framework), encoding="utf-8")
-    report(f"{framework.title}: ready")
+        hint = f"; {outdated}all its traces are out of date" if "--locked" in said else ""
+        raise Mistake(f"{framework.folder}: uv {command[0]} failed: {reason}{hint}")

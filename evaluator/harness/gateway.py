@@ -34,14 +34,9 @@ from evaluator.models.upstreams import (
     UpstreamError,
 )
 from evaluator.trace import Api, ModelCall
-from evaluator.wire.messages import (
-    CUT_OFF,
-    _can_be_written,
-    _tokens,
-    counted,
-    parsed,
-    usage_of,
-)
+from evaluator.wire.bodies import END_OF_STREAM, as_recorded, json_of, parsed
+from evaluator.wire.messages import CUT_OFF, counted
+from evaluator.wire.usage import Usage, usage_of
 from tasks.base import Script
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -49,8 +44,10 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Forward = Callable[[bytes, dict[str, Any], Session, float], Awaitable[Reply]]
 Refusal = Literal["call_limit", "timeout"]
 _LOG = logging.getLogger(__name__)
-_END_OF_STREAM = b"data: [DONE]"
 _GC_THRESHOLDS = (10_000, 20, 50)
+_MARK = 12
+"""Bytes of a stream's end mark, which may lie across two pieces."""
+
 VERBATIM_INPUTS = 4
 """Embedding requests with more inputs than this are recorded by digest."""
 
@@ -83,6 +80,7 @@ class _Call:
     end: float = 0.0
     status: int = 0
     response: bytes | bytearray = b""
+    stream_ended: bool = False
     error: str | None = None
 
 
@@ -92,7 +90,7 @@ class GatewayRun:
 
     `refusal` is set once a limit was hit, `refused_calls` counts the chat calls beyond `max_model_calls`,
     `upstream_failure` is set while the last call could not be made because the model's server was out of reach or
-    broke off.
+    broke off. `gateway_failed` tells that the gateway itself did, by a mistake in it.
     """
 
     token: str
@@ -104,6 +102,7 @@ class GatewayRun:
     refused_calls: int = 0
     refusal: Refusal | None = None
     upstream_failure: str | None = None
+    gateway_failed: bool = False
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def model_calls(self, run_start: float) -> list[ModelCall]:
@@ -170,7 +169,7 @@ class Gateway:
         now = time.monotonic()
         for call in run.calls:
             if not call.end:
-                if not call.response.rstrip().endswith(_END_OF_STREAM):
+                if not call.stream_ended:
                     call.error = call.error or CUT_OFF
                 call.sent, call.first_byte = call.sent or now, call.first_byte or now
                 call.received, call.end = call.received or now, now
@@ -202,8 +201,8 @@ class Gateway:
         try:
             body = await _read(receive)
             try:
-                request = orjson.loads(body)
-            except orjson.JSONDecodeError as error:
+                request = json_of(body)
+            except ValueError as error:
                 return await _send_error(send, 400, "invalid_request_error", f"the body is not JSON: {error}")
             if not isinstance(request, dict):
                 return await _send_error(send, 400, "invalid_request_error", "the body is not a JSON object")
@@ -256,6 +255,7 @@ class Gateway:
         except Exception as error:
             _LOG.exception("the gateway failed")
             call.error = f"the gateway failed: {error!r}"
+            run.gateway_failed = True
             if not call.status:
                 call.status = 500
                 await _send_error(send, 500, "gateway_error", call.error)
@@ -282,6 +282,7 @@ class Gateway:
         except Exception as error:
             _LOG.exception("the gateway failed")
             call.status, call.error = 500, f"the gateway failed: {error!r}"
+            run.gateway_failed = True
             call.first_byte = call.received = call.end = time.monotonic()
             return await _send_error(send, 500, "gateway_error", call.error)
         call.status = 200
@@ -357,12 +358,13 @@ class _Server(uvicorn.Server):
 
 
 async def _read(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
+    pieces: list[bytes] = []
+    more = True
+    while more:
         message = await receive()
-        body += message.get("body", b"")
-    return body
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(pieces)
 
 
 async def _deliver(call: _Call, reply: Reply, send: Send) -> None:
@@ -384,9 +386,13 @@ async def _deliver(call: _Call, reply: Reply, send: Send) -> None:
             if not response:
                 call.first_byte = time.monotonic()
             response += piece
+            if not call.stream_ended:  # whatever comes after its end mark, the model has said all
+                call.received = time.monotonic()
+                call.stream_ended = bool(END_OF_STREAM.search(response, max(len(response) - len(piece) - _MARK, 0)))
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     finally:
-        call.received = time.monotonic()
+        if not call.stream_ended:
+            call.received = time.monotonic()
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -402,12 +408,13 @@ async def _send_error(send: Send, status: int, kind: str, message: str) -> None:
 
 
 def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
-    sent, response = orjson.loads(call.body), parsed(call.response)
-    request = _recordable(sent, call.body)
+    sent, response = json_of(call.body), session.without_secrets(parsed(call.response))
+    request = session.without_secrets(_recordable(sent, call.body))
     usage, source = usage_of(call.api, response), "upstream"
     error = call.error or (f"status {call.status}" if call.status >= 400 else None)
-    if usage is None and error is None and call.api == "chat_completions":  # with `responses` the server may know more
-        usage, source = counted(request, response), "counted"
+    is_chat = call.operation == "chat" and call.api == "chat_completions"  # with `responses` the server may know more
+    if is_chat and error is None and (usage.prompt is None or usage.completion is None):
+        usage, source = counted(request, response) or Usage(), "counted"
     if (
         call.operation == "embeddings"
         and isinstance(request.get("input"), list)
@@ -420,14 +427,15 @@ def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
             "gen_ai.operation.name": call.operation,
             "gen_ai.request.model": str(request.get("model")),
             "api": call.api,
-            "gen_ai.usage.input_tokens": _tokens(usage, "prompt_tokens"),
-            "gen_ai.usage.output_tokens": _tokens(usage, "completion_tokens"),
-            "gen_ai.usage.cache_read.input_tokens": _tokens(usage, "prompt_tokens_details", "cached_tokens"),
-            "usage_source": source if usage else None,
+            "gen_ai.usage.input_tokens": usage.prompt,
+            "gen_ai.usage.output_tokens": usage.completion,
+            "gen_ai.usage.cache_read.input_tokens": usage.cached,
+            "gen_ai.usage.reasoning.output_tokens": usage.reasoning,
+            "usage_source": source if usage.prompt is not None else None,
             "stream": call.stream,
             "status": call.status,
             "error.type": error,
-            "retry_after": call.retry_after,
+            "retry_after": session.without_secrets(call.retry_after),
             "start_s": _since(run_start, call.start),
             "sent_s": _since(run_start, call.sent),
             "first_byte_s": _since(run_start, call.first_byte),
@@ -450,4 +458,6 @@ def _since(start: float, moment: float) -> float:
 
 def _recordable(request: dict[str, Any], body: bytes) -> dict[str, Any]:
     """The request as sent, or its text where it is nested too deep to be written into a trace."""
-    return request if _can_be_written(request) else {"nested_too_deep": body.decode(errors="replace")}
+    text = body.decode(errors="replace")
+    held = as_recorded(request, text)
+    return held if isinstance(held, dict) else {"nested_too_deep": text}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evaluator.harness.jobs import Job, groups
-from evaluator.harness.runner import Harness
+from evaluator.harness.runner import Harness, NotMadeError
 from evaluator.trace import Trace, write_trace
 
 
@@ -16,6 +16,7 @@ async def run_all(
     at_once: int,
     on_start: Callable[[Job], None] = lambda job: None,
     on_trace: Callable[[Job, Trace], None] = lambda job, trace: None,
+    on_not_made: Callable[[Job, str], None] = lambda job, why: None,
 ) -> None:
     """Make the runs, up to `at_once` at a time and one at a time for each framework, and write the traces.
 
@@ -27,7 +28,11 @@ async def run_all(
 
     async def make(job: Job) -> None:
         on_start(job)
-        trace = await made_by.run(job)
+        try:
+            trace = await made_by.run(job)
+        except NotMadeError as error:
+            on_not_made(job, str(error))
+            return
         await asyncio.to_thread(write_trace, traces, trace)
         on_trace(job, trace)
 

@@ -14,9 +14,11 @@ from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.matrix import run_all
 from evaluator.harness.progress import Progress, UnderWay
 from evaluator.harness.records import Records
-from evaluator.harness.runner import harness
+from evaluator.harness.runner import ModelGoneError, harness
 from evaluator.models import specs
 from evaluator.text import shown_path
+from evaluator.trace import Trace
+from evaluator.wire.failures import failure
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class Standing:
     """How far a plan has come.
 
     `whole` has the numbers, from 0, of its rounds whose runs are all recorded. `used_s` is what the rounds of this
-    command have taken.
+    command have taken. `unsound` says of each run that count for no framework why: the server, the harness or the
+    machine ended it.
     """
 
     plan: Plan
     whole: set[int] = field(default_factory=set)
     used_s: float = 0.0
+    unsound: list[str] = field(default_factory=list)
 
     @property
     def spent(self) -> bool:
@@ -63,6 +67,17 @@ class Standing:
         """The runs of the rounds that are whole, or of those that are not."""
         return [job for number, jobs in enumerate(self.plan.rounds) for job in jobs if (number in self.whole) is whole]
 
+
+def _unanswered(trace: Trace) -> str | None:
+    """What a server said that answered none of a run's calls; None where it answered one, or did not end the run."""
+    chats = trace.chats
+    if trace.outcome.fault != "server" or any(call.answered for call in chats):
+        return None
+    return failure(chats[-1])
+
+
+_IN_A_ROW = 3
+"""After so many runs that a server ended in the same words, without one answer, it is taken to be of no use."""
 
 Shown = Callable[[Standing], RenderableType | None]
 """What is to be shown of the rounds that are whole."""
@@ -110,6 +125,19 @@ async def _make(
     await provision_all(list(dict.fromkeys(job.framework for job in jobs)), console, say)
     task_names = list(dict.fromkeys(job.task.name for job in jobs))
     with Progress(console, plan.model, len(plan.rounds), plan.budget_s) as progress:
+        in_a_row: list[str | None] = []
+
+        def finished(job: Job, trace: Trace) -> None:
+            progress.finished(job, trace)
+            if trace.outcome.fault is not None:
+                standing.unsound.append(f"{job.framework.name}: {trace.outcome.error}")
+            in_a_row.append(_unanswered(trace))
+            if len(last := in_a_row[-_IN_A_ROW:]) == _IN_A_ROW and last[0] is not None and len(set(last)) == 1:
+                raise ModelGoneError(f"{last[0]}; {_IN_A_ROW} runs in a row ended like this")
+
+        def not_made(job: Job, why: str) -> None:
+            progress.not_made(job)
+            standing.unsound.append(why)
 
         def show() -> None:
             if standing.whole and (table := shown(standing)) is not None:
@@ -124,8 +152,10 @@ async def _make(
                 if not each or standing.spent:
                     continue
                 start = time.monotonic()
+                before = len(standing.unsound)
                 with progress.round(number + 1, each, standing.used_s):
-                    await run_all(opened, each, traces, plan.settings.jobs, progress.started, progress.finished)
+                    await run_all(opened, each, traces, plan.settings.jobs, progress.started, finished, not_made)
                 standing.used_s += time.monotonic() - start
-                standing.whole.add(number)
-                show()
+                if len(standing.unsound) == before or len(plan.rounds) == 1:
+                    standing.whole.add(number)
+                    show()

@@ -8,9 +8,10 @@ from rich.console import Console
 from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import all_tasks
 from evaluator.harness.jobs import Settings
-from evaluator.harness.process import Worker
+from evaluator.harness.process import Worker, sweep_scratch
 from evaluator.harness.watch import Watch
 from evaluator.models.embedding import Embedder
+from evaluator.models.upstreams.http import Server
 
 
 class Pool:
@@ -31,6 +32,7 @@ class Pool:
         self._starting: dict[str, asyncio.Lock] = {}
 
     async def __aenter__(self) -> "Pool":
+        await asyncio.to_thread(sweep_scratch)
         self.embedder = await asyncio.to_thread(_embedder, self._task_names, self._console)
         return self
 
@@ -44,10 +46,12 @@ class Pool:
         if worker is None:
             log = self._settings.logs / f"{framework.name}.log"
             task_names = [name for name in self._task_names if implements(framework, name)]
-            worker = Worker(framework, task_names, log, self._settings.memory_limit_mb, self.watch)
+            endpoint = self._settings.model.endpoint
+            redactor = Server(endpoint).redactor if endpoint else None
+            worker = Worker(framework, task_names, log, self._settings.memory_limit_mb, self.watch, redactor)
             self._workers[framework.name] = worker
         async with self._starting.setdefault(framework.name, asyncio.Lock()):
-            if not worker.alive and not worker.start_error:
+            if not worker.alive and (not worker.start_error or worker.killed_at_start):
                 await worker.start()
         return worker
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,25 +16,38 @@ from evaluator import ROOT
 from evaluator.catalog.frameworks import Framework
 from evaluator.harness.environments import python_of
 from evaluator.harness.watch import Watch
+from evaluator.models.upstreams.redaction import CleanedBytes, Redactor
 from evaluator.worker import protocol
 
 START_TIMEOUT_S = 180.0
+_STARTS = 2
+"""How often a worker is started that is killed before it is ready."""
+
 WATCH_INTERVAL_S = 0.5
 LOG_LIMIT_BYTES = 10_000_000
 LOG_GRACE_S = 1.0
 LINE_LIMIT_BYTES = 64_000_000
 
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SYSTEMROOT")
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
 
 
 class WorkerError(Exception):
     """The worker died, was killed, or could not start. The message is for people."""
 
 
-def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
-    """The environment variables of a worker: no keys, every home and cache folder in `scratch`.
+class KilledError(WorkerError):
+    """Somebody ended the worker from without: the system, for lack of memory say, or the user."""
 
-    The framework's own switches (telemetry off, and the like) come from its metadata.
+
+_FROM_WITHOUT = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that end a process from without; what it does wrong itself has others, such as SIGSEGV."""
+
+
+def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
+    """The environment variables of a worker: no keys, no `.env` file, every home and cache folder in `scratch`.
+
+    It speaks to the loopback alone, so it gets no proxy and no certificates either. The framework's own switches
+    (telemetry off, and the like) come from its metadata.
     """
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     folders = {
@@ -55,9 +69,24 @@ def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
         "PYTHONUTF8": "1",
         "PYTHONHASHSEED": "0",
         "DO_NOT_TRACK": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+        "PYTHON_DOTENV_DISABLED": "1",
         "NO_PROXY": "127.0.0.1,localhost",
     }
     return environment | framework.env
+
+
+_SCRATCH = "bakeoff-worker-"
+"""How the names of scratch folders begin, before the process that made them."""
+
+
+def sweep_scratch() -> None:
+    """Remove the scratch folders of harnesses that were killed before they could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        number = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if number.isdecimal() and not psutil.pid_exists(int(number)) and folder.stat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -78,8 +107,11 @@ class Worker:
         log: Path,
         memory_limit_mb: float,
         watch: Watch | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
+        """`redactor` takes out of the log what must not stand there: a server may show a key to the framework."""
         self.framework = framework
+        self._redactor = redactor or Redactor()
         self._task_names = list(task_names)
         self._log = log
         self._memory_limit_mb = memory_limit_mb
@@ -90,10 +122,12 @@ class Worker:
         self._watching: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._runs: dict[str, _LiveRun] = {}
-        self._lost_because: str | None = None
+        self._lost: WorkerError | None = None
         self._killed_because: str | None = None
+        self._ended_by_signal = False
         self._log_started = False
         self.start_error: str | None = None
+        self.killed_at_start = False
         self.import_s: float | None = None
         self.memory_after_import_mb: float | None = None
         self.python = ""
@@ -111,18 +145,27 @@ class Worker:
     async def start(self) -> None:
         """Start the process and wait until the implementations are imported.
 
-        Where that fails, `start_error` says why, and the worker stays dead.
+        Where that fails, `start_error` says why, and the worker stays dead. A process that a signal ends before it is
+        ready is started once more; if that ends in the same way, it is `killed_at_start`, and may be started again.
         """
-        try:
-            await self._start()
-        except WorkerError as error:
-            self.start_error = str(error)
-            await self.stop()
+        for _ in range(_STARTS):
+            try:
+                await self._start()
+            except WorkerError as error:
+                self.start_error = str(error)
+                self.killed_at_start = isinstance(error, KilledError) or self._ended_by_signal
+                await self.stop()
+                if self.killed_at_start:
+                    continue
+            else:
+                self.start_error, self.killed_at_start = None, False
+            return
 
     async def _start(self) -> None:
         await self.stop()  # what is left of a process that died by itself
-        self._killed_because = self._lost_because = None
-        self._scratch = tempfile.TemporaryDirectory(prefix="bakeoff-", ignore_cleanup_errors=True)
+        self._killed_because = self._lost = None
+        self._ended_by_signal = False
+        self._scratch = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True)
         scratch = Path(self._scratch.name)
         environment = worker_environment(self.framework, scratch)
         module = ["evaluator.worker.main"]
@@ -168,8 +211,8 @@ class Worker:
         """
         process = self._process
         assert process is not None and process.stdin is not None
-        if self._lost_because is not None:
-            raise WorkerError(self._lost_because)
+        if self._lost is not None:
+            raise self._lost
         run = _LiveRun(on_tool_call, asyncio.get_running_loop().create_future())
         self._runs[job.run] = run
         try:
@@ -180,6 +223,7 @@ class Worker:
                     await process.stdin.drain()
                 return await run.done
         except TimeoutError:
+            self._killed_because = "the worker was stopped: another run in it took too long"
             await _kill(process)
             raise
         finally:
@@ -198,15 +242,16 @@ class Worker:
                 elif not run.done.done():
                     run.done.set_result(event)
         except WorkerError as error:
-            self._lost_because = str(error)
+            self._lost = error
             await _kill(process)
             for run in self._runs.values():
                 if not run.done.done():
-                    run.done.set_exception(WorkerError(self._lost_because))
+                    run.done.set_exception(error)
 
     async def stop(self) -> None:
         """End the process and all that it started, and remove its scratch folder."""
         if self._process is not None:
+            self._killed_because = self._killed_because or "the worker was stopped"
             await _kill(self._process)
         if self._reading is not None:
             await asyncio.wait([self._reading], timeout=LOG_GRACE_S)  # so that runs under way hear of the end
@@ -236,8 +281,11 @@ class Worker:
             except ValueError:
                 raise WorkerError(f"an event was longer than {LINE_LIMIT_BYTES // 1_000_000} MB") from None
             if not line:
-                how = _how_it_ended(await _exit_code(self._process))
-                raise WorkerError(self._killed_because or f"the worker {how} (see {self._log})")
+                code = await _exit_code(self._process)
+                self._ended_by_signal = code < 0 and self._killed_because is None
+                from_without = self._ended_by_signal and -code in _FROM_WITHOUT
+                why = self._killed_because or f"the worker {_how_it_ended(code)} (see {self._log})"
+                raise KilledError(why) if from_without else WorkerError(why)
             if (event := protocol.event_of(line)) is not None:
                 return event
 
@@ -247,10 +295,14 @@ class Worker:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab" if self._log_started else "wb") as log:
             self._log_started = True
-            while piece := await self._process.stderr.read(65536):
-                if room := max(0, LOG_LIMIT_BYTES - log.tell()):
-                    log.write(piece[:room])
-                    log.flush()
+            cleaned = CleanedBytes(self._redactor)
+            try:
+                while piece := await self._process.stderr.read(65536):
+                    if room := max(0, LOG_LIMIT_BYTES - log.tell()):
+                        log.write(cleaned.add(piece)[:room])
+                        log.flush()
+            finally:
+                log.write(cleaned.rest())
 
     async def _watch_memory(self) -> None:
         assert self._process is not None

@@ -145,6 +145,10 @@ class Progress(UnderWay):
         self._made += 1
         self._not_answered += trace.outcome.ended != "answered"
 
+    def not_made(self, job: Job) -> None:
+        """A run could not be made."""
+        self.end(_named(job))
+
     def line(self) -> str:
         """Which round it is, what is under way in it, and what is left of the budget."""
         parts = [super().line()]

@@ -33,12 +33,19 @@ from evaluator.trace import (
 from tasks.base import Case
 
 
+def own_repository() -> dict[str, str]:
+    """The environment variables for git without those that would point it to another repository than its folder's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
 @cache
 def _git() -> tuple[str | None, bool | None]:
     """The commit of the checkout and whether anything but traces was changed since; `None` where there is no git."""
 
     def output(*command: str) -> str:
-        run = subprocess.run(["git", "-C", str(ROOT), *command], capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            ["git", "-C", str(ROOT), *command], env=own_repository(), capture_output=True, text=True, check=True
+        )
         return run.stdout.strip()
 
     try:
@@ -100,9 +107,12 @@ class Records:
         return trace is not None
 
     def usable(self, job: Job, traces: Path) -> Trace | None:
-        """The trace of this run, if it is there with the same code, lock, task, model, limits and question."""
+        """The trace of this run, if it is there with the same code, lock, task, model, limits and question.
+
+        One that ended by another fault than the framework's or the model's is none.
+        """
         trace = read_trace(trace_path(traces, self.key(job)))
-        if not isinstance(trace, Trace) or trace.key != self.key(job):
+        if not isinstance(trace, Trace) or trace.key != self.key(job) or trace.outcome.fault is not None:
             return None
         setup = self.setup(job, trace.setup.python)
         depends_on = {

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -12,13 +13,14 @@ from evaluator.harness.environments import installed
 from evaluator.harness.gateway import Gateway, GatewayRun
 from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.pool import Pool
-from evaluator.harness.process import Worker, WorkerError
+from evaluator.harness.process import KilledError, Worker, WorkerError
 from evaluator.harness.records import Records, case_as_data
 from evaluator.models import specs
 from evaluator.models.embedding import MODEL_NAME as EMBEDDING_NAME
 from evaluator.models.upstreams.replay import recorded_name
 from evaluator.trace import (
     Ended,
+    Fault,
     ModelCall,
     ReportedUsage,
     Resources,
@@ -33,6 +35,10 @@ from tasks.base import Model
 
 GRACE_S = 5.0
 """How long after its time limit a run may still report that it has ended."""
+
+
+class NotMadeError(RuntimeError):
+    """A run could not be made, by nobody's fault whom it measures; nothing is recorded. The message is for people."""
 
 
 class ModelGoneError(RuntimeError):
@@ -52,15 +58,21 @@ class Harness:
     async def run(self, job: Job) -> Trace:
         """Make one run. Whatever the framework does, this gives a trace of it.
 
-        Raises `ModelGoneError` where the model's server fails.
+        Raises `ModelGoneError` where the model's server fails, and `NotMadeError` where the machine ends the worker
+        before it is ready.
         """
         worker = await self._pool.worker(job.framework)
+        if worker.killed_at_start:
+            raise NotMadeError(f"{job.framework.name}: {worker.start_error}")
         setup = self.records.setup(job, worker.python)
         live = self._gateway.open_run(job.script(), setup.max_model_calls, setup.timeout_s)
         calls: list[protocol.ToolCall] = []
         asked = time.monotonic()
+        fault: Fault | None = None
         try:
             done = await self._made(worker, live, job, setup, calls)
+        except KilledError as killed:
+            done, fault = protocol.Done(run=live.token, error=str(killed)), "machine"
         finally:
             self._gateway.close_run(live.token)
         if live.upstream_failure:
@@ -77,19 +89,25 @@ class Harness:
         error = None if ended == "answered" else self._error(_why(ended, done, setup), chats)
         if complaint := live.session.complaint():
             ended, error = "error", _also(complaint, done.error)
+        if live.gateway_failed:
+            fault = "harness"
+        elif ended == "error" and chats and not self.records.knows_cases and failures.is_the_servers(chats[-1]):
+            fault = "server"
         found = installed(job.framework)
+        clean = live.session.without_secrets
         return Trace(
             key=self.records.key(job),
             setup=setup,
             case=case_as_data(job.case),
             model_calls=live.session.annotated(model_calls),
-            tool_calls=[_traced(call, start) for call in calls],
+            tool_calls=[_traced(call, start, clean) for call in calls],
             outcome=RunOutcome(
                 ended=ended,
-                answer=done.answer,
-                error=error,
+                answer=clean(done.answer),
+                error=clean(error),
                 refused_calls=live.refused_calls,
-                final_state=done.final_state,
+                fault=fault,
+                final_state=clean(done.final_state),
             ),
             reported_usage=_reported(done),
             resources=Resources(
@@ -140,6 +158,8 @@ class Harness:
             return await worker.request(request, calls.append, model.timeout_s + GRACE_S)
         except TimeoutError:
             return protocol.Done(run=live.token, error="timeout")
+        except KilledError:
+            raise
         except WorkerError as error:
             return protocol.Done(run=live.token, error=str(error))
 
@@ -179,8 +199,8 @@ def _reported(done: protocol.Done) -> ReportedUsage | None:
         return None
 
 
-def _traced(call: protocol.ToolCall, start: float) -> TracedToolCall:
-    fields = {name: getattr(call, name) for name in ("agent", "name", "arguments", "result", "error")}
+def _traced(call: protocol.ToolCall, start: float, clean: Callable[[Any], Any]) -> TracedToolCall:
+    fields = {name: clean(getattr(call, name)) for name in ("agent", "name", "arguments", "result", "error")}
     return TracedToolCall(**fields, start_s=round(call.start - start, 6), end_s=round(call.end - start, 6))
 
 

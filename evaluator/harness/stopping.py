@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what is under way is given up in good order, and the command ends with what it has."""
+"""Ctrl-C, SIGTERM and SIGHUP: what is under way is given up in good order, and the command ends with what it has."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ import uvloop
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
@@ -24,7 +24,7 @@ class Stopped(BaseException):
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Within this, Ctrl-C and SIGTERM raise `Stopped`. For the main thread.
+    """Within this, Ctrl-C, SIGTERM and SIGHUP raise `Stopped`. For the main thread.
 
     A signal that is ignored, as Ctrl-C is for what a shell has put into the background, stays so.
     """

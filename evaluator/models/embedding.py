@@ -10,6 +10,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+os.environ["ORT_DISABLE_TELEMETRY"] = (
+    "1"  # before it is imported, or it writes a device id and looks up its maker's host
+)
+
 import numpy as np
 import onnxruntime
 import tokenizers

@@ -67,15 +67,31 @@ endpoint is always taken for it: for the model `openai/gpt-oss-20b` on a vLLM se
 Before a long run, `uv run bakeoff doctor -m ENDPOINT/MODEL` asks the server for all that the tasks need, and
 says in words what it cannot do.
 
-**Keys** are read from environment variables by the harness alone. Frameworks get an address on the loopback and
-no key, and where a server shows the key in what it sends, it is taken out. (A key of less than 8 characters
-counts as a placeholder, such as `EMPTY`.)
+**How a server is called.** As the OpenAI client calls it: redirects are followed, what comes compressed is unpacked,
+proxies are those of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` (never for this machine), the query of a base URL stays
+behind the path, and a user and a password in it are sent as HTTP's Basic authentication in place of the key. A model
+may be called whatever its server calls it. More than 64 MB in one reply are not read.
+
+**Keys** are read from environment variables by the harness alone. Frameworks get an address on the loopback and no
+key. Where a server shows the key or a password in what it sends, the framework receives that as it was sent, and it is
+taken out of traces and logs. (What people write where no key is wanted, such as `EMPTY` or `lm-studio`, is no secret,
+and nothing of less than 8 characters is.) This keeps a key from getting into files by accident; it is no wall: a
+framework's code runs as the same user as the harness.
 
 **When the server says no**, the framework receives just that, status, body and `Retry-After`; trying again
 after a 429 or a 5xx is its own business. If the run then ends in an error, the error begins with what the
-server said. Where every run would end alike (the key is refused, there is no such model, no credit is left, the
-server is gone or breaks off), `bakeoff run` stops with that one line and records nothing of the run; the same
-command goes on later.
+server said. Where the reply itself says that every run would end alike (the key is refused, there is no such model, no
+credit is left), where the server is gone or breaks off, says to come back in more than two minutes, or ends three runs
+in a row in the same words without one answer, `bakeoff run` stops with that one line; the same command goes on later.
+
+**Whose fault.** A run that the server ended (a limit, an error of its own, a refusal of this one request, a reply that
+is none) is marked so in its trace, and so is one that the harness or the machine ended. Such a run counts for no
+framework, the scorecard says how many there are, the command ends with exit code 1, and the same command makes just
+these again. What was wrong with the request (it is too long, or malformed) stays the framework's.
+
+**Reasoning** (`reasoning_content`, `reasoning`, parts of type `thinking` or `reasoning`, `<think>` tags) is kept in the
+trace and is no part of the answer: graders do not read it. Its tokens stand in the trace where the server says how many
+they were.
 
 **`responses`** is passed through, recorded and counted like chat completions, to whatever server has it. Where
 such an answer comes without usage, its tokens are not known. `bakeoff parity` reads chat completions only."""

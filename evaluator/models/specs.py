@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from evaluator.providers.names import (
     REPLAY,
     SCRIPTED,
 )
+from evaluator.trace import check_model_name
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,10 @@ def resolve(name: str, base_url: str | None, key_variable: str | None) -> ModelS
             raise Mistake(f"--model {name!r} is a file, which is run here: leave out --base-url")
         model = own.own_model(name)
         return ModelSpec(model.name, timeout_s=_EMBEDDED_TIMEOUT_S, jobs=1, own=model)
-    if not re.fullmatch(r"[\w.:@-]+(/[\w.:@-]+)*", name) or ".." in name:
-        raise Mistake(f"--model {name!r}: a name has letters, digits and . : @ - _ /, and no '..'")
+    try:
+        check_model_name(name)
+    except ValueError as error:
+        raise Mistake(f"--model {name!r}: {error}") from None
     if name in BUILT_IN and base_url is not None:
         raise Mistake(f"--model {name!r} is built in: leave out --base-url, or give your model's own name")
     if name in _PLAYED:

@@ -196,7 +196,7 @@ def _tables(path: Path) -> dict[str, dict[str, Any]]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -70,6 +70,7 @@ def _main(scorecard: Scorecard, files: Companions) -> ScorecardDocument:
             "parity": [as_parity_data(one) for one in scorecard.parities],
             "behaviours": scorecard.behaviours,
             "damaged": scorecard.damaged,
+            "unsound": [{**one.key.model_dump(), "fault": one.fault, "error": one.error} for one in scorecard.unsound],
             "setups": scorecard.setups,
             "frameworks": [
                 {

@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluator.analysis import judge, parity
 from evaluator.analysis.breakdown import Judged, by_level, components, judged
-from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, gather
+from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, Unsound, gather
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.kept import Kept
 from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_hat
@@ -46,7 +46,7 @@ from evaluator.scorecard.content import (
     Scorecard,
 )
 from evaluator.scorecard.references import reference_rows
-from evaluator.trace import Key, Trace
+from evaluator.trace import Fault, Key, Trace
 
 
 @dataclass
@@ -105,11 +105,15 @@ def build(
     setups: dict[str, dict[str, set[Any]]] = {}
     verdicts, damaged_lines = judge.read_verdicts(traces, models)
     damaged = [Damaged(one.path, one.reason) for one in damaged_lines]
+    unsound: list[Unsound] = []
     parity_notes: list[str] = []
     probed: list[Trace] = []
     for one in gather(traces, models, keep, folders, tasks, processes, priced_on, look, kept):
         if isinstance(one, LeftOut):
             damaged.append(Damaged(one.path, one.reason))
+            continue
+        if isinstance(one, Unsound):
+            unsound.append(one)
             continue
         if isinstance(one, Trace):
             probed.append(one)
@@ -173,6 +177,7 @@ def build(
         behaviours=tuple(of_probes),
         failures=tuple(Failure(run.key, run.reasons) for run in failures),
         damaged=tuple(sorted(damaged, key=lambda one: one.path)),
+        unsound=tuple(unsound),
         setups={
             model: {
                 name: sorted(values, key=str)
@@ -188,6 +193,7 @@ def build(
         notes=(
             *(note for name, note in broken.items() if name in with_runs),
             *untimed_notes,
+            *_unsound_notes(unsound),
             *_token_notes(cells),
             *_level_notes(cells),
             *_gold_notes(cells),
@@ -211,6 +217,18 @@ def _judgements(one: Scored, verdicts: judge.Verdicts) -> list[judge.Judgement]:
         judge.Judgement(one.run.key, name, verdict.verdict, verdict.why, one.run.passed)
         for name, verdict in of_run
         if verdict.judged == one.asked
+    ]
+
+
+def _unsound_notes(unsound: Iterable[Unsound]) -> list[str]:
+    """How many runs of a model count for no framework, and of which they are."""
+    ended: dict[tuple[str, Fault], Counter[str]] = defaultdict(Counter)
+    for one in unsound:
+        ended[one.key.model, one.fault][one.key.framework] += 1
+    return [
+        f"{model}: {of.total()} runs ended by the fault of the {fault}, and count for no framework "
+        f"({', '.join(f'{name}: {number}' for name, number in sorted(of.items()))}); `bakeoff run` makes them again"
+        for (model, fault), of in sorted(ended.items())
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluator.analysis.breakdown import Component, LevelRate
+from evaluator.analysis.gather import Unsound
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.judge import Figures, Judgement
 from evaluator.analysis.metrics import Value
@@ -195,6 +196,7 @@ class Scorecard:
     behaviours: tuple[Behaviour, ...]
     failures: tuple[Failure, ...]
     damaged: tuple[Damaged, ...]
+    unsound: tuple[Unsound, ...]
     setups: dict[str, dict[str, list[Any]]]
     frameworks: dict[str, FrameworkNotes]
     price_list: str | None

@@ -16,6 +16,7 @@ from evaluator.analysis.models import METRICS as MODEL_METRICS
 from evaluator.analysis.pairs import Verdict
 from evaluator.analysis.references import Kind as ReferenceKind
 from evaluator.scorecard.content import SETUP_FIELDS
+from evaluator.trace import Fault
 from tasks.grading import KINDS
 
 SCHEMA_VERSION = 3
@@ -328,6 +329,18 @@ class DamagedFile(Part):
     reason: str
 
 
+class UnsoundRun(Part):
+    """A run that counts for no framework, since the model's server, the harness or the machine ended it."""
+
+    model: str
+    framework: str
+    task: str
+    case: str
+    trial: int
+    fault: Fault
+    error: str
+
+
 class DeviationRow(Part):
     """What the framework forces to be different, in one task or (null) in all."""
 
@@ -390,6 +403,7 @@ class ScorecardDocument(Document):
     parity: list[ParityRow]
     behaviours: list[BehaviourRow]
     damaged: list[DamagedFile]
+    unsound: list[UnsoundRun]
     setups: dict[str, Setup] = Field(description="for each model")
     frameworks: list[FrameworkRow]
     price_list: str | None = Field(description="where the costs on the models that were used come from")

@@ -19,6 +19,7 @@ from evaluator.scorecard.breakdown import Breakdown
 from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Cell, Scorecard
 from evaluator.scorecard.tables import by_probe, by_task, who
 from evaluator.scorecard.words import not_implemented, per_1000_runs_on
+from evaluator.text import visible
 
 _COLUMNS = (
     *(tables.CASES, tables.PASSED, tables.RATE, tables.WALL, tables.MODEL_TIME, tables.OVERHEAD),
@@ -74,7 +75,7 @@ def print_scorecard(
     if scorecard.cells:
         _print_failures(console, scorecard, failures)
     for note in scorecard.notes:
-        console.print(Text(f"note: {note}"))
+        console.print(Text(f"note: {visible(note)}"))
     if scorecard.damaged:
         console.print(Text(f"{len(scorecard.damaged)} traces left out:"))
         _print_lines(console, [f"{damaged.path}: {damaged.reason}" for damaged in scorecard.damaged], left_out)
@@ -215,6 +216,6 @@ def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
 
 def _print_lines(console: Console, lines: Sequence[str], file: str) -> None:
     for line in lines[:_FAILURE_LINES]:
-        console.print(Text(f" {' '.join(line.split())}"), no_wrap=True, overflow="ellipsis")
+        console.print(Text(f" {' '.join(visible(line).split())}"), no_wrap=True, overflow="ellipsis")
     if len(lines) > _FAILURE_LINES:
         console.print(Text(f" … and {len(lines) - _FAILURE_LINES} more: see {file}"))

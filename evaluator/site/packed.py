@@ -12,7 +12,7 @@ import orjson
 from evaluator.analysis.parity.report import parts_in_words, per_call
 from evaluator.scorecard import count, seconds
 from evaluator.scorecard.words import per_1000_runs
-from evaluator.site.render import run_name, visible
+from evaluator.site.render import run_name
 from evaluator.site.runs import (
     AskedCall,
     ChatCall,
@@ -26,6 +26,7 @@ from evaluator.site.runs import (
     Text,
     ToolRun,
 )
+from evaluator.text import visible
 
 _EXAMPLE_SHOWN = 400
 _SHORT = 24

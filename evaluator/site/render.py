@@ -4,9 +4,7 @@ import base64
 import gzip
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +21,10 @@ from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.parity.report import per_call
 from evaluator.scorecard import count, seconds
 from evaluator.scorecard.words import per_1000_runs, per_1000_runs_on, percent
+from evaluator.text import visible
 from evaluator.trace import Key
 
 _LONGEST_NAME = 100
-_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn"}
-"""Unicode categories of what a reader would not see, or what would reorder the text around it."""
-
-_KEPT = "\n\t\u200c\u200d"
-"""Line breaks and tabs, and the joiners that scripts and emoji need."""
-
-_NOT_ASCII = re.compile(r"[^\n\t\x20-\x7e]")
-"""The characters that have to be looked at one by one."""
-
-
-def visible(text: str) -> str:
-    """Untrusted text with every control character spelled out: `⟨U+202E⟩` in place of one that turns text around."""
-    return _NOT_ASCII.sub(lambda match: _shown(match[0]), text.replace("\r\n", "\n"))
-
-
-@lru_cache(maxsize=4096)
-def _shown(character: str) -> str:
-    hidden = character not in _KEPT and unicodedata.category(character) in _INVISIBLE
-    return f"⟨U+{ord(character):04X}⟩" if hidden else character
 
 
 def slug(text: str) -> str:

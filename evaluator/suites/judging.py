@@ -25,8 +25,9 @@ from evaluator.models.upstreams import Reply, Upstream, UpstreamError
 from evaluator.providers.names import PLAYED, is_real
 from evaluator.text import shortened
 from evaluator.trace import Key
+from evaluator.wire.bodies import parsed
 from evaluator.wire.failures import message_of
-from evaluator.wire.messages import completion_of, parsed
+from evaluator.wire.messages import completion_of
 from tasks.base import Script
 
 AT_ONCE = 4
@@ -236,7 +237,7 @@ class _Judge:
             raise _Unanswered(f"no answer within {limit_s:.0f} s") from None
         except UpstreamError as error:
             raise _Busy(str(error)) from None
-        response = parsed(body)
+        response = session.without_secrets(parsed(body))
         completion = completion_of(response)
         if reply.status < 400 and completion.message is not None:
             return completion.text

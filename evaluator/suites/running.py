@@ -1,6 +1,7 @@
 """What `bakeoff run` does: plans made one after the other, and the scorecard of what there is at the end."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from evaluator import scorecard
-from evaluator.errors import Failure
+from evaluator.errors import Failure, error_in_words
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import exclusive
@@ -21,7 +22,7 @@ from evaluator.scorecard import Scorecard
 from evaluator.suites.planning import Asked
 from evaluator.suites.rerecording import came_out_as_recorded, no_longer_replaying
 from evaluator.suites.standing import WholeRounds, in_words, left_out
-from evaluator.text import shown_path
+from evaluator.text import shown_path, visible
 
 _GOES_ON = "the same command goes on from here"
 
@@ -51,6 +52,7 @@ class Command:
                 if any(one.whole for one in standings):
                     differs = self._print(standings, asked)
                     code = code or differs
+                code = code or self._say_unsound([line for one in standings for line in one.unsound])
             except Stopped as stopped:
                 code = stopped.exit_code
         if code > 1:
@@ -69,6 +71,8 @@ class Command:
                     make(one, self.traces, again, self.console, self.say, WholeRounds(self.traces).table)
             except ModelGoneError as gone:
                 raise Failure(f"{gone}; what was made is kept, and {_GOES_ON}") from None
+            except OSError as error:
+                raise Failure(f"{error_in_words(error)}; what was made is kept, and {_GOES_ON}") from None
 
     def _print(self, standings: Sequence[Standing], asked: Asked) -> int:
         """Print the scorecard, and what it can tell; gives 1 where something came out as it must not."""
@@ -87,6 +91,16 @@ class Command:
         )
         frameworks = {framework.name: framework for framework in asked.frameworks}
         return int(any(unexpected(behaviour, frameworks) for behaviour in card.behaviours) or not as_recorded)
+
+    def _say_unsound(self, unsound: Sequence[str]) -> int:
+        """Say which runs count for no framework; gives 1 where there are any."""
+        for line, count in Counter(unsound).most_common():
+            self.console.print(Text(f"{count} x {visible(line)}"), soft_wrap=True)
+        if unsound:
+            of_them = "1 run" if len(unsound) == 1 else f"{len(unsound)} runs"
+            ended = "ended by no fault of framework or model, and counts for none"
+            self.console.print(Text(f"{of_them} {ended}; the same command makes them again."), soft_wrap=True)
+        return int(bool(unsound))
 
     def _scorecard(self, standings: Sequence[Standing]) -> Scorecard:
         """What the traces have of the frameworks, tasks and models that were asked for, but for rounds that are not

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
-from evaluator.text import shortened
+from evaluator.text import duration, shortened
 from evaluator.trace import ModelCall
 from evaluator.wire.messages import completion_of
 
@@ -14,17 +16,35 @@ _LONGEST = 300
 """Characters of a server's own message that are shown."""
 
 _KEY_REFUSED, _NO_MODEL, _NO_CREDIT = "key refused", "no such model", "no credit left"
+_NO_ADDRESS = "no such address: is the base URL right?"
 _SAME_FOR_ALL = (_KEY_REFUSED, _NO_MODEL, _NO_CREDIT)
 """Kinds of failure that every other run would meet as well."""
+
+_OF_THE_REQUEST = ("context length exceeded", "request refused")
+"""Kinds of failure that another request would not have met: what was asked is the framework's, and so is this."""
+
+_LONG_WAIT_S = 120.0
+"""Seconds. A server that says to come back later than that is as good as gone: no run waits so long."""
+
+_MONTH_S = 30 * 24 * 3600.0
 
 _CONTEXT = re.compile(
     r"context[ _](length|window|size)|maximum context|(prompt|input|request) (is )?too (long|large)|too many tokens"
 )
 _UNKNOWN_MODEL = re.compile(
-    r"model\S* (\S+ )?(does )?not (exist|found)|(invalid|unknown|no such) model|not a valid model"
+    r"model\S* (\S+ )?(does )?not (exist|found)|(invalid|unknown|no such|no) model|not a valid model"
     r"|model identifier is invalid"
 )
-_OUT_OF_CREDIT = re.compile(r"insufficient[ _](quota|balance|credits)")
+_OUT_OF_CREDIT = re.compile(r"insufficient[ _](quota|balance|credits)|out of credits|credit balance is too low")
+_KEY = re.compile(
+    r"api[ _-]?key|access[ _-]?token|bearer|credential|authenticat|unauthori[sz]ed|not authori[sz]ed"
+    r"|account (is|has been) |(permission|access)\S* to (this |the )?(model|organi[sz]ation|project)"
+)
+_NO_PAGE = re.compile(
+    r"^(404:? ?)?(page |url |path |route |endpoint |resource )?not[ _]found\W*$|^$|<html|<!doctype|cannot (post|get) /"
+    r"|no (such )?(route|endpoint|handler|path)\b|(unknown|invalid) (url|route|endpoint|path|request url)"
+    r"|url .*not found"
+)
 
 
 def failure(call: ModelCall) -> str | None:
@@ -41,26 +61,65 @@ def failure(call: ModelCall) -> str | None:
 def same_for_all(chats: Sequence[ModelCall]) -> str | None:
     """Why any other run would fail like the one with these calls, in one line; None where that cannot be said.
 
-    That is so where the server answered none of its calls but refused the last one for its key, its model or
-    a lack of credit. A refusal of `responses` may concern that API alone.
+    That is so where the server answered none of its calls, and its last reply says itself that it refuses the key or
+    the model, or that there is no credit left; and whenever it says to come back in more than `_LONG_WAIT_S`. A refusal
+    of `responses` may concern that API alone.
     """
-    if not chats or any(call.answered for call in chats):
+    if not chats or (last := chats[-1]).api != "chat_completions" or not _is_servers_reply(last):
         return None
-    last = chats[-1]
-    if last.api != "chat_completions" or last.error != f"status {last.status}" or _kind(last) not in _SAME_FOR_ALL:
+    if (wait_s := seconds_to_wait(last)) is not None and wait_s > _LONG_WAIT_S:
+        return f"{failure(last)}. Come back {_when(wait_s)}: the same command goes on from here"
+    if any(call.answered for call in chats) or _kind(last) not in _SAME_FOR_ALL:
         return None
     return failure(last)
 
 
+def is_the_servers(call: ModelCall) -> bool:
+    """Whether a failed call failed by the server's own account or state, not for what was asked."""
+    if call.answered:
+        return _malformed(call) is not None
+    return _is_servers_reply(call) and _kind(call) not in _OF_THE_REQUEST
+
+
+def seconds_to_wait(call: ModelCall) -> float | None:
+    """The seconds after which a refusal says to come back: a number or a date, as HTTP has them; None without one."""
+    if call.status not in (429, 503, 529) or not call.retry_after:
+        return None
+    try:
+        return max(float(call.retry_after), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max((parsedate_to_datetime(call.retry_after) - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None
+
+
+def _when(wait_s: float) -> str:
+    if wait_s > _MONTH_S:
+        return "in more than a month"
+    return f"in {duration(wait_s)}, at {datetime.now().astimezone() + timedelta(seconds=wait_s):%Y-%m-%d %H:%M}"
+
+
+def _is_servers_reply(call: ModelCall) -> bool:
+    """Whether a failed call was answered with a status by the server; else the gateway speaks, or nobody."""
+    return call.error == f"status {call.status}"
+
+
 def _kind(call: ModelCall) -> str:
+    """What a status is about, by what the reply says: a status alone is no cause."""
     status, said = call.status, message_of(call.response, code=True).lower()
-    if status in (400, 404, 422) and _UNKNOWN_MODEL.search(said):
+    if status in (400, 403, 404, 422) and _UNKNOWN_MODEL.search(said):
         return _NO_MODEL
     if status in (400, 413, 422, 500) and _CONTEXT.search(said):
         return "context length exceeded"
-    if status == 402 or (status == 429 and _OUT_OF_CREDIT.search(said)):
+    if status == 402 or (status in (400, 403, 429) and _OUT_OF_CREDIT.search(said)):
         return _NO_CREDIT
-    kinds = {401: _KEY_REFUSED, 403: _KEY_REFUSED, 404: _NO_MODEL, 408: "time-out", 429: "rate limit", 504: "time-out"}
+    if status == 401 or (status in (400, 403) and _KEY.search(said)):
+        return _KEY_REFUSED
+    if status in (404, 405):
+        return _NO_ADDRESS if _NO_PAGE.search(said) else "request refused"
+    kinds = {403: "refused by the server", 408: "time-out", 429: "rate limit", 504: "time-out"}
     return kinds.get(status, "server error" if status >= 500 else "request refused")
 
 

@@ -1,44 +1,15 @@
-"""What stands in a model's reply, plain or streamed: text, tool calls, why it ended, tokens."""
+"""What stands in a model's reply, plain or streamed: text, what it thought, tool calls, why it ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from evaluator.trace import Api
-from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, text_of
+from evaluator.wire import reasoning
+from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, count_tokens, text_of
+from evaluator.wire.usage import Usage
 
 CUT_OFF = "the run ended before the response did"
 """The error of a call that was still under way when its run ended."""
-
-
-def parsed(body: bytes | bytearray) -> Any:
-    """A JSON body, the chunks of a stream, or the text that it is; never raises."""
-    try:
-        response = orjson.loads(body) if body else None
-        return response if _can_be_written(response) else body.decode(errors="replace")
-    except orjson.JSONDecodeError:
-        pass
-    chunks = []
-    for line in body.decode(errors="replace").split("\n"):  # no other character ends a line of JSON text
-        data = line.removeprefix("data:").strip()
-        if line.startswith("data:") and data != "[DONE]":
-            try:
-                chunk = orjson.loads(data)
-                chunks.append(chunk if _can_be_written(chunk) else data)
-            except orjson.JSONDecodeError:
-                chunks.append(data)
-    return chunks or body.decode(errors="replace")
-
-
-def _can_be_written(value: Any) -> bool:
-    """Whether the writer of traces, which has a limit, can nest `value` a few levels down."""
-    try:
-        orjson.dumps([[[[[[[[value]]]]]]]])
-    except TypeError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -55,17 +26,31 @@ class Completion:
     """What a chat completion says, whether it came plain or as a stream.
 
     `message` is the assistant's as the server wrote it, put together where it was streamed; None where the response
-    is no chat completion. `usage` is the upstream's own, if it says at least how many tokens the prompt had.
+    is no chat completion.
     """
 
     message: dict[str, Any] | None
     finish_reason: str | None
-    usage: dict[str, Any] | None
 
     @property
     def text(self) -> str:
-        """What the model said; empty where it said nothing."""
-        return text_of((self.message or {}).get("content"))
+        """What the model said, without what it thought; empty where it said nothing."""
+        return reasoning.without_reasoning(self.text_with_tags)
+
+    @property
+    def text_with_tags(self) -> str:
+        """What the model said, with what stands in `<think>` tags."""
+        content = (self.message or {}).get("content")
+        if isinstance(content, list):
+            content = [
+                part for part in content if not (isinstance(part, dict) and part.get("type") in reasoning.PART_TYPES)
+            ]
+        return text_of(content)
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought, in whatever form the server says it; empty where it says nothing."""
+        return reasoning.apart(self.message or {}) + reasoning.in_tags(self.text_with_tags)
 
     @property
     def calls(self) -> tuple[AskedCall, ...]:
@@ -74,7 +59,7 @@ class Completion:
 
 
 def completion_of(response: Any) -> Completion:
-    """Read the body of a response, or the chunks of a stream, as `parsed` gives them; never raises.
+    """Read the body of a response, or the chunks of a stream, as `bodies.parsed` gives them; never raises.
 
     A plain response speaks by its first choice, a stream by all of them. What is not of its type is passed over.
     """
@@ -85,32 +70,46 @@ def completion_of(response: Any) -> Completion:
         choices = _dicts(_dict(response).get("choices"))[:1]
         message = _dict(choices[0].get("message")) if choices else None
     reasons = [reason for choice in choices if (reason := choice.get("finish_reason")) and isinstance(reason, str)]
-    return Completion(message, reasons[-1] if reasons else None, _usage(response, "prompt_tokens"))
+    return Completion(message, reasons[-1] if reasons else None)
 
 
 def _assembled(choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The message of a stream, put together from its deltas."""
-    text = ""
-    calls: dict[int, dict[str, Any]] = {}
-    for choice in choices:
-        delta = _dict(choice.get("delta"))
-        text += text_of(delta.get("content"))
+    deltas = [_dict(choice.get("delta")) for choice in choices]
+    pieces: dict[int, _CallInPieces] = {}
+    for delta in deltas:
         for part in _dicts(delta.get("tool_calls")):
-            index, function = part.get("index"), _dict(part.get("function"))
-            call = calls.setdefault(
-                index if isinstance(index, int) else 0, {"id": None, "function": {"name": "", "arguments": ""}}
-            )
-            call["id"] = call["id"] or part.get("id")
-            for name, so_far in call["function"].items():
-                call["function"][name] = _joined(so_far, function.get(name))
-    return {"content": text, "tool_calls": list(calls.values())}
+            index = part.get("index")
+            pieces.setdefault(index if isinstance(index, int) else 0, _CallInPieces()).add(part)
+    message = {
+        "content": "".join(Completion(delta, None).text_with_tags for delta in deltas),
+        "tool_calls": [call.whole() for call in pieces.values()],
+    }
+    thought = "".join(map(reasoning.apart, deltas))
+    return {**message, "reasoning_content": thought} if thought else message
 
 
-def _joined(so_far: Any, part: Any) -> Any:
-    """Text goes on where it ended; what is no text stays as it was written."""
-    if part is None:
-        return so_far
-    return so_far + part if isinstance(so_far, str) and isinstance(part, str) else part
+class _CallInPieces:
+    """One tool call of a stream. Text goes on where it ended; what is no text stays as it was written."""
+
+    def __init__(self) -> None:
+        self._id: Any = None
+        self._said: dict[str, list[Any]] = {"name": [], "arguments": []}
+
+    def add(self, part: dict[str, Any]) -> None:
+        self._id = self._id or part.get("id")
+        function = _dict(part.get("function"))
+        for name, so_far in self._said.items():
+            if (piece := function.get(name)) is not None:
+                so_far.append(piece)
+
+    def whole(self) -> dict[str, Any]:
+        return {"id": self._id, "function": {name: _joined(pieces) for name, pieces in self._said.items()}}
+
+
+def _joined(pieces: Sequence[Any]) -> Any:
+    texts = [piece for piece in pieces if isinstance(piece, str)]
+    return "".join(texts) if len(texts) == len(pieces) else next(p for p in reversed(pieces) if not isinstance(p, str))
 
 
 def calls_in(message: Any) -> tuple[AskedCall, ...]:
@@ -134,42 +133,14 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def usage_of(api: Api, response: Any) -> dict[str, Any] | None:
-    """The usage that an upstream gave, in the words of chat completions whichever the API; never raises."""
-    if api == "chat_completions":
-        return _usage(response, "prompt_tokens")
-    # The last event of a stream has the whole response.
-    parts = response if isinstance(response, list) else [response]
-    usage = _usage([_dict(part).get("response", part) for part in parts], "input_tokens")
-    return usage and {
-        "prompt_tokens": usage["input_tokens"],
-        "completion_tokens": usage.get("output_tokens"),
-        "prompt_tokens_details": usage.get("input_tokens_details"),
-    }
-
-
-def _usage(response: Any, prompt: str) -> dict[str, Any] | None:
-    """The usage in a plain body, or in the last chunk that has one; with the tokens of the prompt, or it is none."""
-    for part in reversed(response if isinstance(response, list) else [response]):
-        usage = _dict(part).get("usage")
-        if isinstance(usage, dict) and _tokens(usage, prompt) is not None:
-            return usage
-    return None
-
-
-def _tokens(usage: Any, *path: str) -> int | None:
-    """The number at `path` in `usage`, if there is one."""
-    for name in path:
-        usage = usage.get(name) if isinstance(usage, dict) else None
-    return usage if isinstance(usage, int) and not isinstance(usage, bool) else None
-
-
-def counted(request: dict[str, Any], response: Any) -> dict[str, Any] | None:
+def counted(request: dict[str, Any], response: Any) -> Usage | None:
     """The tokens of a call whose upstream gave no usage; none where it was no chat completion."""
-    message = completion_of(response).message
-    if message is None:
+    completion = completion_of(response)
+    if completion.message is None:
         return None
+    message = {**completion.message, "content": completion.text_with_tags}
     try:
-        return {"prompt_tokens": count_prompt_tokens(request), "completion_tokens": count_completion_tokens(message)}
+        said = count_completion_tokens(message) + count_tokens(reasoning.apart(completion.message))
+        return Usage(count_prompt_tokens(request), said)
     except (AttributeError, LookupError, TypeError):
         return None

@@ -1,5 +1,6 @@
 """Counting tokens without a network: for the scripted model, and for upstreams that give no usage."""
 
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
@@ -63,10 +64,7 @@ def count_prompt_tokens(request: dict[str, Any]) -> int:
     """
     texts: list[str] = []
     for message in request.get("messages") or []:
-        texts.append(text_of(message.get("content")))
-        for call in message.get("tool_calls") or []:
-            texts.append(call["function"]["name"])
-            texts.append(call["function"].get("arguments") or "")
+        texts += [text_of(message.get("content")), *_of_calls(message)]
     if request.get("tools"):
         texts.append(orjson.dumps(request["tools"]).decode())
     return sum(count_tokens(text) for text in texts)
@@ -74,7 +72,16 @@ def count_prompt_tokens(request: dict[str, Any]) -> int:
 
 def count_completion_tokens(message: dict[str, Any]) -> int:
     """Tokens of an answer's text and tool calls."""
-    texts = [text_of(message.get("content"))]
+    return sum(count_tokens(text) for text in [text_of(message.get("content")), *_of_calls(message)])
+
+
+def _of_calls(message: dict[str, Any]) -> Iterator[str]:
+    """Names and arguments of the tool calls. Some servers write arguments as an object in place of its text."""
     for call in message.get("tool_calls") or []:
-        texts += [call["function"].get("name") or "", call["function"].get("arguments") or ""]
-    return sum(count_tokens(text) for text in texts)
+        yield written(call["function"].get("name"))
+        yield written(call["function"].get("arguments"))
+
+
+def written(value: Any) -> str:
+    """A part of a call as text; JSON text of what should have been text, and nothing of nothing."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode() if value else ""

@@ -152,6 +152,17 @@ async def _run(job: protocol.Job, implementation: Any, channel: Channel, serving
 
 
 async def _serve(folder: str, task_names: list[str], jobs: TextIO, channel: Channel) -> None:
+    loop, serving = asyncio.get_running_loop(), asyncio.current_task()
+    assert serving is not None
+    lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def read() -> None:
+        for line in jobs:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        os._exit(0)  # the harness is gone, before the imports are done perhaps: nobody is left to report to
+
+    threading.Thread(target=read, daemon=True).start()
+
     implementations, broken = {}, {}
     start = time.monotonic()
     for name in task_names:
@@ -162,17 +173,6 @@ async def _serve(folder: str, task_names: list[str], jobs: TextIO, channel: Chan
             broken[name] = f"the implementation cannot be imported: {type(error).__name__}: {error}"
     import_s = round(time.monotonic() - start, 6)
     channel.send(protocol.Ready(import_s=import_s, memory_mb=_peak_memory_mb(), python=sys.version.split()[0]))
-
-    loop, serving = asyncio.get_running_loop(), asyncio.current_task()
-    assert serving is not None
-    lines: asyncio.Queue[str] = asyncio.Queue()
-
-    def read() -> None:
-        for line in jobs:
-            loop.call_soon_threadsafe(lines.put_nowait, line)
-        os._exit(0)  # the harness is gone: nobody is left to report to
-
-    threading.Thread(target=read, daemon=True).start()
     running: set[asyncio.Task[None]] = set()
     while True:
         job = protocol.job_of(await lines.get())

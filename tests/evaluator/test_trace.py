@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 from factories import key, model_call, tool_call, trace
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evaluator import ROOT
 from evaluator.trace import (
     DamagedTrace,
     Trace,
+    check_model_name,
+    model_folder,
+    model_of_folder,
     read_trace,
     read_traces,
     trace_path,
@@ -124,16 +129,18 @@ def test_each_damaged_file_is_named_with_the_reason_and_the_others_are_read(tmp_
         (folder / name).write_text(content)
     (folder / "h-bytes.1.json").write_bytes(b'{"a": "\xff"}')
     (folder / "i-folder.1.json").mkdir()
+    os.mkfifo(folder / "j-pipe.1.json")
+    (folder / "k-zero.1.json").symlink_to("/dev/zero")
     (folder / ".good.1.json.123.tmp").write_text("left over")
     (folder / ".hidden.1.json").write_text("not ours")
     found = list(read_traces(tmp_path))
     reasons = {item.path.name: item.reason for item in found if isinstance(item, DamagedTrace)}
     assert [item.key.case for item in found if isinstance(item, Trace)] == ["good"]
-    assert set(reasons) == {*damaged, "h-bytes.1.json", "i-folder.1.json"}
+    assert set(reasons) == {*damaged, "h-bytes.1.json", "i-folder.1.json", "j-pipe.1.json", "k-zero.1.json"}
     for name, (_, reason) in damaged.items():
         assert reason in reasons[name], name
     assert reasons["a-half.1.json"].startswith("line ")
-    assert reasons["i-folder.1.json"] == "cannot be read: Is a directory"
+    assert reasons["i-folder.1.json"] == reasons["j-pipe.1.json"] == reasons["k-zero.1.json"] == "is no regular file"
     assert all("\n" not in reason for reason in reasons.values())
     missing = read_trace(tmp_path / "none.json")
     assert isinstance(missing, DamagedTrace) and missing.reason == "cannot be read: No such file or directory"
@@ -144,6 +151,40 @@ def test_only_the_folders_of_some_models_are_read_and_each_file_once(tmp_path: P
         write_trace(tmp_path, trace(key(model=model)))
     found = [item.key.model for item in read_traces(tmp_path, ["a/b", "a", "not there"]) if isinstance(item, Trace)]
     assert sorted(found) == ["a", "a/b"]
+
+
+NAMES = [
+    *("local", "ollama/qwen3:8b", "acme/a/b", "/models/Qwen2.5-7B", "a//b", "a/", "..", "../../etc", "a/../b", "./a"),
+    *(".hidden", "a/.b", "a b", "a+b@c~d", "%2F", "a%b", "天气", "a\\b", "a?b#c", "=HYPERLINK()", "a" * 200),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_a_model_is_called_its_traces_lie_in_a_folder_of_their_own(name: str, tmp_path: Path) -> None:
+    path = write_trace(tmp_path, trace(key(model=name)))
+    assert tmp_path in path.parents and ".." not in path.parts
+    assert model_of_folder(model_folder(tmp_path, name).relative_to(tmp_path).parts) == name
+    assert [item.key.model for item in read_traces(tmp_path) if isinstance(item, Trace)] == [name]
+    assert len({model_folder(tmp_path, each) for each in NAMES}) == len(NAMES)
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_a_name_that_a_line_can_show_is_one_and_others_are_not(name: str) -> None:
+    if name.isprintable() and name == name.strip():
+        assert check_model_name(name) == name
+        assert model_of_folder(model_folder(Path("x"), name).relative_to("x").parts) == name
+    else:
+        with pytest.raises(ValueError, match="200 characters"):
+            check_model_name(name)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a\nb", "\x1b[31mred", "a" * 201, "\u202e"])
+def test_a_trace_of_what_cannot_be_a_model_is_damaged(name: str, tmp_path: Path) -> None:
+    data = json.loads(write_trace(tmp_path, trace()).read_text())
+    data["key"]["model"] = name
+    (tmp_path / "bad.1.json").write_text(json.dumps(data))
+    found = read_trace(tmp_path / "bad.1.json")
+    assert isinstance(found, DamagedTrace) and found.reason.startswith("key.model: ")
 
 
 def test_no_partial_file_is_ever_seen(tmp_path: Path) -> None:

@@ -3,14 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import files
-from evaluator.trace import Key
+from evaluator.trace import Key, model_folder
 
 Said = Literal["right", "wrong"]
 
@@ -46,14 +48,18 @@ class DamagedLine:
 
 
 def verdicts_path(root: Path, model: str, judge: str) -> Path:
-    """`<root>/<model>/judged-by.<judge>.jsonl`, with a plus for each slash; no name of a model has a plus."""
-    return root / model / f"{_PREFIX}{judge.replace('/', '+')}.jsonl"
+    """`<root>/<model>/judged-by.<judge>.jsonl`, with the judge's name as in URLs."""
+    return model_folder(root, model) / f"{_PREFIX}{quote(judge, safe='')}.jsonl"
 
 
 def read_verdicts(root: Path, models: Sequence[str] | None = None) -> tuple[Verdicts, list[DamagedLine]]:
     """All verdicts below `root`, or on runs of some models, by key, and the lines that cannot be used."""
     pattern = f"{_PREFIX}*.jsonl"
-    found = root.rglob(pattern) if models is None else (path for one in models for path in (root / one).glob(pattern))
+    found = (
+        root.rglob(pattern)
+        if models is None
+        else chain.from_iterable(model_folder(root, one).glob(pattern) for one in models)
+    )
     verdicts: dict[Key, dict[str, Verdict]] = defaultdict(dict)
     damaged: list[DamagedLine] = []
     for path in sorted(set(found)):

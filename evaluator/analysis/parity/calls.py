@@ -9,6 +9,7 @@ import orjson
 
 from evaluator.trace import TracedToolCall
 from evaluator.wire import messages
+from evaluator.wire.tokens import written
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,19 @@ class Asked:
 def calls_in(message: Mapping[str, Any]) -> list[Asked]:
     """The calls of a message, in their order."""
     return [
-        Asked(call.id, call.name, _parsed(call.arguments), str(call.arguments)) for call in messages.calls_in(message)
+        Asked(call.id, call.name, _parsed(call.arguments), written(call.arguments))
+        for call in messages.calls_in(message)
     ]
 
 
 def _parsed(arguments: Any) -> Any:
     """Arguments as data: an empty object where there are none, the text where it is no JSON."""
+    if arguments and not isinstance(arguments, str):
+        return arguments  # some servers write data in place of its text
     try:
         return orjson.loads(arguments or "{}")
-    except (orjson.JSONDecodeError, TypeError):
-        return str(arguments)
+    except orjson.JSONDecodeError:
+        return arguments
 
 
 def searched_for(call: Asked) -> str:

@@ -81,7 +81,7 @@ def observe(trace: Trace, task: Task) -> Observation:
         found.update(request.found())
         conversation.add(agent, reply.text, asks)
         asked += asks
-        said.add(collapsed(reply.text))
+        said |= {collapsed(reply.text), collapsed(reply.text_with_tags)}
         if agent is not None:
             answered = not asks
     return Observation(

@@ -23,7 +23,7 @@ from evaluator.catalog.frameworks import BASELINE, Deviation, Framework, impleme
 from evaluator.catalog.tasks import Task
 from evaluator.providers.names import SCRIPTED
 from evaluator.text import shortened
-from evaluator.trace import Trace, read_traces
+from evaluator.trace import Trace, model_folder, read_traces
 
 Numbered = Mapping[str, Sequence[tuple[int, Deviation]]]
 """The deviations of each framework, each with its number."""
@@ -66,7 +66,7 @@ def collect(
 
     def observed(framework: str, task: Task) -> list[Observation]:
         found = []
-        for item in read_traces(traces / model / framework / task.name):
+        for item in read_traces(model_folder(traces, model) / framework / task.name):
             if not isinstance(item, Trace):
                 unusable.append(f"{item.path}: {item.reason}")
                 continue

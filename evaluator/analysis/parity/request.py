@@ -10,7 +10,7 @@ import orjson
 from evaluator.analysis.parity.calls import Asked, as_json, calls_in, complaint, same, searched_for, taken
 from evaluator.analysis.parity.spec import AgentSpec, TaskSpec
 from evaluator.trace import ModelCall, Trace, TracedToolCall
-from evaluator.wire.tokens import count_tokens, text_of
+from evaluator.wire.tokens import count_tokens, text_of, written
 from evaluator.wire.tool_results import escaped, leaves, result_changes, search_text
 from evaluator.wire.tool_schemas import changes, collapsed
 
@@ -288,7 +288,7 @@ class ChatRequest:
             counts[part] += count_tokens(text_of(message.get("content")))
             for call in message.get("tool_calls") or []:
                 function = call["function"]
-                counts[part] += count_tokens(function["name"]) + count_tokens(function.get("arguments") or "")
+                counts[part] += count_tokens(function["name"]) + count_tokens(written(function.get("arguments")))
         groups: dict[str, list[Any]] = {"tools": [], "handoff tools": [], "extra tools": []}
         own = self.agent.tools if self.agent else {}
         for tool in self._tools:

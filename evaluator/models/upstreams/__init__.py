@@ -28,6 +28,10 @@ class Session:
         """What the upstream changes in this request before it goes on, in words."""
         return []
 
+    def without_secrets(self, value: Any) -> Any:
+        """JSON data that is to be recorded, without the user's secrets."""
+        return value
+
     def complaint(self) -> str | None:
         """In words, why this upstream could not answer the run as it should; asked once the run has ended."""
         return None

@@ -1,33 +1,95 @@
-"""Any OpenAI-compatible server, plain and streamed, passed through byte for byte but for the key."""
+"""Any OpenAI-compatible server, plain and streamed, called as leniently as the OpenAI client calls it."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+import urllib.request
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-import orjson
 from multidict import CIMultiDict
 from yarl import URL
 
 from evaluator.models.upstreams import Reply, Session, UpstreamError
-from evaluator.models.upstreams.redaction import Redactor
+from evaluator.models.upstreams.redaction import Redactor, basic, secrets_of
 from evaluator.providers import quirks
 from evaluator.providers.endpoint import Endpoint
+from evaluator.wire.bodies import as_json
 from tasks.base import Script
 
+_JSON = {"Content-Type": "application/json"}
 _PASSED_ON = ("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
+
+
+LARGEST_BODY = 64_000_000
+"""Bytes of one reply that are read. No model says so much; what is larger comes from something else."""
+
+_LONGEST_HEADER = 128 * 1024
+_MOST_REDIRECTS = 20
+
+
+class Server:
+    """How an endpoint is called: where, and with what in the headers.
+
+    Credentials in the base URL are sent as HTTP's Basic authentication in place of the key, as the OpenAI client does,
+    and its query stays behind the path.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        written = endpoint.base_url
+        base = URL(written, encoded=written.isascii() and " " not in written)  # as it is, not spelled in another way
+        self._base = base.with_user(None)
+        self.redactor = Redactor(secrets_of(endpoint.key, base.user, base.password))
+        self.headers = CIMultiDict({"Accept-Encoding": "identity"})
+        if base.user is not None or base.password is not None:
+            self.headers["Authorization"] = f"Basic {basic(base.user, base.password)}"
+        elif endpoint.key:
+            self.headers["Authorization"] = f"Bearer {endpoint.key}"
+
+    def url(self, path: str) -> URL:
+        """`path` behind the base URL, or from the root if it begins with a slash."""
+        below = path if path.startswith("/") else f"{self._base.raw_path.rstrip('/')}/{path}"
+        return self._base.with_path(below, encoded=True, keep_query=True)
+
+    def proxy(self) -> str | None:
+        """The proxy that the environment names for this server, unless that is this machine or is left out there."""
+        host = self._base.host or ""
+        proxies = urllib.request.getproxies()
+        named = proxies.get(self._base.scheme) or proxies.get("all")
+        if not named or is_loopback(host) or urllib.request.proxy_bypass(self._base.authority):
+            return None
+        return named if "://" in named else f"http://{named}"
+
+    def client(self, **options: Any) -> aiohttp.ClientSession:
+        """A client that sends these headers, and reads what the OpenAI client would read."""
+        return aiohttp.ClientSession(
+            headers=self.headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+            proxy=self.proxy(),
+            **options,
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    return host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
 
 
 class HttpSession(Session):
     """A run against a server: nothing is remembered, and the quirks are the same for each request."""
 
-    def __init__(self, quirk_names: Sequence[str]) -> None:
-        self._quirk_names = quirk_names
+    def __init__(self, upstream: "HttpUpstream") -> None:
+        self._upstream = upstream
 
     def changes(self, request: dict[str, Any]) -> list[str]:
         """The names of the quirks that change this request."""
-        return quirks.applied(self._quirk_names, request)[1]
+        return quirks.applied(self._upstream.endpoint.quirks, request)[1]
+
+    def without_secrets(self, value: Any) -> Any:
+        """See `Session.without_secrets`."""
+        return self._upstream.redactor.clean(value)
 
 
 class HttpUpstream:
@@ -35,13 +97,10 @@ class HttpUpstream:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        base_url = endpoint.base_url.rstrip("/")
-        self._chat_url = URL(f"{base_url}/chat/completions")
-        self._responses_url = URL(f"{base_url}/responses")
-        self._headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity"})
-        if endpoint.key:
-            self._headers["Authorization"] = f"Bearer {endpoint.key}"
-        self._redactor = Redactor(endpoint.key)
+        self._server = Server(endpoint)
+        self._chat_url = self._server.url("chat/completions")
+        self._responses_url = self._server.url("responses")
+        self.redactor = self._server.redactor
         self._client: aiohttp.ClientSession | None = None
 
     @property
@@ -51,7 +110,7 @@ class HttpUpstream:
 
     def session(self, script: Script) -> Session:
         """What the gateway asks about changes."""
-        return HttpSession(self._endpoint.quirks)
+        return HttpSession(self)
 
     async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
         """See `Upstream.chat`."""
@@ -66,31 +125,26 @@ class HttpUpstream:
         if going.get("model") != self._endpoint.model:
             going = {**going, "model": self._endpoint.model}
         if going is not request:
-            try:
-                body = orjson.dumps(going)
-            except TypeError as error:
-                raise UpstreamError(f"the request cannot be passed on: {error}") from error
+            body = as_json(going)
         if self._client is None:
-            self._client = aiohttp.ClientSession(
+            self._client = self._server.client(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
                 trace_configs=[_noticing_kept_connections()],
             )
         timeout = aiohttp.ClientTimeout(total=max(time_left_s, 0.001))  # to aiohttp, 0 is no limit at all
         try:
-            response = await _posted(self._client, url, data=body, headers=self._headers, timeout=timeout)
+            response = await _posted(self._client, url, data=body, headers=_JSON, timeout=timeout)
             headers = [
-                (name.encode(), self._redactor.clean(response.headers[name].encode(errors="surrogateescape")))
+                (name.encode(), response.headers[name].encode(errors="surrogateescape"))
                 for name in _PASSED_ON
                 if name in response.headers
             ]
             if response.content_type == "text/event-stream":
-                return Reply(response.status, headers, self._redactor.clean_stream(_pieces(response)))
-            return Reply(response.status, headers, self._redactor.clean(await response.read()))
+                return Reply(response.status, headers, _pieces(response))
+            return Reply(response.status, headers, b"".join([piece async for piece in _pieces(response)]))
         except TimeoutError:
             raise
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UpstreamError(f"the model's server cannot be used: {reason(error)}") from error
 
     async def close(self) -> None:
@@ -120,20 +174,25 @@ async def _posted(client: aiohttp.ClientSession, url: URL, **request: Any) -> ai
     while True:
         noticed: set[str] = set()
         try:
-            return await client.post(url, allow_redirects=False, trace_request_ctx=noticed, **request)
+            return await client.post(url, max_redirects=_MOST_REDIRECTS, trace_request_ctx=noticed, **request)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             if "kept" not in noticed:
                 raise
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body as it arrives, unpacked where it was sent compressed, of at most `LARGEST_BODY` bytes."""
+    read = 0
     try:
         async for piece in response.content.iter_any():
+            read += len(piece)
+            if read > LARGEST_BODY:
+                raise UpstreamError(f"the model's server sent more than {LARGEST_BODY // 10**6} MB in one reply")
             yield piece
     except TimeoutError:  # an OSError too, but the run's own limit
         raise
     except (aiohttp.ClientError, OSError) as error:
-        raise UpstreamError(f"the model's server broke off the stream: {reason(error)}") from error
+        raise UpstreamError(f"the model's server broke off its reply: {reason(error)}") from error
     finally:
         response.close()
 
@@ -144,8 +203,14 @@ def reason(error: Exception) -> str:
         return "its name cannot be resolved"
     if isinstance(error, aiohttp.ClientSSLError):
         return "no TLS with it; is its address http:// or https://, and is its certificate valid?"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return "the proxy that the environment names for it cannot be reached"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy that the environment names for it answered {error.status}"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
+    if isinstance(error, aiohttp.TooManyRedirects):
+        return f"it redirects more than {_MOST_REDIRECTS} times"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "it closed the connection before the end"
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):

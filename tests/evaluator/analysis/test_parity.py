@@ -389,6 +389,22 @@ def test_of_calls_made_at_once_any_may_run_first() -> None:
     assert names(compared(ours, run)) == set()
 
 
+def test_arguments_that_a_server_writes_as_data_are_compared_and_counted_as_their_text() -> None:
+    run = played("tool_calling", "stock-and-quote")
+    ours = run.model_copy(deep=True)
+
+    def as_data(message: dict[str, Any]) -> None:
+        for call in message.get("tool_calls") or []:
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+
+    for call in ours.model_calls:
+        as_data(call.response["choices"][0]["message"])
+        for message in call.request["messages"]:
+            as_data(message)
+    assert names(compared(ours, run)) == set()
+    assert compared(ours, run).injected == compared(run, run).injected
+
+
 def test_a_streamed_run() -> None:
     run = played("tool_calling", "stock-and-quote")
     ours = run.model_copy(deep=True)

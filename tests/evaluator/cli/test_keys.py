@@ -47,7 +47,7 @@ def shows_the_key(number: int, headers: dict[str, str]) -> Answer:
             data = f"data: {json.dumps(completion(key))}\n\n".encode()
             return Answer(200, headers=shown, pieces=tuple(data[i : i + 5] for i in range(0, len(data), 5)))
         case _:
-            return Answer(500, {"error": {"message": f"wrong key: {key}"}}, shown)
+            return Answer(422, {"error": {"message": f"wrong key: {key}"}}, shown)
 
 
 def test_no_planted_key_is_written_anywhere(
@@ -75,9 +75,9 @@ def test_no_planted_key_is_written_anywhere(
     assert [headers["authorization"] for headers in server.headers] == [f"Bearer {PLANTED}"] * 3
     [trace] = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
     assert trace.key.model == "anthropic/claude-x"
-    assert [call.status for call in trace.model_calls] == [200, 200, 500]
+    assert [call.status for call in trace.model_calls] == [200, 200, 422]
     assert str(trace.outcome.error).startswith(
-        "the model's server answered 500 (server error, Retry-After: Bearer ***): wrong key: Bearer ***; RuntimeError: "
+        "the model's server answered 422 (request refused, Retry-After: Bearer ***): wrong key: Bearer ***; "
     )
     outputs = [said.out + said.err]
     for command, *options in (

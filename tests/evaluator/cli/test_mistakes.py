@@ -26,7 +26,7 @@ COMMANDS = ("run", "score", "report", "compare", "parity", "export", "doctor", "
         (("run", "-m", "ollama"), "bakeoff: --model 'ollama': say which model of this endpoint, such as ollama/"),
         (("run", "-m", "groq/x"), "bakeoff: endpoint 'groq' needs a key: set the environment variable GROQ_API_KEY"),
         (("run", "-m", "azure/x"), "bakeoff: endpoint 'azure' needs the environment variable AZURE_OPENAI_RESOURCE"),
-        (("run", "-m", "../x"), "bakeoff: --model '../x': a name has letters"),
+        (("run", "-m", "../x"), "bakeoff: --model '../x' is unknown: use 'local'"),
         (("run", "-m", "gguf:no.gguf"), "bakeoff: --model 'gguf:no.gguf': cannot read no.gguf (No such file"),
         (("doctor", "-m", "gguf:mine.jsonl"), "bakeoff: --model 'gguf:mine.jsonl': mine.jsonl is not a GGUF file"),
         (("run", "-m", "hf:mine.gguf"), "bakeoff: --model 'hf:mine.gguf': write hf:REPO/FILE, such as hf:OWNER/"),

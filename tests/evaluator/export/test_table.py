@@ -50,6 +50,19 @@ def traces(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("begin", ["=HYPERLINK(1)", "+1", "-1+1", "@SUM(1)", "\t=1", "\r=1"])
+def test_no_cell_is_a_formula(begin: str, tmp_path: Path) -> None:
+    run = trace(key("odd", model="ollama/q"), case={**CASE, "facts": [begin], "answer": begin})
+    error = run.outcome.model_copy(update={"ended": "error", "error": begin})
+    write_trace(tmp_path / "traces", run.model_copy(update={"outcome": error}))
+    write_trace(tmp_path / "traces", trace(key("odd", model="=1+1")))
+    write(tmp_path)
+    for row in rows(tmp_path):
+        for name, value in row.items():
+            numbers = name not in ("model", "case", "reasons", "ended", "framework")
+            assert numbers or not value.startswith(tuple("=+-@\t\r")), (name, value)
+
+
 def test_each_run_is_a_row(traces: Path) -> None:
     report = write(traces)
     assert (report.runs, report.written, len(report.damaged)) == (4, 4, 1)

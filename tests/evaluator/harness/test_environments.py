@@ -24,7 +24,17 @@ from evaluator.harness.environments import (
     provision,
     provision_all,
     python_of,
+    uv_environment,
 )
+
+
+@pytest.fixture(autouse=True)
+def no_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "_SYSTEM_CONFIG", Path("/nonexistent"))
+    monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "no-settings.toml"))
+    (tmp_path / "no-settings.toml").write_text("")
+    for name in environments._MIRRORS:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -45,7 +55,7 @@ async def test_it_is_made_once_and_again_only_when_something_changed(framework: 
     await provision(framework, lines.append)
     assert lines == ["Fake: installing fake 1.2.3 and what it needs", "Fake: ready"]
     [call] = fake_uv.read_text().splitlines()
-    assert call.startswith("sync --locked --no-dev ") and f"--project {framework.folder}" in call
+    assert call.startswith("sync --locked ") and "--no-config" in call and f"--project {framework.folder}" in call
     assert f"--python {sys.version_info[0]}.{sys.version_info[1]}" in call
 
 
@@ -226,4 +236,41 @@ async def test_a_lock_that_is_out_of_date_gives_one_line_with_the_remedy(
     message = str(caught.value)
     assert "\n" not in message and "hint" not in message
     assert message.startswith(f"{folder}: uv sync failed: The lockfile at `uv.lock` needs to be updated")
-    assert message.endswith(f" Run `uv lock --project {folder}`")
+    assert message.endswith("or lock anew, after which all its traces are out of date")
+
+
+def test_uv_gets_neither_keys_nor_what_changes_which_packages_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = {"OPENAI_API_KEY": "sk-1", "HF_TOKEN": "t", "AWS_SECRET_ACCESS_KEY": "s", "UV_PUBLISH_TOKEN": "p"}
+    changing = {
+        "UV_FROZEN": "1",
+        "UV_EXCLUDE_NEWER": "2020-01-01",
+        "UV_PROJECT": "/",
+        "VIRTUAL_ENV": "/",
+        "PYTHONPATH": "/",
+    }
+    mirror = {"UV_DEFAULT_INDEX": "https://mirror.example", "UV_INDEX_PRIVATE_PASSWORD": "x"}
+    kept = {"UV_CACHE_DIR": "/cache", "https_proxy": "http://proxy.example", "SSL_CERT_FILE": "/c.pem"}
+    for name, value in {**secret, **changing, **mirror, **kept}.items():
+        monkeypatch.setenv(name, value)
+    environment = uv_environment()
+    assert environment.keys().isdisjoint({*secret, *changing, *mirror})
+    assert environment.items() >= kept.items()
+    assert uv_environment(mirror=True).items() >= {**kept, **mirror}.items()
+    assert uv_environment(mirror=True).keys().isdisjoint({*secret, *changing})
+
+
+@pytest.mark.parametrize("named", ["variable", "file"])
+async def test_packages_come_from_the_users_mirror_with_the_hashes_of_the_lock(
+    framework: Framework, fake_uv: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str
+) -> None:
+    if named == "variable":
+        monkeypatch.setenv("UV_DEFAULT_INDEX", "https://mirror.example/simple")
+    else:
+        monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
+        (tmp_path / "uv.toml").write_text('[[index]]\nurl = "https://mirror.example/simple"\ndefault = true\n')
+    await provision(framework, lambda line: None)
+    export, venv, sync = fake_uv.read_text().splitlines()
+    assert export.startswith("export --locked ") and "--no-config" in export
+    assert venv.startswith("venv ") and venv.endswith(str(framework.folder / ".venv"))
+    assert sync.startswith("pip sync --require-hashes ") and "--no-config" not in sync
+    assert is_current(framework)

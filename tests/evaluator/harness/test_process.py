@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import typing
 from pathlib import Path
@@ -19,7 +20,7 @@ from processes import gone
 from evaluator import ROOT
 from evaluator.catalog.frameworks import Framework
 from evaluator.harness import process
-from evaluator.harness.process import Worker, WorkerError, worker_environment
+from evaluator.harness.process import Worker, WorkerError, sweep_scratch, worker_environment
 from evaluator.worker import protocol
 from evaluator.worker.main import recording
 from tasks.base import Model
@@ -62,7 +63,8 @@ def within(done: protocol.Done) -> tuple[float, float]:
 async def test_no_key_reaches_the_worker_and_its_folders_are_scratch(
     make_framework: MakeFramework, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"):
+    keys = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY")
+    for name in (*keys, "HTTPS_PROXY", "SSL_CERT_FILE", "GIT_DIR", "PYTHONSTARTUP", "UV_DEFAULT_INDEX", "UV_INDEX_URL"):
         monkeypatch.setenv(name, "planted-7f3a")
     framework = make_framework(
         tool_calling="""
@@ -178,7 +180,7 @@ async def test_runs_at_once_in_one_worker_do_not_mix(make_framework: MakeFramewo
     ("code", "limit_s", "first", "others"),
     [
         ("os._exit(3)", 30, WorkerError, "exit code 3"),
-        ("time.sleep(600)", 1, TimeoutError, "SIGKILL"),
+        ("time.sleep(600)", 1, TimeoutError, "took too long"),
     ],
 )
 async def test_a_run_that_takes_the_worker_along_ends_the_others_in_it_and_those_after_go_on(
@@ -448,3 +450,16 @@ def test_arguments_that_are_no_json_are_recorded_all_the_same() -> None:
     assert len(calls) == 5
     for call in calls:
         assert protocol.event_of(call.line()) == call
+
+
+def test_scratch_folders_of_harnesses_that_are_gone_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for name in (f"bakeoff-worker-{gone.pid}-x", f"bakeoff-worker-{os.getpid()}-x", "bakeoff-worker-x-y", "another"):
+        (tmp_path / name / "home").mkdir(parents=True)
+    sweep_scratch()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {f"bakeoff-worker-{os.getpid()}-x", "bakeoff-worker-x-y", "another"}

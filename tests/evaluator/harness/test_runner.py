@@ -10,10 +10,10 @@ from fakes import ASK, MakeFramework, OpenHarness
 from model_server import Answer, completion, serving
 
 from evaluator.catalog.tasks import all_tasks
-from evaluator.harness import runner
+from evaluator.harness import gateway, runner
 from evaluator.harness.jobs import Job
 from evaluator.harness.matrix import run_all
-from evaluator.harness.runner import ModelGoneError
+from evaluator.harness.runner import ModelGoneError, NotMadeError
 from evaluator.trace import Trace, read_trace, read_traces, write_trace
 
 MakeJob = Callable[..., Job]
@@ -323,29 +323,40 @@ async def run(brief, model):
 )
 GOOD_ANSWER = Answer(body=completion("Hello."))
 BUSY = Answer(429, {"error": {"message": "slow down"}}, {"Retry-After": "7"})
+FLAGGED = Answer(403, {"error": {"message": "flagged by moderation"}})
 TOO_LONG = Answer(400, {"error": {"message": "too much", "code": "context_length_exceeded"}})
 CUT_SHORT = Answer(pieces=(b'data: {"choices": [{"index": 0, "delta": {"content": "He"}}]}\n\n',))
 
 
 @pytest.mark.parametrize(
-    ("answer", "question", "said"),
+    ("answer", "question", "said", "fault"),
     [
-        (BUSY, "Hello?", "429 (rate limit, Retry-After: 7): slow down"),
-        (TOO_LONG, "Hello?", "400 (context length exceeded): too much"),
-        (Answer(500, b"oh no"), "Hello?", "500 (server error): oh no"),
-        (Answer(504), "Hello?", "504 (time-out)"),
-        (Answer(200, b"not JSON"), "Hello?", "200 with a body that is no chat completion"),
-        (CUT_SHORT, "stream?", "200, and ended the stream in the middle"),
+        (BUSY, "Hello?", "429 (rate limit, Retry-After: 7): slow down", "server"),
+        (TOO_LONG, "Hello?", "400 (context length exceeded): too much", None),
+        (FLAGGED, "Hello?", "403 (refused by the server): flagged by moderation", "server"),
+        (Answer(500, b"oh no"), "Hello?", "500 (server error): oh no", "server"),
+        (Answer(504), "Hello?", "504 (time-out)", "server"),
+        (Answer(200, b"not JSON"), "Hello?", "200 with a body that is no chat completion", "server"),
+        (CUT_SHORT, "stream?", "200, and ended the stream in the middle", "server"),
     ],
 )
 async def test_what_the_models_server_said_comes_first_in_the_error(
-    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob, answer: Answer, question: str, said: str
+    make_framework: MakeFramework,
+    open_harness: OpenHarness,
+    job: MakeJob,
+    tmp_path: Path,
+    answer: Answer,
+    question: str,
+    said: str,
+    fault: str | None,
 ) -> None:
     framework = make_framework(tool_calling=GIVES_UP)
     with serving(answer) as server:
         async with open_harness(model="ollama/some/model:8b", base_url=server.url) as harness:
             trace = await harness.run(job(framework, question))
-    assert trace.outcome.ended == "error"
+            write_trace(tmp_path, trace)
+            assert harness.records.has(job(framework, question), tmp_path) is (fault is None)
+    assert (trace.outcome.ended, trace.outcome.fault) == ("error", fault)
     assert trace.outcome.error == f"the model's server answered {said}; RuntimeError: gave up after 0"
     assert json.loads(server.bodies[0])["model"] == trace.model_calls[0].request_model == "some/model:8b"
     assert trace.key.model == "ollama/some/model:8b"
@@ -373,7 +384,7 @@ async def test_an_error_after_good_answers_is_the_frameworks_own(
     with serving(lambda number, _: BUSY if number == 0 else GOOD_ANSWER) as server:
         async with open_harness(model="vllm/x", base_url=server.url) as harness:
             trace = await harness.run(job(framework, "One? Two?"))
-    assert trace.outcome.error == "RuntimeError: gave up after 1"
+    assert (trace.outcome.error, trace.outcome.fault) == ("RuntimeError: gave up after 1", None)
     assert [call.retry_after for call in trace.model_calls] == ["7", None]
 
 
@@ -384,9 +395,14 @@ async def test_an_error_after_good_answers_is_the_frameworks_own(
         (Answer(404, {"error": "no model 'x'"}), "Hello? Hello?", "answered 404 (no such model): no model 'x'"),
         (Answer(402), "Hello?", "answered 402 (no credit left)"),
         (
+            Answer(429, {"error": "daily limit"}, {"Retry-After": "99999999999"}),
+            "Hello?",
+            "answered 429 (rate limit, Retry-After: 99999999999): daily limit. Come back in more than a month",
+        ),
+        (
             Answer(pieces=CUT_SHORT.pieces, breaks_off=True),
             "stream?",
-            "broke off the stream: it closed the connection before the end",
+            "broke off its reply: it closed the connection before the end",
         ),
     ],
 )
@@ -396,7 +412,7 @@ async def test_what_every_run_would_meet_is_no_run(
     framework = make_framework(tool_calling=GIVES_UP)
     with serving(answer) as server:
         async with open_harness(model="vllm/x", base_url=server.url) as harness:
-            with pytest.raises(ModelGoneError, match=f"^the model's server {re.escape(line)}$"):
+            with pytest.raises(ModelGoneError, match=f"^the model's server {re.escape(line)}"):
                 await harness.run(job(framework, question))
 
 
@@ -408,3 +424,63 @@ async def test_a_key_refused_in_the_middle_is_recorded(
         async with open_harness(model="vllm/x", base_url=server.url) as harness:
             trace = await harness.run(job(framework, "One? Two?"))
     assert trace.outcome.error == "the model's server answered 401 (key refused); RuntimeError: gave up after 1"
+
+
+async def test_a_mistake_in_the_gateway_is_the_harnesss_fault_whatever_the_framework_makes_of_it(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    framework = make_framework(tool_calling=GIVES_UP)
+    monkeypatch.setattr(gateway, "_deliver", broken)
+    async with open_harness() as harness:
+        trace = await harness.run(job(framework))
+    assert trace.outcome.fault == "harness"
+    assert trace.model_calls[0].error == "the gateway failed: ZeroDivisionError('planted')"
+
+
+async def test_a_worker_that_the_system_kills_is_the_machines_fault_and_one_that_crashes_its_own(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob
+) -> None:
+    killed = "import os, signal\nasync def run(brief, model):\n    os.kill(os.getpid(), signal.{})\n"
+    async with open_harness() as harness:
+        for name, number, fault in (("a", "SIGKILL", "machine"), ("b", "SIGTERM", "machine"), ("c", "SIGSEGV", None)):
+            trace = await harness.run(job(make_framework(name, tool_calling=killed.format(number))))
+            assert (trace.outcome.ended, trace.outcome.fault) == ("error", fault)
+            assert f"the worker was killed by {number}" in str(trace.outcome.error)
+
+
+async def test_a_worker_that_is_killed_as_it_starts_is_no_run_and_may_start_the_next_time(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob, tmp_path: Path
+) -> None:
+    starts = tmp_path / "starts"
+    code = f"""
+import os, signal
+with open({str(starts)!r}, "a") as file:
+    file.write("x")
+if os.path.getsize({str(starts)!r}) <= {{}}:
+    os.kill(os.getpid(), signal.SIGKILL)
+async def run(brief, model):
+    return "alive"
+"""
+    async with open_harness() as harness:
+        once = await harness.run(job(make_framework("once", tool_calling=code.format(1))))
+        assert (once.outcome.answer, starts.read_text()) == ("alive", "xx")
+        starts.write_text("")
+        framework = make_framework("thrice", tool_calling=code.format(3))
+        with pytest.raises(NotMadeError, match=r"^thrice: the worker was killed by SIGKILL"):
+            await harness.run(job(framework))
+        assert (await harness.run(job(framework))).outcome.answer == "alive"
+
+
+async def test_a_secret_that_the_server_shows_is_in_no_part_of_the_trace(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-7f3a")
+    framework = make_framework(tool_calling=GOOD)
+    with serving(lambda _, headers: Answer(body=completion(headers["authorization"]))) as server:
+        async with open_harness(model="some-model", base_url=server.url) as harness:
+            trace = await harness.run(job(framework))
+    assert trace.outcome.answer == "Bearer ***"
+    assert "sk-planted-7f3a" not in trace.model_dump_json()

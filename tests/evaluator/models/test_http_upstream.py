@@ -1,21 +1,26 @@
 import asyncio
 import contextlib
+import gzip
 import itertools
 import json
 import re
 import socket
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import brotli
 import orjson
 import pytest
 from aiohttp import web
+from backports import zstd
 
 from evaluator.harness.gateway import Gateway, GatewayRun
 from evaluator.models.upstreams import Session, UpstreamError
 from evaluator.models.upstreams.http import HttpUpstream
+from evaluator.models.upstreams.http import Server as HttpServer
 from evaluator.providers.endpoint import Endpoint
 from evaluator.trace import ModelCall
 from evaluator.wire.tokens import count_tokens
@@ -271,7 +276,10 @@ async def test_responses_count_against_the_cap() -> None:
     [
         (USAGE, (70, 30, 20, "upstream")),
         ({"prompt_tokens": 70, "completion_tokens": 30}, (70, 30, None, "upstream")),
-        ({"prompt_tokens": 70, "completion_tokens": None, "prompt_tokens_details": []}, (70, None, None, "upstream")),
+        ({"prompt_tokens": 70, "completion_tokens": None, "prompt_tokens_details": []}, (2, 5, None, "counted")),
+        ({"prompt_tokens": 0, "completion_tokens": 30}, (2, 5, None, "counted")),
+        ({"prompt_tokens": -1, "completion_tokens": 30}, (2, 5, None, "counted")),
+        ({"input_tokens": 70, "output_tokens": 30, "prompt_cache_hit_tokens": 20}, (70, 30, 20, "upstream")),
         (None, (2, 5, None, "counted")),
         ({}, (2, 5, None, "counted")),
         ({"prompt_tokens": None}, (2, 5, None, "counted")),
@@ -344,11 +352,11 @@ async def test_a_server_that_shows_the_key_does_not_bring_it_into_the_trace() ->
 
     async with opened(refuse) as both:
         async with both.post() as response:
-            assert (response.status, await response.text()) == (401, "wrong key: Bearer ***")
+            assert (response.status, await response.text()) == (401, f"wrong key: Bearer {KEY}")
         assert both.calls()[0].response == "wrong key: Bearer ***"
 
 
-async def test_the_key_is_taken_out_of_answers_streams_and_headers() -> None:
+async def test_the_key_is_taken_out_of_what_is_recorded_and_the_framework_gets_what_was_sent() -> None:
     async def show(request: web.Request) -> web.StreamResponse:
         key = request.headers["Authorization"]
         headers = {"x-request-id": key, "Retry-After": key}
@@ -366,8 +374,8 @@ async def test_the_key_is_taken_out_of_answers_streams_and_headers() -> None:
         for stream in (False, True):
             async with both.post({**HELLO, "stream": stream}) as response:
                 text = await response.text()
-                assert "Bearer ***" in text and KEY not in text
-                assert response.headers["x-request-id"] == response.headers["Retry-After"] == "Bearer ***"
+                assert f"Bearer {KEY}" in text
+                assert response.headers["x-request-id"] == response.headers["Retry-After"] == f"Bearer {KEY}"
         plain, streamed = both.calls()
     assert plain.response["shown"] == "Bearer ***"
     assert streamed.response == ["Bearer ***", delta("Bearer ***")]
@@ -430,6 +438,179 @@ async def test_what_speaks_no_http_is_named() -> None:
     garbling.close()
 
 
+# --- as lenient as the client ---------------------------------------------------------------------------
+
+
+def packed(encoding: str, data: bytes) -> bytes:
+    match encoding:
+        case "gzip":
+            return gzip.compress(data)
+        case "deflate":
+            return zlib.compress(data)
+        case "br":
+            return bytes(brotli.compress(data))
+        case _:
+            return bytes(zstd.compress(data))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_comes_compressed_unasked_can_be_read(encoding: str, stream: bool) -> None:
+    body = b"data: " + orjson.dumps(delta("Good")) + b"\n\n" if stream else orjson.dumps(COMPLETION)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.headers["Accept-Encoding"] == "identity"
+        kind = "text/event-stream" if stream else "application/json"
+        return web.Response(body=packed(encoding, body), headers={"Content-Encoding": encoding, "Content-Type": kind})
+
+    async with opened(answer) as both:
+        async with both.post({**HELLO, "stream": stream}) as response:
+            assert "content-encoding" not in response.headers
+            assert await response.read() == body
+        assert both.calls()[0].response == ([delta("Good")] if stream else COMPLETION)
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_a_redirect_is_followed_with_the_request_as_it_was(status: int) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.query_string != "again":
+            return web.Response(status=status, headers={"Location": "/v1/chat/completions?again"})
+        return web.json_response(COMPLETION)
+
+    async with opened(answer) as both:
+        async with both.post() as response:
+            assert (response.status, await response.json()) == (200, COMPLETION)
+        assert both.server.bodies == [orjson.dumps(HELLO)] * 2
+        assert [headers["authorization"] for headers in both.server.headers] == [f"Bearer {KEY}"] * 2
+
+
+async def test_the_key_is_sent_to_no_other_host() -> None:
+    async with opened(COMPLETION) as other:
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return web.Response(status=307, headers={"Location": f"{other.server.url}/chat/completions"})
+
+        async with opened(answer) as both, both.post() as response:
+            assert response.status == 200
+        assert "authorization" not in other.server.headers[0]
+
+
+async def test_a_server_that_redirects_for_ever_is_named() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": "/v1/chat/completions"})
+
+    async with opened(answer) as both:
+        async with both.post() as response:
+            assert response.status == 502
+        assert both.calls()[0].error == "the model's server cannot be used: it redirects more than 20 times"
+
+
+async def test_long_headers_are_read() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response(COMPLETION, headers={"Set-Cookie": "a" * 60_000})
+
+    async with opened(answer) as both, both.post() as response:
+        assert response.status == 200
+
+
+async def test_a_reply_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluator.models.upstreams.http.LARGEST_BODY", 1_000_000)
+    async with opened({"x": "y" * 1_100_000}) as both:
+        async with both.post() as response:
+            assert response.status == 502
+        assert both.calls()[0].error == "the model's server sent more than 1 MB in one reply"
+
+
+@pytest.mark.parametrize("late_s", [0, 0.5])
+async def test_the_time_of_the_model_ends_with_the_end_mark_of_its_stream(late_s: float) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: " + orjson.dumps(delta("Good")) + b"\n\ndata: [DO")
+        await asyncio.sleep(0.05)
+        await response.write(b"NE]\n\n")
+        await asyncio.sleep(late_s)
+        return response
+
+    async with opened(answer) as both:
+        async with both.post({**HELLO, "stream": True}) as response:
+            await response.read()
+        [call] = both.calls()
+    assert call.end_s - call.received_s >= late_s
+    assert call.received_s - call.first_byte_s >= 0.05
+
+
+BASES = [
+    ("http://h/v1", "http://h/v1/chat/completions"),
+    ("http://h/v1/", "http://h/v1/chat/completions"),
+    ("http://h", "http://h/chat/completions"),
+    (
+        "http://h/deployments/x?api-version=2026-01-01&a=%2F",
+        "http://h/deployments/x/chat/completions?api-version=2026-01-01&a=%2F",
+    ),
+    ("http://[::1]:8080/v1", "http://[::1]:8080/v1/chat/completions"),
+    ("https://user:pass@h/a%2Fb/v1", "https://h/a%2Fb/v1/chat/completions"),
+]
+
+
+@pytest.mark.parametrize(("base", "url"), BASES)
+def test_the_path_is_put_behind_that_of_the_base_url(base: str, url: str) -> None:
+    assert str(HttpServer(Endpoint("m", base)).url("chat/completions")) == url
+
+
+async def test_credentials_in_the_base_url_take_the_place_of_the_key_and_are_not_recorded() -> None:
+    async def show(request: web.Request) -> web.StreamResponse:
+        said = f"http://ada:secret-password@10.0.0.1 failed; {request.headers['Authorization']}"
+        return web.json_response({"error": {"message": said}}, status=500)
+
+    async with opened(show) as both:
+        base = both.server.url.replace("http://", "http://ada:secret-password@")
+        async with Gateway(HttpUpstream(Endpoint("gpt-x", base, KEY)), None, []) as gateway:
+            run = gateway.open_run(Script(answer="x"), 20, 60)
+            async with both.client.post(gateway.base_url(run) + "/chat/completions", json=HELLO) as response:
+                assert response.status == 500
+            gateway.close_run(run.token)
+        assert both.server.headers[-1]["authorization"] == "Basic YWRhOnNlY3JldC1wYXNzd29yZA=="
+    [call] = run.model_calls(0)
+    assert call.response == {"error": {"message": "http://***@10.0.0.1 failed; Basic ***"}}
+
+
+@pytest.mark.parametrize(
+    ("base", "variables", "proxy"),
+    [
+        ("http://api.example/v1", {"http_proxy": "http://p:1"}, "http://p:1"),
+        ("https://api.example/v1", {"HTTPS_PROXY": "p:1"}, "http://p:1"),
+        ("https://api.example/v1", {"ALL_PROXY": "http://p:1"}, "http://p:1"),
+        ("https://api.example/v1", {"http_proxy": "http://p:1"}, None),
+        ("https://api.example/v1", {"https_proxy": "http://p:1", "no_proxy": "example"}, None),
+        ("http://127.0.0.1:8000/v1", {"http_proxy": "http://p:1"}, None),
+        ("http://localhost:8000/v1", {"http_proxy": "http://p:1"}, None),
+        ("http://[::1]:8000/v1", {"http_proxy": "http://p:1"}, None),
+    ],
+)
+def test_proxies_are_those_of_the_environment_and_never_for_this_machine(
+    base: str, variables: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert HttpServer(Endpoint("m", base)).proxy() == proxy
+
+
+async def test_a_server_behind_a_proxy_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluator.models.upstreams.http.is_loopback", lambda host: False)
+    async with opened(COMPLETION) as proxy:  # asked with the whole address, as proxies are
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("http_proxy", proxy.server.url.removesuffix("/v1"))
+        upstream = HttpUpstream(Endpoint("gpt-x", "http://far.invalid/v1", KEY))
+        reply = await upstream.chat(b"{}", {"model": "gpt-x"}, Session(), 10)
+        await upstream.close()
+        assert reply.status == 200 and proxy.server.headers[0]["host"] == "far.invalid"
+
+
 # --- when the server does not work --------------------------------------------------------------------
 
 
@@ -439,7 +620,7 @@ async def test_a_stream_that_breaks_off_is_broken_for_the_client_too() -> None:
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.read()
         [call] = both.calls()
-    assert call.error == "the model's server broke off the stream: it closed the connection before the end"
+    assert call.error == "the model's server broke off its reply: it closed the connection before the end"
     assert (call.status, call.response, call.usage_source) == (200, [delta("Good")], None)
     assert both.run.refusal is None
 
@@ -456,7 +637,9 @@ async def test_a_body_that_breaks_off_is_a_bad_gateway() -> None:
     async with opened(answer) as both:
         async with both.post() as response:
             assert response.status == 502
-        assert both.calls()[0].error == "the model's server cannot be used: it closed the connection before the end"
+        assert (
+            both.calls()[0].error == "the model's server broke off its reply: it closed the connection before the end"
+        )
 
 
 def free_port() -> int:

@@ -362,9 +362,11 @@ async def test_what_is_reasonable_too_passes_and_is_named(
 async def test_a_run_that_waits_after_the_cap_is_named(
     make_framework: MakeFramework, open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judges, "GRACE_S", 0.0)
+    monkeypatch.setattr(
+        judges, "GRACE_S", -5.0
+    )  # for the gateway may note the end after the framework has come to its own
     [behaviour] = await probed(open_harness, make_framework(tool_calling=LOOP), "endless_calls")
-    assert behaviour.words == "ends more than 0 s after its last model call" and not behaviour.acceptable
+    assert behaviour.words == "ends more than -5 s after its last model call" and not behaviour.acceptable
 
 
 async def test_behaviours_are_read_off_the_recorded_traces_alone(

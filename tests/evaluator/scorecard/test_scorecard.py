@@ -308,12 +308,13 @@ def test_damaged_traces_are_named_and_the_rest_is_scored(project: Path) -> None:
     root = project / "traces"
     whole = trace_path(root, good[0].key).read_text()
     folder = root / "scripted" / "x" / "tool_calling"
-    unknown_task = good[0].model_copy(update={"key": good[0].key.model_copy(update={"task": "../no_task"})})
+    unknown_task = good[0].model_copy(update={"key": good[0].key.model_copy(update={"task": "no_task"})})
     (folder / "z1.1.json").write_text(whole[: len(whole) // 2])
     (folder / "z2.1.json").write_text(whole.replace('"wall_s": 1.0', '"wall_s": "long"'))
-    (folder / "z3.1.json").write_text(whole.replace('"trial": 1', '"trial": 9').replace("no_call", "no_kind"))
+    unknown_kind = whole.replace('"trial": 1', '"trial": 9').replace("no_call", "no_kind")
+    trace_path(root, good[0].key.model_copy(update={"trial": 9})).write_text(unknown_kind)
     (folder / "z4.1.json").write_text(whole)
-    (folder / "z5.1.json").write_text(unknown_task.model_dump_json(by_alias=True))
+    write_trace(root, unknown_task)
     write_trace(root, trace(key("a", framework="gone")))
     after = score(project)
     reasons = [damaged.reason for damaged in after.damaged]
@@ -323,23 +324,37 @@ def test_damaged_traces_are_named_and_the_rest_is_scored(project: Path) -> None:
     assert any(re.match(r"line \d+: not valid JSON", reason) for reason in reasons)
     assert any(reason.startswith("resources.wall_s: ") for reason in reasons)
     assert any(reason.startswith("case.kind: ") for reason in reasons)
-    assert f"key: this is a run of x/tool_calling/{good[0].key.case}.1.json" in reasons
-    assert "key.task: there is no task '../no_task'" in reasons
+    assert f"key: this is a run of scripted/x/tool_calling/{good[0].key.case}.1.json" in reasons
+    assert "key.task: there is no task 'no_task'" in reasons
     assert "key.framework: there is no framework 'gone'" in reasons
     assert after.cells == before.cells
     assert "6 files are not scored" in (project / "SCORECARD.md").read_text()
 
 
-def test_a_run_that_is_there_twice_counts_once(project: Path) -> None:
+@pytest.mark.parametrize("stranger", ["aaa", "zz/scripted", "scripted/a"])
+def test_a_run_counts_where_its_path_says_and_nowhere_else(project: Path, stranger: str) -> None:
     write_all(project, make_traces(project))
     before = score(project)
-    shutil.copytree(project / "traces" / "scripted" / "x", project / "traces" / "zz" / "scripted" / "x")
+    shutil.copytree(project / "traces" / "scripted" / "x", project / "traces" / stranger / "x")
     after = score(project)
     assert len(after.damaged) == 9
-    assert {damaged.reason for damaged in after.damaged} == {
-        "key: this run was recorded already; the file whose path comes first counts"
-    }
+    assert all(damaged.reason.startswith("key: this is a run of scripted/x/") for damaged in after.damaged)
     assert after.cells == before.cells
+
+
+@pytest.mark.parametrize("fault", ["server", "harness", "machine"])
+def test_a_run_that_ended_by_another_fault_counts_for_no_framework(project: Path, fault: str) -> None:
+    traces = make_traces(project)
+    write_all(project, traces)
+    before = score(project)
+    extra = traces[0].model_copy(update={"key": traces[0].key.model_copy(update={"trial": 7})})
+    outcome = extra.outcome.model_copy(update={"ended": "error", "error": "no power", "fault": fault})
+    write_trace(project / "traces", extra.model_copy(update={"outcome": outcome}))
+    after = score(project)
+    assert after.cells == before.cells and after.damaged == before.damaged
+    [unsound] = after.unsound
+    assert (unsound.key, unsound.fault, unsound.error) == (extra.key, fault, "no power")
+    assert f"1 runs ended by the fault of the {fault}, and count for no framework (x: 1)" in "".join(after.notes)
 
 
 def test_the_schemas_hold_for_any_scorecard(project: Path) -> None:

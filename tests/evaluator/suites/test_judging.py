@@ -142,7 +142,7 @@ async def test_two_judges_have_a_file_each(tmp_path: Path) -> None:
         for name in ("one", "two/of:them"):
             await judge(tmp_path, spec_of(url, name))
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jsonl")) == [
-        f"{model}/judged-by.{name}.jsonl" for model in ("local-0.5b", "local") for name in ("one", "two+of:them")
+        f"{model}/judged-by.{name}.jsonl" for model in ("local-0.5b", "local") for name in ("one", "two%2Fof%3Athem")
     ]
 
 
@@ -310,7 +310,7 @@ async def test_a_line_that_a_killed_process_left_half_is_named_and_judged_anew(t
         path.write_bytes(whole[:-20])
         card = scorecard.build(tmp_path)
         assert [(one.path, one.reason[:14]) for one in card.damaged] == [
-            ("local/judged-by.big+judge.jsonl:2", "not valid JSON")
+            ("local/judged-by.big%2Fjudge.jsonl:2", "not valid JSON")
         ]
         assert [one.key.case for one in card.judgements] == ["a"]
         await judge(tmp_path, spec_of(url))

@@ -1,12 +1,14 @@
 """What a server's failure is called, in one line."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 from factories import model_call
 from model_server import completion
 
-from evaluator.wire.failures import failure, same_for_all
+from evaluator.wire.failures import failure, is_the_servers, same_for_all, seconds_to_wait
 
 
 def call(status: int, response: Any, **fields: Any) -> Any:
@@ -21,9 +23,24 @@ def chunk(text: str, finish: str | None = None) -> dict[str, Any]:
 LONG = {"error": {"message": "too\nlong " * 100}}
 FAILURES: list[tuple[int, Any, str]] = [
     (401, {"error": {"message": "Incorrect API key"}}, "401 (key refused): Incorrect API key"),
-    (403, {"detail": "Forbidden"}, "403 (key refused): Forbidden"),
+    (403, {"detail": "Forbidden"}, "403 (refused by the server): Forbidden"),
+    (403, {"error": {"message": "Flagged by moderation"}}, "403 (refused by the server): Flagged by moderation"),
+    (403, {"error": {"message": "Your API key has no access"}}, "403 (key refused): Your API key has no access"),
+    (403, {"error": {"code": "unauthorized", "message": "no"}}, "403 (key refused): no"),
+    (400, {"error": {"message": "Invalid api_key"}}, "400 (key refused): Invalid api_key"),
+    (403, {"error": {"message": "model x does not exist"}}, "403 (no such model): model x does not exist"),
     (404, {"error": "model 'x' not found."}, "404 (no such model): model 'x' not found"),
-    (404, None, "404 (no such model)"),
+    (404, None, "404 (no such address: is the base URL right?)"),
+    (404, {"detail": "Not Found"}, "404 (no such address: is the base URL right?): Not Found"),
+    (404, "404 page not found", "404 (no such address: is the base URL right?): 404 page not found"),
+    (404, "<html>nginx</html>", "404 (no such address: is the base URL right?): <html>nginx</html>"),
+    (405, {"detail": "Cannot POST /v1"}, "405 (no such address: is the base URL right?): Cannot POST /v1"),
+    (404, {"error": {"message": "no endpoints support tools"}}, "404 (request refused): no endpoints support tools"),
+    (
+        400,
+        {"error": {"message": "Your credit balance is too low"}},
+        "400 (no credit left): Your credit balance is too low",
+    ),
     (400, {"message": "Invalid model: x"}, "400 (no such model): Invalid model: x"),
     (400, {"error": {"message": "Model Not Exist"}}, "400 (no such model): Model Not Exist"),
     (400, {"error": {"message": "x is not a valid model ID"}}, "400 (no such model): x is not a valid model ID"),
@@ -109,13 +126,58 @@ def test_what_the_gateway_says_is_not_the_servers(status: int, error: str) -> No
     assert same_for_all([call(status, None, error=error)]) is None
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "stops"),
+    [("3600", True), ("120", False), ("7", False), ("0", False), (None, False), ("soon", False), ("-5", False)],
+)
+@pytest.mark.parametrize("status", [429, 529])
+def test_a_server_that_says_to_come_back_much_later_is_as_good_as_gone(
+    status: int, retry_after: str | None, stops: bool
+) -> None:
+    good, limited = call(200, completion("x")), call(status, {"error": "daily limit"}, retry_after=retry_after)
+    said = same_for_all([good, limited])
+    assert (said is not None) is stops
+    if said is not None:
+        assert "daily limit. Come back in 60 min, at 2" in said
+
+
+def test_when_to_come_back_may_be_a_date() -> None:
+    in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    waits_s = seconds_to_wait(call(503, None, retry_after=in_an_hour))
+    assert waits_s is not None and 3500 < waits_s <= 3600
+    assert seconds_to_wait(call(429, None, retry_after=format_datetime(datetime(2020, 1, 1, tzinfo=UTC)))) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "response", "servers"),
+    [
+        *((status, None, True) for status in (401, 402, 403, 404, 408, 429, 500, 503, 504, 529)),
+        *((status, {"error": "no"}, False) for status in (400, 413, 422)),
+        (404, {"error": "tools are not supported"}, False),
+        (500, {"error": "the prompt is too long"}, False),
+        (200, "not JSON", True),
+        (200, [chunk("a")], True),
+        (200, completion("x"), False),
+    ],
+)
+def test_whose_fault_a_failed_call_is(status: int, response: Any, servers: bool) -> None:
+    assert is_the_servers(call(status, response)) is servers
+
+
+def test_what_the_gateway_itself_says_is_no_fault_of_the_server() -> None:
+    assert not is_the_servers(call(504, None, error="timeout"))
+
+
 def test_a_refusal_that_all_runs_would_meet() -> None:
     refused, good = call(401, {"error": {"message": "wrong key"}}), call(200, completion("x"))
     said = "the model's server answered 401 (key refused): wrong key"
     assert same_for_all([refused]) == same_for_all([call(500, None), refused]) == said
-    assert same_for_all([call(404, None)]) and same_for_all([call(402, None)])
+    no_model = call(404, {"error": "model 'x' not found"})
+    assert same_for_all([no_model]) and same_for_all([call(402, None)])
     assert same_for_all([]) is None
     assert same_for_all([good, refused]) is None  # the key was good a moment ago
     assert same_for_all([refused, call(500, None)]) is None
     assert same_for_all([call(429, None)]) is None
-    assert same_for_all([call(404, None, api="responses")]) is None
+    assert same_for_all([call(403, {"error": "flagged"})]) is None  # one request, perhaps
+    assert same_for_all([call(404, None)]) is None
+    assert same_for_all([no_model.model_copy(update={"api": "responses"})]) is None

@@ -1,6 +1,7 @@
 """The reader of replies: what it reads, plain and streamed alike, and that nothing makes it raise."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.wire.messages import AskedCall, Completion, calls_in, completion_of, counted, parsed, usage_of
+from evaluator.wire.bodies import parsed
+from evaluator.wire.messages import AskedCall, Completion, calls_in, completion_of, counted
+from evaluator.wire.tokens import count_tokens
+from evaluator.wire.usage import usage_of
 
 CALLS = [
     {"id": "call_1", "type": "function", "function": {"name": "get_order", "arguments": '{"order_id": "O-1"}'}},
@@ -43,17 +47,16 @@ def streamed(*deltas: dict[str, Any], finish_reason: str = "stop") -> list[Any]:
     ],
     ids=["plain", "streamed"],
 )
-def test_text_calls_end_and_usage_are_read(response: Any) -> None:
+def test_text_calls_and_end_are_read(response: Any) -> None:
     completion = completion_of(parsed(orjson.dumps(response)))
-    assert (completion.text, completion.calls) == ("Wait.", ASKED)
-    assert (completion.finish_reason, completion.usage) == ("tool_calls", USAGE)
+    assert (completion.text, completion.calls, completion.finish_reason) == ("Wait.", ASKED, "tool_calls")
 
 
 @pytest.mark.parametrize(
     "response", [None, "", "text", 5, [], {}, {"error": {"message": "no"}}, {"choices": []}, ["x"], [{"choices": [5]}]]
 )
 def test_what_is_no_chat_completion_has_no_message(response: Any) -> None:
-    assert completion_of(response) == Completion(None, None, None)
+    assert completion_of(response) == Completion(None, None)
     assert counted({"messages": []}, response) is None
 
 
@@ -61,7 +64,7 @@ def test_what_is_not_of_its_type_is_passed_over_and_the_rest_is_read() -> None:
     deltas = [{"content": 5}, 5, {"tool_calls": {"index": 0}}, {"tool_calls": [5, {"index": [], "function": 5}]}]
     chunks = [*streamed({"content": "a"}), *({"choices": [{"delta": delta}]} for delta in deltas), "broken", None]
     completion = completion_of(chunks)
-    assert (completion.text, completion.finish_reason, completion.usage) == ("a", "stop", USAGE)
+    assert (completion.text, completion.finish_reason) == ("a", "stop")
     broken = [None, 5, {"function": None}, {"id": 5, "function": {"name": 5}}, CALLS[1]]
     assert calls_in({"tool_calls": broken}) == (AskedCall(None, "", None), ASKED[1])
 
@@ -73,18 +76,60 @@ def test_text_in_parts_is_text(response: Any) -> None:
     assert completion_of(response).text == "a\nb"
 
 
-def test_arguments_that_are_no_text_stay_as_they_were_written() -> None:
+def test_arguments_that_are_no_text_stay_as_they_were_written_and_are_counted() -> None:
     """Not every server writes them as the protocol wants them, and doctor says so."""
-    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": {"a": 1}}}
+    call = {"index": 0, "id": "", "function": {"name": "f", "arguments": {"a": 1}}}
+    as_text = {**call, "function": {"name": "f", "arguments": '{"a":1}'}}
     for response in (plain(tool_calls=[call]), streamed({"tool_calls": [call]})):
-        assert completion_of(response).calls == (AskedCall("c", "f", {"a": 1}),)
+        assert completion_of(response).calls == (AskedCall("", "f", {"a": 1}),)
+        asked = {"messages": [{"role": "assistant", "content": None, "tool_calls": [call]}]}
+        wanted = counted({"messages": [{**asked["messages"][0], "tool_calls": [as_text]}]}, plain(tool_calls=[as_text]))
+        assert wanted is not None and counted(asked, response) == wanted
 
 
-def test_usage_of_responses_is_told_in_the_words_of_chat_completions() -> None:
-    whole = {"usage": {"input_tokens": 7, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 1}}}
-    wanted = {**USAGE, "prompt_tokens_details": {"cached_tokens": 1}}
-    assert usage_of("responses", whole) == wanted
-    assert usage_of("responses", [{"type": "x"}, {"response": {"usage": None}}, {"response": whole}]) == wanted
+THOUGHT, SAID = "It was O-5.", "The order is O-3."
+THINKING = [
+    plain(content=SAID, reasoning_content=THOUGHT),
+    plain(content=SAID, reasoning=THOUGHT),
+    plain(content=[{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": SAID}]),
+    plain(
+        content=[{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}, {"type": "text", "text": SAID}]
+    ),
+    plain(content=[{"type": "reasoning", "text": THOUGHT}, {"type": "text", "text": SAID}]),
+    plain(content=f"<think>{THOUGHT}</think>{SAID}"),
+    plain(content=f"<think>\n{THOUGHT}\n</think>\n\n{SAID}"),
+    plain(content=f"{THOUGHT}</think>\n{SAID}"),
+    streamed(
+        {"reasoning_content": "It was "},
+        {"reasoning_content": "O-5."},
+        {"content": "The order "},
+        {"content": "is O-3."},
+    ),
+    streamed({"content": "<thi"}, {"content": f"nk>{THOUGHT}</think>"}, {"content": SAID}),
+    streamed({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}]}, {"content": SAID}),
+    streamed({"content": [{"type": "thinking", "thinking": THOUGHT}]}, {"content": [{"type": "text", "text": SAID}]}),
+]
+
+
+@pytest.mark.parametrize("response", THINKING)
+def test_what_the_model_thought_stands_apart(response: Any) -> None:
+    completion = completion_of(response)
+    assert completion.text == SAID
+    assert THOUGHT in completion.reasoning and SAID not in completion.reasoning
+
+
+@pytest.mark.parametrize("response", THINKING)
+def test_what_the_model_thought_is_counted(response: Any) -> None:
+    """In a stream and in a plain body alike; the marks between may take a few tokens."""
+    told, both = counted({"messages": []}, response), count_tokens(THOUGHT) + count_tokens(SAID)
+    assert told is not None and told.completion is not None and both <= told.completion <= both + 8
+
+
+def test_a_reply_that_does_not_think_is_left_as_it_is() -> None:
+    text = "  I think it is O-3.\n"
+    completion = completion_of(plain(content=text))
+    assert (completion.text, completion.reasoning) == (text, "")
+    assert completion_of(plain(content="<think>It was O-5, and then")).text == ""
 
 
 NAMES = (
@@ -99,6 +144,11 @@ NAMES = (
     "index",
     "id",
     "usage",
+    "x_groq",
+    "reasoning",
+    "reasoning_content",
+    "thinking",
+    "type",
 )
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(NAMES)
 hostile = st.recursive(
@@ -126,11 +176,11 @@ def in_a_choice(part: Any) -> list[Any]:
 def test_nothing_makes_the_reader_raise(one: Any, other: Any) -> None:
     for response in [*in_a_choice(one), [*in_a_choice(one), *in_a_choice(other)]]:
         completion = completion_of(response)
-        assert isinstance(completion.text, str)
+        assert isinstance(completion.text, str) and isinstance(completion.reasoning, str)
         assert all(isinstance(call.name, str) for call in completion.calls)
         counted({"messages": [one], "tools": other}, response)
         for api in ("chat_completions", "responses"):
-            usage_of(api, response)
+            assert all(count is None or count >= 0 for count in asdict(usage_of(api, response)).values())
 
 
 @given(st.binary() | hostile.map(lambda value: b"data: " + json.dumps(value).encode() + b"\n\ndata: [DONE]\n"))

@@ -1,0 +1,48 @@
+"""What a model thought before it answered: a part of its reply, and no part of its answer.
+
+Servers send it in a field of its own, in parts of the content, or in `<think>` tags in the text, where frameworks often
+leave it in the answer.
+"""
+
+import re
+from typing import Any
+
+from evaluator.wire.tokens import text_of
+
+FIELDS = ("reasoning_content", "reasoning")
+"""Fields of a message or a delta that hold it: of DeepSeek, vLLM and llama.cpp, and of OpenRouter and Ollama."""
+
+PART_TYPES = ("thinking", "reasoning", "redacted_thinking")
+"""Types of the parts of a content that hold it."""
+
+_BEGUN_BEFORE = re.compile(r"\A(?:(?!<think(?:ing)?>).)*?</think(?:ing)?>", re.DOTALL)
+"""Up to a closing tag that no opening one precedes: many templates open it in the prompt already."""
+
+_IN_TAGS = re.compile(r"<(think(?:ing)?)>.*?(?:</\1>|\Z)", re.DOTALL)
+
+
+def without_reasoning(text: str) -> str:
+    """The text of an answer without what stands in `<think>` tags, also where the first or the last tag is missing."""
+    said = _IN_TAGS.sub("", _BEGUN_BEFORE.sub("", text))
+    return text if said == text else said.strip()
+
+
+def in_tags(text: str) -> str:
+    """What stands in `<think>` tags, with the tags."""
+    before = _BEGUN_BEFORE.match(text)
+    begun = before[0] if before else ""
+    return begun + "".join(match[0] for match in _IN_TAGS.finditer(text, len(begun)))
+
+
+def apart(message: dict[str, Any]) -> str:
+    """What a message or a delta says beside its text that the model thought: in a field or in parts of the content."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    told = [value for name in FIELDS if isinstance(value := message.get(name), str)][:1]
+    told += [_text_of_part(part) for part in parts if isinstance(part, dict) and part.get("type") in PART_TYPES]
+    return "".join(told)
+
+
+def _text_of_part(part: dict[str, Any]) -> str:
+    thought = next((part[name] for name in ("thinking", "reasoning", "text") if name in part), "")
+    return thought if isinstance(thought, str) else text_of(thought)
