@@ -58,14 +58,16 @@ def readme_section(scorecard: Scorecard) -> str:
     found.append(words.not_implemented(scorecard, quiet, None))
     rest = f"Each task and model, deviations and machines: [{MARKDOWN_NAME}]({MARKDOWN_NAME})."
     said = escape(" ".join(sentence for sentence in found if sentence), limit=2000)
-    return "\n\n".join([_about(asked, quiet), table(header, rows), f"{said} {rest}".strip()])
+    about = _about(asked, quiet, words.levels(scorecard, asked))
+    return "\n\n".join([about, table(header, rows), f"{said} {rest}".strip()])
 
 
-def _about(asked: str, quiet: str) -> str:
+def _about(asked: str, quiet: str, levels: str) -> str:
+    of_levels = f" on {levels}" if levels else ""
     role = ", which never errs and takes no time" if quiet == SCRIPTED else ""
     besides = "" if asked == quiet else f", all that was measured besides with {escape(quiet)}"
     return (
-        f"Passed runs are with the model {escape(asked)}{besides}{role}. "
+        f"Passed runs are with the model {escape(asked)}{of_levels}{besides}{role}. "
         "Overhead is what a run takes beyond model, tools and gateway; injected are a call's prompt tokens beyond "
         "the fewest that say what the task does. Two with a <sup>letter</sup> in common tie; without letters all do. "
         "The rows in italics are no frameworks: what an agent passes that does nothing, and the right answers."

@@ -145,6 +145,17 @@ def correctness(scorecard: Scorecard, model: str) -> str | None:
     return f"Over {cases} {said}, as far as these can tell: {found_from}."
 
 
+def levels(scorecard: Scorecard, model: str) -> str:
+    """How many cases are of which level: `12 cases of level 1 and 4 of level 2`; empty where that is unknown."""
+    cases = {(run.key.task, run.key.case): run.level for run in scorecard.runs if run.key.model == model}
+    if None in cases.values() or not cases:
+        return ""
+    (level, number), *others = sorted(Counter(cases.values()).items(), key=str)
+    first = f"{number} case{'s' if number > 1 else ''} of level {level}"
+    *middle, last = [first, *(f"{count} of level {level}" for level, count in others)]
+    return f"{', '.join(middle)} and {last}" if middle else last
+
+
 def failures(scorecard: Scorecard, model: str) -> str:
     """How many runs failed, and for which kinds of reason: `22 of 24 runs failed, for these reasons …`."""
     totals = [cell for cell in scorecard.totals if cell.model == model]

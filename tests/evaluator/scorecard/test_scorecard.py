@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -559,6 +560,20 @@ def test_a_sentence_names_a_few_pairs_that_differ(project: Path) -> None:
     said = words.correctness(score(project), "scripted")
     assert said and said.startswith("Over 40 cases in pass rate X higher than X; ")
     assert said.count("than") == 3 and "; and 1 more; all others tie" in said
+
+
+def test_the_readme_says_of_which_levels_the_cases_are(project: Path) -> None:
+    write_all(project, make_traces(project))
+    card = score(project)
+    levels = iter([1, 2, 2])
+    cases = {run.key.case for run in card.runs}
+    of_case = dict(zip(sorted(cases), levels, strict=False))
+    runs = tuple(replace(run, level=of_case.get(run.key.case, 3)) for run in card.runs)
+    told = words.levels(replace(card, runs=runs), "scripted")
+    assert told.startswith("1 case of level 1, 2 of level 2 and ") and told in scorecard.readme_section(
+        replace(card, runs=runs)
+    )
+    assert words.levels(replace(card, runs=(replace(runs[0], level=None),)), "scripted") == ""
 
 
 def test_the_event_loop_is_shown_where_a_trace_says_it(project: Path) -> None:
