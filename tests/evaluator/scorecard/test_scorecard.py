@@ -570,9 +570,8 @@ def test_the_readme_says_of_which_levels_the_cases_are(project: Path) -> None:
     of_case = dict(zip(sorted(cases), levels, strict=False))
     runs = tuple(replace(run, level=of_case.get(run.key.case, 3)) for run in card.runs)
     told = words.levels(replace(card, runs=runs), "scripted")
-    assert told.startswith("1 case of level 1, 2 of level 2 and ") and told in scorecard.readme_section(
-        replace(card, runs=runs)
-    )
+    assert told.startswith("1 case of level 1, 2 of level 2 and ")
+    assert "on 1 case of level " in scorecard.readme_section(card)
     assert words.levels(replace(card, runs=(replace(runs[0], level=None),)), "scripted") == ""
 
 

@@ -132,8 +132,9 @@ def test_levels_and_components_are_shown_of_what_is_chosen(watched: Watched, sit
     expect(page.locator(".levels:visible img")).to_have_count(1)
     expect(page.get_by_role("region", name="Pass rate by level: model local, all tasks")).to_be_visible()
     expect(page.get_by_role("region", name="Components of the grade")).to_have_count(0)
+    page.select_option("#model", "scripted")
     page.select_option("#task", "rag_qa")
-    components = page.get_by_role("region", name="Components of the grade: model local, rag_qa")
+    components = page.get_by_role("region", name="Components of the grade: model scripted, rag_qa")
     assert components.locator("thead th").all_text_contents()[1:5] == ["retrieval", "facts", "citations", "abstention"]
 
 
@@ -272,7 +273,7 @@ def test_runs_are_filtered(watched: Watched, site: Site) -> None:
     marks = page.locator(".grid a.mark:visible")
     every = marks.count()
     page.select_option("#model", "local")
-    page.select_option("#task", "tool_calling")
+    page.select_option("#task", "handoff")
     expect(page.locator(".grid:visible")).to_have_count(1)
     page.select_option("#framework", NAMES[1])
     expect(page.locator(".marks thead th:visible")).to_have_count(2)
@@ -288,7 +289,7 @@ def test_runs_are_filtered(watched: Watched, site: Site) -> None:
     expect(page.locator("h1 .verdict")).to_be_visible()
     page.locator(".crumbs a").first.click()
     expect(page.locator("#model")).to_have_value("local")
-    expect(page.locator("#task")).to_have_value("tool_calling")
+    expect(page.locator("#task")).to_have_value("handoff")
 
 
 def test_a_run_leads_to_its_case_and_its_code(watched: Watched, site: Site) -> None:
