@@ -281,7 +281,7 @@ def main() -> None:
                     [name, first or "—", "the same" if later == first else later]
                     for name, (first, later) in WORDINGS.items()
                 ),
-                3,
+                2,
             ),
             chosen=chosen(),
             tables="\n\n".join(tables),
