@@ -458,6 +458,5 @@ def _since(start: float, moment: float) -> float:
 
 def _recordable(request: dict[str, Any], body: bytes) -> dict[str, Any]:
     """The request as sent, or its text where it is nested too deep to be written into a trace."""
-    text = body.decode(errors="replace")
-    held = as_recorded(request, text)
-    return held if isinstance(held, dict) else {"nested_too_deep": text}
+    held = as_recorded(request, body)
+    return held if isinstance(held, dict) else {"nested_too_deep": held}

@@ -42,19 +42,21 @@ def parsed(body: bytes | bytearray) -> Any:
     """A JSON body, the chunks of a stream, or the text that it is, each as a trace can hold it; never raises."""
     if not body:
         return None
-    text = body.decode(errors="replace")
     try:
-        return as_recorded(json_of(body), text)
+        return as_recorded(json_of(body), body)
     except ValueError:
+        text = body.decode(errors="replace")
         return list(_chunks(text)) or text
 
 
-def as_recorded(value: Any, text: str) -> Any:
+def as_recorded(value: Any, text: bytes | bytearray | str) -> Any:
     """The value as a trace can hold it; its text where it is nested too deeply for that."""
     try:
         orjson.dumps([[[[[[[[value]]]]]]]])  # a trace nests it a few levels down
     except TypeError:
-        return text if _is_deep(value) else recordable(value)
+        if not _is_deep(value):
+            return recordable(value)
+        return text if isinstance(text, str) else text.decode(errors="replace")
     return value
 
 
