@@ -33,7 +33,7 @@ from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS
 from evaluator.models.upstreams.http import HttpUpstream
 from evaluator.providers.endpoint import Endpoint
 from evaluator.stats.intervals import percentile
-from tasks.base import Script
+from tasks.cases import Script
 
 ROUNDS = 4
 CONCURRENCY = (1, 32, 128)

@@ -32,7 +32,7 @@ from evaluator.probes.behaviours import Behaviour, behaviours, expected_failure
 from evaluator.providers.names import REPLAY, is_real
 from evaluator.suites import probing, replays
 from evaluator.trace import Key, Trace, trace_path, write_trace
-from tasks.base import of_size
+from tasks.cases import of_size
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from tasks.base import Case, Step, ToolError
+from tasks.base import Step, ToolError
+from tasks.cases import Case
 
 
 class ProbeCase(Case):

@@ -18,7 +18,7 @@ from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.harness.jobs import Job
 from evaluator.pytest_plugin import TestedRuns, marks_of
 from evaluator.trace import Key, Trace, read_trace, trace_path
-from tasks.base import Case, of_size
+from tasks.cases import Case, of_size
 
 TRACES = ROOT / "traces"
 FRAMEWORKS, TASKS = all_frameworks(), all_tasks()

@@ -10,7 +10,8 @@ from evaluator.harness.records import case_as_data
 from evaluator.models.upstreams.probes import FAULTS
 from evaluator.probes.script import SILENCE
 from evaluator.probes.table import BY_NAME
-from tasks.base import Outcome, of_size
+from tasks.base import Outcome
+from tasks.cases import of_size
 from tasks.grading import floor_outcomes
 from tasks.wire import OnTheWire, SearchTool
 

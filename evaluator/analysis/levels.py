@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluator.catalog.tasks import Task
-from tasks.base import Case
+from tasks.cases import Case
 
 LEVELS: dict[int, str] = {
     1: "one step, few tools or two agents, a short prompt",

@@ -17,7 +17,8 @@ import orjson
 from evaluator.analysis.breakdown import Judged
 from evaluator.analysis.levels import level_of
 from evaluator.catalog.tasks import Task
-from tasks.base import Case, Outcome, Tool, play
+from tasks.base import Outcome, Tool, play
+from tasks.cases import Case
 from tasks.grading import FLOORS, floor_outcomes
 
 Kind = Literal["floor", "ceiling"]

@@ -12,7 +12,8 @@ import orjson
 
 from evaluator import ROOT
 from evaluator.errors import Mistake
-from tasks.base import Case, CasesError, Outcome, Prepared, Script, load_cases
+from tasks.base import Outcome, Prepared
+from tasks.cases import Case, CasesError, Script, load_cases
 from tasks.grading import Grade
 from tasks.probing import ProbeCase
 from tasks.wire import OnTheWire

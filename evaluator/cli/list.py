@@ -11,7 +11,7 @@ from evaluator.catalog.frameworks import lacking, lacking_in_words
 from evaluator.cli.options import command, console, every_framework, every_task, say
 from evaluator.providers import endpoints
 from evaluator.providers.names import BUILT_IN, GGUF_ON_HUB, GGUF_PATH
-from tasks.base import SIZES, Case, of_size
+from tasks.cases import SIZES, Case, of_size
 
 app = command()
 

@@ -33,7 +33,8 @@ from evaluator.wire.failures import message_of
 from evaluator.wire.messages import completion_of
 from evaluator.wire.tokens import count_completion_tokens
 from evaluator.wire.usage import usage_of, usages_in
-from tasks.base import Script, Step
+from tasks.base import Step
+from tasks.cases import Script
 
 Message = dict[str, Any]
 Request = dict[str, Any]

@@ -37,7 +37,7 @@ from evaluator.trace import Api, ModelCall
 from evaluator.wire.bodies import END_OF_STREAM, as_recorded, json_of, parsed
 from evaluator.wire.messages import CUT_OFF, counted
 from evaluator.wire.usage import Usage, usage_of
-from tasks.base import Script
+from tasks.cases import Script
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

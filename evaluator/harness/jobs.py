@@ -12,7 +12,7 @@ from evaluator.harness.limits import MAX_MODEL_CALLS
 from evaluator.models.specs import ModelSpec
 from evaluator.models.upstreams.replay import recorded_script
 from evaluator.trace import Trace
-from tasks.base import SIZES, Case, Script
+from tasks.cases import SIZES, Case, Script
 
 WORK = ROOT / ".bakeoff"
 """What a checkout keeps for itself: the user's traces, and the workers' logs."""

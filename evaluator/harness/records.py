@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from evaluator import ROOT
-from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest
+from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest, task_since
 from evaluator.errors import Failure, Mistake
 from evaluator.harness.jobs import Job, Settings, groups
 from evaluator.models import specs
@@ -30,7 +30,7 @@ from evaluator.trace import (
     trace_path,
     write_trace,
 )
-from tasks.base import Case
+from tasks.cases import Case
 
 
 def own_repository() -> dict[str, str]:
@@ -119,7 +119,8 @@ class Records:
             *("implementation_digest", "lock_digest", "task_digest", "model_digest"),
             *("temperature", "max_model_calls", "timeout_s"),
         }
-        if setup.model_dump(include=depends_on) != trace.setup.model_dump(include=depends_on):
+        recorded = trace.setup.model_copy(update={"task_digest": task_since(trace.setup.task_digest)})
+        if setup.model_dump(include=depends_on) != recorded.model_dump(include=depends_on):
             return None
         try:
             asked = type(job.case).model_validate(trace.case)

@@ -1,6 +1,6 @@
 """How a probe is played: a script with a fault before it."""
 
-from tasks.base import Script
+from tasks.cases import Script
 
 
 class ProbeScript(Script):

@@ -21,14 +21,14 @@ from evaluator.errors import Failure, Mistake
 from evaluator.harness.records import exclusive
 from evaluator.models import specs
 from evaluator.models.specs import ModelSpec
-from evaluator.models.upstreams import Reply, Upstream, UpstreamError
+from evaluator.models.upstreams import Upstream, UpstreamError
 from evaluator.providers.names import PLAYED, is_real
 from evaluator.text import shortened
 from evaluator.trace import Key
 from evaluator.wire.bodies import parsed
-from evaluator.wire.failures import message_of
+from evaluator.wire.failures import Refusal, message_of
 from evaluator.wire.messages import completion_of
-from tasks.base import Script
+from tasks.cases import Script
 
 AT_ONCE = 4
 """Questions under way at a server that takes a key. One without is likely to be the user's own, which may answer one
@@ -53,8 +53,6 @@ _NOT_UNDERSTOOD = 2
 """So many replies that are not understood are no verdict."""
 
 _WORTH_ANOTHER_TRY = frozenset({408, 409, 425, 429})
-_SAME_FOR_ALL = frozenset({401, 402, 403, 404})
-"""Statuses with which a server would refuse any other question, too: key, credit, or name of the model."""
 
 _WRAPPED = re.compile(
     r"\s*(?:<think>.*?</think>)?\s*(?:```(?:json)?\s*(?P<fenced>\{.*\})\s*```|(?P<bare>\{.*\}))\s*", re.S
@@ -241,18 +239,15 @@ class _Judge:
         completion = completion_of(response)
         if reply.status < 400 and completion.message is not None:
             return completion.text
-        told = f"the model's server answered {reply.status}: {message_of(response)}".removesuffix(": ")
-        if reply.status in _SAME_FOR_ALL:
-            raise _Refused(told)
-        if reply.status in _WORTH_ANOTHER_TRY or reply.status >= 500 or reply.status < 400:
-            raise _Busy(told, _asked_to_wait_s(reply))
-        raise _Unanswered(told)
-
-
-def _asked_to_wait_s(reply: Reply) -> float:
-    """Seconds that the server asks to wait; 0 where it does not say, or names a date."""
-    said = dict(reply.headers).get(b"retry-after", b"").decode(errors="replace")
-    return float(said) if said.isdecimal() else 0.0
+        if reply.status < 400:
+            raise _Busy(f"the model's server answered {reply.status}: {message_of(response)}".removesuffix(": "))
+        said = dict(reply.headers).get(b"retry-after", b"").decode(errors="replace")
+        refusal = Refusal(reply.status, response, said or None)
+        if refusal.come_back or refusal.is_of_all:
+            raise _Refused(refusal.come_back or str(refusal))
+        if reply.status in _WORTH_ANOTHER_TRY or reply.status >= 500:
+            raise _Busy(str(refusal), refusal.wait_s or 0.0)
+        raise _Unanswered(str(refusal))
 
 
 def understood(reply: str) -> tuple[Said, str] | None:

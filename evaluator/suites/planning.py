@@ -14,7 +14,7 @@ from evaluator.models.specs import ModelSpec, computed_here
 from evaluator.providers.names import PROBES_NAME, REPLAY
 from evaluator.suites import probing, replays
 from evaluator.text import shown_path
-from tasks.base import SIZES, Case, of_size
+from tasks.cases import SIZES, Case, of_size
 
 BUDGET = "10m"
 """The budget of a model that is computed here, unless the user gives one."""

@@ -29,7 +29,7 @@ from evaluator.trace import (
     read_traces,
     trace_path,
 )
-from tasks.base import Case
+from tasks.cases import Case
 
 FOLDER = ROOT / "traces" / "local"
 """The recordings that are played unless the user names others."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -47,80 +48,101 @@ _NO_PAGE = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A reply of the model's server with a status that is no success; `retry_after` is that header."""
+
+    status: int
+    response: Any
+    retry_after: str | None = None
+
+    def __str__(self) -> str:
+        message, wait = message_of(self.response), f", Retry-After: {self.retry_after}" if self.retry_after else ""
+        return f"the model's server answered {self.status} ({self.kind}{wait})" + (f": {message}" if message else "")
+
+    @property
+    def kind(self) -> str:
+        """What the status is about, by what the reply says: a status alone is no cause."""
+        status, said = self.status, message_of(self.response, code=True).lower()
+        if status in (400, 403, 404, 422) and _UNKNOWN_MODEL.search(said):
+            return _NO_MODEL
+        if status in (400, 413, 422, 500) and _CONTEXT.search(said):
+            return "context length exceeded"
+        if status == 402 or (status in (400, 403, 429) and _OUT_OF_CREDIT.search(said)):
+            return _NO_CREDIT
+        if status == 401 or (status in (400, 403) and _KEY.search(said)):
+            return _KEY_REFUSED
+        if status in (404, 405):
+            return _NO_ADDRESS if _NO_PAGE.search(said) else "request refused"
+        kinds = {403: "refused by the server", 408: "time-out", 429: "rate limit", 504: "time-out"}
+        return kinds.get(status, "server error" if status >= 500 else "request refused")
+
+    @property
+    def wait_s(self) -> float | None:
+        """The seconds after which the server says to come back: a number or a date, as HTTP has them; None without."""
+        if self.status not in (429, 503, 529) or not self.retry_after:
+            return None
+        try:
+            return max(float(self.retry_after), 0.0)
+        except ValueError:
+            pass
+        try:
+            return max((parsedate_to_datetime(self.retry_after) - datetime.now(UTC)).total_seconds(), 0.0)
+        except (ValueError, TypeError):
+            return None
+
+    @property
+    def come_back(self) -> str | None:
+        """When to come back, where that is later than any run can wait for, whatever it asks."""
+        wait_s = self.wait_s
+        return f"{self}. Come back {_when(wait_s)}" if wait_s is not None and wait_s > _LONG_WAIT_S else None
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether the reply says itself that it refuses the key or the model, or that there is no credit left."""
+        return self.kind in _SAME_FOR_ALL
+
+
 def failure(call: ModelCall) -> str | None:
     """In one line what went wrong upstream with this call; None where it was answered, or the run itself ended it."""
     if call.answered:
         return _malformed(call)
-    if call.error != f"status {call.status}":
-        return None  # the gateway's own words: the run had ended, or there was no server
-    kind, message = _kind(call), message_of(call.response)
-    wait = f", Retry-After: {call.retry_after}" if call.retry_after else ""
-    return f"the model's server answered {call.status} ({kind}{wait})" + (f": {message}" if message else "")
+    refusal = _refusal(call)
+    return None if refusal is None else str(refusal)
 
 
 def same_for_all(chats: Sequence[ModelCall]) -> str | None:
     """Why any other run would fail like the one with these calls, in one line; None where that cannot be said.
 
-    That is so where the server answered none of its calls, and its last reply says itself that it refuses the key or
-    the model, or that there is no credit left; and whenever it says to come back in more than `_LONG_WAIT_S`. A refusal
-    of `responses` may concern that API alone.
+    That is so where the server answered none of its calls and its last reply `is_of_all`; and whenever it says to come
+    back in more than `_LONG_WAIT_S`. A refusal of `responses` may concern that API alone.
     """
-    if not chats or (last := chats[-1]).api != "chat_completions" or not _is_servers_reply(last):
+    if not chats or (last := chats[-1]).api != "chat_completions" or (refusal := _refusal(last)) is None:
         return None
-    if (wait_s := seconds_to_wait(last)) is not None and wait_s > _LONG_WAIT_S:
-        return f"{failure(last)}. Come back {_when(wait_s)}: the same command goes on from here"
-    if any(call.answered for call in chats) or _kind(last) not in _SAME_FOR_ALL:
-        return None
-    return failure(last)
+    if refusal.come_back:
+        return f"{refusal.come_back}: the same command goes on from here"
+    return None if any(call.answered for call in chats) or not refusal.is_of_all else str(refusal)
 
 
 def is_the_servers(call: ModelCall) -> bool:
     """Whether a failed call failed by the server's own account or state, not for what was asked."""
     if call.answered:
         return _malformed(call) is not None
-    return _is_servers_reply(call) and _kind(call) not in _OF_THE_REQUEST
+    refusal = _refusal(call)
+    return refusal is not None and refusal.kind not in _OF_THE_REQUEST
 
 
-def seconds_to_wait(call: ModelCall) -> float | None:
-    """The seconds after which a refusal says to come back: a number or a date, as HTTP has them; None without one."""
-    if call.status not in (429, 503, 529) or not call.retry_after:
-        return None
-    try:
-        return max(float(call.retry_after), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max((parsedate_to_datetime(call.retry_after) - datetime.now(UTC)).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return None
+def _refusal(call: ModelCall) -> Refusal | None:
+    """What the server answered a failed call with; None where the gateway spoke itself: the run had ended, or there
+    was no server."""
+    is_servers = call.error == f"status {call.status}"
+    return Refusal(call.status, call.response, call.retry_after) if is_servers else None
 
 
 def _when(wait_s: float) -> str:
     if wait_s > _MONTH_S:
         return "in more than a month"
     return f"in {duration(wait_s)}, at {datetime.now().astimezone() + timedelta(seconds=wait_s):%Y-%m-%d %H:%M}"
-
-
-def _is_servers_reply(call: ModelCall) -> bool:
-    """Whether a failed call was answered with a status by the server; else the gateway speaks, or nobody."""
-    return call.error == f"status {call.status}"
-
-
-def _kind(call: ModelCall) -> str:
-    """What a status is about, by what the reply says: a status alone is no cause."""
-    status, said = call.status, message_of(call.response, code=True).lower()
-    if status in (400, 403, 404, 422) and _UNKNOWN_MODEL.search(said):
-        return _NO_MODEL
-    if status in (400, 413, 422, 500) and _CONTEXT.search(said):
-        return "context length exceeded"
-    if status == 402 or (status in (400, 403, 429) and _OUT_OF_CREDIT.search(said)):
-        return _NO_CREDIT
-    if status == 401 or (status in (400, 403) and _KEY.search(said)):
-        return _KEY_REFUSED
-    if status in (404, 405):
-        return _NO_ADDRESS if _NO_PAGE.search(said) else "request refused"
-    kinds = {403: "refused by the server", 408: "time-out", 429: "rate limit", 504: "time-out"}
-    return kinds.get(status, "server error" if status >= 500 else "request refused")
 
 
 def message_of(response: Any, code: bool = False) -> str:

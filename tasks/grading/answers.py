@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from tasks.base import Case, Fact
+from tasks.cases import Case, Fact
 from tasks.grading import stance
 from tasks.grading.checks import Check, FailureKind
 from tasks.grading.statements import (

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from tasks.base import Case, Step, ToolCall
+from tasks.base import Step, ToolCall
+from tasks.cases import Case
 from tasks.grading.checks import Check, FailureKind
 from tasks.grading.text import readable
 from tasks.grading.values import Value, values_in, values_of_data

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from tasks.base import Case, Outcome
+from tasks.base import Outcome
+from tasks.cases import Case
 from tasks.grading.checks import Check
 
 CaseT = TypeVar("CaseT", bound=Case)

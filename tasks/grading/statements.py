@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
 
-from tasks.base import Fact
+from tasks.cases import Fact
 from tasks.grading.text import HAN, Clause, clauses, readable
 from tasks.grading.values import Value, matches_value, single_value, values_in
 

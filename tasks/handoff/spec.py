@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tasks.base import Case, Prepared, Script, Step, Tool, ToolCall, ToolError, Wrap, load_cases, play, unwrapped
+from tasks.base import Prepared, Step, Tool, ToolCall, ToolError, Wrap, play, unwrapped
+from tasks.cases import Case, Script, load_cases
 from tasks.handoff.tools import AGENTS, Desk
 
 CASES = Path(__file__).with_name("cases.jsonl")

@@ -12,7 +12,8 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from tasks.base import Case, CasesError, Data, Prepared, Script, Wrap, load_cases, unwrapped
+from tasks.base import Data, Prepared, Wrap, unwrapped
+from tasks.cases import Case, CasesError, Script, load_cases
 
 CORPUS = Path(__file__).parent / "corpus"
 CASES = Path(__file__).parent / "cases.jsonl"

@@ -7,7 +7,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tasks.base import Case, Prepared, Script, Step, Tool, ToolError, Wrap, load_cases, play, unwrapped
+from tasks.base import Prepared, Step, Tool, ToolError, Wrap, play, unwrapped
+from tasks.cases import Case, Script, load_cases
 from tasks.tool_calling.tools import REFUND_DAYS, TODAY, Shop
 
 INSTRUCTIONS = f"""\

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from labelled import PARTS as labelled_parts
 from labelled import Labelled, confusion, graded, labelled, shown
 
-from tasks.base import Case, Fact, Step, ToolCall
+from tasks.base import Step, ToolCall
+from tasks.cases import Case, Fact
 from tasks.grading import (
     KINDS,
     PARTS,

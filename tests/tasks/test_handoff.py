@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.base import CasesError, Fact, Outcome, Step, ToolCall, ToolError
+from tasks.base import Outcome, Step, ToolCall, ToolError
+from tasks.cases import CasesError, Fact
 from tasks.grading import canonical, states, states_fact
 from tasks.handoff.grade import gold as perfect
 from tasks.handoff.grade import grade

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from tasks.base import CasesError, Step, ToolCall, load_cases, of_size
+from tasks.base import Step, ToolCall
+from tasks.cases import CasesError, load_cases, of_size
 from tasks.grading import floor_outcomes, states
 from tasks.handoff import grade as handoff_grade
 from tasks.handoff import spec as handoff
@@ -188,3 +189,10 @@ def test_a_wrong_small_case_is_named(tmp_path, spec, change, words) -> None:
         load_cases(path, spec.CASE_TYPE)
     assert str(raised.value).startswith(f"{path}:1: ")
     assert words in str(raised.value) and "\n" not in str(raised.value)
+
+
+@each_task
+def test_a_file_of_cases_may_begin_with_a_byte_order_mark(tmp_path, spec, grade) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(spec.load()[0].model_dump_json() + "\r\n", encoding="utf-8-sig", newline="")
+    assert load_cases(path, spec.CASE_TYPE) == spec.load()[:1]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from evaluator.harness.jobs import Settings
 from evaluator.models.embedding import Embedder
-from tasks.base import CasesError, Fact, Outcome, load_cases, of_size
+from tasks.base import Outcome
+from tasks.cases import CasesError, Fact, load_cases, of_size
 from tasks.grading import floor_outcomes, normalise, states, states_fact
 from tasks.rag_qa import spec
 from tasks.rag_qa.grade import gold, grade

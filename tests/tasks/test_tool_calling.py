@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from tasks.base import (
-    CasesError,
-    Outcome,
-    Tool,
-    ToolCall,
-    ToolError,
-    bound_arguments,
-    load_cases,
-    play,
-)
+from tasks.base import Outcome, Tool, ToolCall, ToolError, bound_arguments, play
+from tasks.cases import CasesError, load_cases
 from tasks.grading import matches, states, states_fact
 from tasks.tool_calling.grade import gold, grade
 from tasks.tool_calling.spec import CASE_TYPE, INSTRUCTIONS, Kind, ToolCallingCase, load, prepare, script

@@ -7,7 +7,8 @@ from typing import Any
 
 from evaluator.catalog.tasks import Task
 from evaluator.trace import Key, Trace, TracedToolCall
-from tasks.base import Case, Script, Stance, Step
+from tasks.base import Step
+from tasks.cases import Case, Script, Stance
 
 BEGIN, END = "----- BEGIN RUN -----", "----- END RUN -----"
 """The lines around what the run did. It stands there as JSON, which has no line breaks of its own within a text, so

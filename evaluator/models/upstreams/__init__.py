@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from evaluator.trace import ModelCall
-from tasks.base import Script
+from tasks.cases import Script
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from evaluator.models.upstreams.redaction import Redactor, basic, secrets_of
 from evaluator.providers import quirks
 from evaluator.providers.endpoint import Endpoint
 from evaluator.wire.bodies import as_json
-from tasks.base import Script
+from tasks.cases import Script
 
 _JSON = {"Content-Type": "application/json"}
 _PASSED_ON = ("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")

@@ -15,7 +15,7 @@ from evaluator.models.upstreams import Reply, Session
 from evaluator.models.upstreams.scripted import PLAYED_BY, ScriptedSession, ScriptedUpstream, search_arguments
 from evaluator.probes.script import SILENCE, ProbeScript
 from evaluator.wire.handoffs import is_handoff
-from tasks.base import Script
+from tasks.cases import Script
 
 MEETING_PATIENCE_S = 3.0
 """How long a run that belongs to others waits for them."""

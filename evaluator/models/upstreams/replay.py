@@ -16,7 +16,7 @@ from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, Reply, Sess
 from evaluator.trace import ModelCall, RecordedTimes, Trace
 from evaluator.wire.canonical import canonical, canonical_bytes, differences, stamps
 from evaluator.wire.messages import CUT_OFF, completion_of
-from tasks.base import Script
+from tasks.cases import Script
 
 _MOST_DIFFERENCES = 3
 

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ValidationError
 from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, Reply, Session
 from evaluator.wire import handoffs
 from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, text_of
-from tasks.base import Script, Step
+from tasks.base import Step
+from tasks.cases import Script
 from tasks.grading import states, states_fact
 
 PLAYED_BY = (__file__, handoffs.__file__)

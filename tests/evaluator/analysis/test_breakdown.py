@@ -7,7 +7,7 @@ from evaluator.analysis.breakdown import Component, Judged, LevelRate, by_level,
 from evaluator.analysis.graded_run import grade_run
 from evaluator.analysis.levels import LEVELS, level_of
 from evaluator.catalog.tasks import all_tasks
-from tasks.base import Case
+from tasks.cases import Case
 
 TASK = all_tasks()["tool_calling"]
 

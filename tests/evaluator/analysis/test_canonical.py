@@ -12,7 +12,8 @@ from evaluator.analysis.parity.canonical import Handover
 from evaluator.catalog.tasks import Task
 from evaluator.trace import Key, Resources, RunOutcome, Trace, TracedToolCall
 from evaluator.wire.tokens import count_tokens
-from tasks.base import Case, Prepared, Script
+from tasks.base import Prepared
+from tasks.cases import Case, Script
 from tasks.grading import Grade
 from tasks.wire import Agent, OnTheWire, SearchTool
 

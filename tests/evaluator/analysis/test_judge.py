@@ -13,7 +13,7 @@ from evaluator.analysis.judge import Judgement, figures, question
 from evaluator.analysis.judge.verdicts import Said
 from evaluator.stats.intervals import pass_rate_interval
 from evaluator.trace import Trace
-from tasks.base import Stance
+from tasks.cases import Stance
 
 TASK = TASKS["tool_calling"]
 

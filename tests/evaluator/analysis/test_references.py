@@ -5,7 +5,7 @@ import pytest
 from evaluator.analysis.breakdown import Judged
 from evaluator.analysis.references import REFERENCES, judged_references
 from evaluator.catalog.tasks import all_tasks
-from tasks.base import Case
+from tasks.cases import Case
 
 TASKS = all_tasks()
 CASES = [(name, case) for name, task in TASKS.items() for case in task.load()]

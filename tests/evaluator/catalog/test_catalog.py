@@ -8,7 +8,7 @@ import pytest
 from folders import LOCK, PYPROJECT, make_framework
 
 import tasks as tasks_package
-from evaluator.catalog.digests import digest_of, implementation_digest, lock_digest, task_digest
+from evaluator.catalog.digests import MOVED, digest_of, implementation_digest, lock_digest, task_digest, task_since
 from evaluator.catalog.frameworks import (
     all_frameworks,
     implements,
@@ -158,6 +158,13 @@ def test_task_digest_leaves_out_what_no_run_depends_on(tmp_path: Path) -> None:
         path.write_text("changed")
         digests.add(task_digest(task))
     assert len(digests) == 4
+
+
+def test_where_lines_were_only_moved_a_recorded_task_is_that_of_today() -> None:
+    tasks = all_tasks().values()
+    today = {task_digest(one) for task in tasks for one in (task, task.probed())}
+    assert {task_since(digest) for digest in today} == today
+    assert {task_since(digest) for digest in MOVED} <= today
 
 
 def test_the_digest_of_a_probed_task_is_also_of_its_probes_and_of_no_other_task(tmp_path: Path) -> None:

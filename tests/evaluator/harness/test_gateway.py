@@ -24,7 +24,8 @@ from evaluator.models.upstreams import Reply, Session, Upstream, UpstreamError
 from evaluator.models.upstreams.scripted import ScriptedUpstream
 from evaluator.trace import ModelCall
 from evaluator.wire.messages import completion_of
-from tasks.base import Script, Step
+from tasks.base import Step
+from tasks.cases import Script
 
 SCRIPT = Script(answer="Good day.")
 HELLO: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "Hello?"}]}

@@ -18,7 +18,7 @@ from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.harness.jobs import Job, in_rounds, levels_in_words
 from evaluator.harness.matrix import run_all
 from evaluator.trace import Trace, read_trace, read_traces
-from tasks.base import of_size
+from tasks.cases import of_size
 
 MakeJob = Callable[..., Job]
 

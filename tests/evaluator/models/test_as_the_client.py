@@ -16,7 +16,7 @@ from aiohttp import web
 from evaluator.harness.gateway import Gateway
 from evaluator.models.upstreams.http import HttpUpstream
 from evaluator.providers.endpoint import Endpoint
-from tasks.base import Script
+from tasks.cases import Script
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

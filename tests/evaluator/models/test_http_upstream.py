@@ -24,7 +24,7 @@ from evaluator.models.upstreams.http import Server as HttpServer
 from evaluator.providers.endpoint import Endpoint
 from evaluator.trace import ModelCall
 from evaluator.wire.tokens import count_tokens
-from tasks.base import Script
+from tasks.cases import Script
 
 KEY = "sk-the-users-own-key"
 FRAMEWORK_KEY = "a-key-of-the-framework"

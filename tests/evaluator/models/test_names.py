@@ -15,7 +15,7 @@ from evaluator.harness.runner import harness
 from evaluator.models import specs
 from evaluator.pytest_plugin import marks_of
 from evaluator.trace import Trace
-from tasks.base import of_size
+from tasks.cases import of_size
 
 TASK = all_tasks()["tool_calling"]
 

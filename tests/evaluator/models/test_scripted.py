@@ -12,7 +12,8 @@ from pydantic_core import to_jsonable_python
 
 from evaluator.models.upstreams.scripted import ScriptedSession, ScriptedUpstream
 from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, count_tokens
-from tasks.base import Case, Outcome, Script, Step, Tool, ToolCall, ToolError, bound_arguments
+from tasks.base import Outcome, Step, Tool, ToolCall, ToolError, bound_arguments
+from tasks.cases import Case, Script
 from tasks.grading import normalise, states, states_fact
 from tasks.handoff import grade as handoff_grade
 from tasks.handoff import spec as handoff_spec

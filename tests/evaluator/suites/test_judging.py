@@ -205,7 +205,9 @@ async def test_a_run_that_the_server_refuses_is_left_and_asked_about_the_next_ti
     asked: list[Request] = []
     good = judging(lambda answer: RIGHT, asked)
     async with served(replace(good, refuses=refuses)) as url:
-        assert await judge(tmp_path, spec_of(url)) == Judged(2, 1, "the model's server answered 400: too long")
+        assert await judge(tmp_path, spec_of(url)) == Judged(
+            2, 1, "the model's server answered 400 (request refused): too long"
+        )
         assert set(verdicts(tmp_path)) == {"a"}
         asked.clear()
         assert (await judge(tmp_path, spec_of(url))).left == 1
@@ -237,10 +239,30 @@ async def test_where_the_key_is_refused_it_ends_at_once_and_the_key_is_nowhere(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-a-wrong-one")
     write_all(tmp_path, *(run(f"case-{number}") for number in range(30)))
     async with served(judging(by_answer, []), key=KEY) as url:
-        with pytest.raises(Failure, match=r"answered 401: Incorrect API key.* the same command goes on") as failed:
+        with pytest.raises(
+            Failure, match=r"answered 401 \(key refused\): Incorrect API key.* the same command goes on"
+        ) as failed:
             await judge(tmp_path, spec_of(url))
     assert "sk-a-wrong-one" not in str(failed.value)
     assert not verdicts(tmp_path)
+
+
+async def test_a_run_whose_content_the_server_refuses_is_left_and_the_others_are_judged(tmp_path: Path) -> None:
+    write_all(tmp_path, run("a", "A bomb."), run("b"))
+    refuses = Double(refuses=lambda r: refusal("flagged", 403) if told(r)["answer"] == "A bomb." else None).refuses
+    async with served(replace(judging(lambda answer: RIGHT, []), refuses=refuses)) as url:
+        judged = await judge(tmp_path, spec_of(url))
+    assert judged == Judged(2, 1, "the model's server answered 403 (refused by the server): flagged")
+    assert set(verdicts(tmp_path)) == {"b"}
+
+
+async def test_a_server_that_says_to_come_back_much_later_ends_it_at_once(tmp_path: Path) -> None:
+    write_all(tmp_path, *(run(f"case-{number}") for number in range(30)))
+    limited = Answer(429, {"error": "daily limit"}, {"Retry-After": "7200"})
+    ended = pytest.raises(Failure, match=r"daily limit\. Come back in 2\.0 h, at .*; what was judged is kept")
+    with serving(lambda number, headers: limited) as server, ended:
+        await judge(tmp_path, spec_of(server.url))
+    assert len(server.bodies) == 1 and not verdicts(tmp_path)
 
 
 async def test_a_server_that_is_gone_is_not_asked_about_all_runs(tmp_path: Path) -> None:
@@ -252,7 +274,7 @@ async def test_a_server_that_is_gone_is_not_asked_about_all_runs(tmp_path: Path)
         return refusal("out of memory", 500)
 
     async with served(Double(refuses=refuses)) as url:
-        with pytest.raises(Failure, match="answered 500: out of memory"):
+        with pytest.raises(Failure, match=r"answered 500 \(server error\): out of memory"):
             await judge(tmp_path, spec_of(url))
     assert len(refused) <= suite.TRIES * (suite.GONE_AFTER + suite.AT_ONCE)
 

@@ -8,7 +8,7 @@ import pytest
 from factories import model_call
 from model_server import completion
 
-from evaluator.wire.failures import failure, is_the_servers, same_for_all, seconds_to_wait
+from evaluator.wire.failures import Refusal, failure, is_the_servers, same_for_all
 
 
 def call(status: int, response: Any, **fields: Any) -> Any:
@@ -143,9 +143,9 @@ def test_a_server_that_says_to_come_back_much_later_is_as_good_as_gone(
 
 def test_when_to_come_back_may_be_a_date() -> None:
     in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    waits_s = seconds_to_wait(call(503, None, retry_after=in_an_hour))
+    waits_s = Refusal(503, None, in_an_hour).wait_s
     assert waits_s is not None and 3500 < waits_s <= 3600
-    assert seconds_to_wait(call(429, None, retry_after=format_datetime(datetime(2020, 1, 1, tzinfo=UTC)))) == 0
+    assert Refusal(429, None, format_datetime(datetime(2020, 1, 1, tzinfo=UTC))).wait_s == 0
 
 
 @pytest.mark.parametrize(
