@@ -109,7 +109,7 @@ class Watch:
             while True:
                 for process in [worker, *worker.children(recursive=True)]:
                     with contextlib.suppress(psutil.Error):
-                        sampled.update(_seen(process, scratch))
+                        sampled.update(seen(process, scratch))
                 sampled_at = time.monotonic()
                 await asyncio.sleep(SAMPLE_INTERVAL_S)
                 while not busy() and time.monotonic() - sampled_at < IDLE_SAMPLE_INTERVAL_S:
@@ -144,7 +144,8 @@ def _is_expected(what: str, where: str, ports: set[int]) -> bool:
     return False
 
 
-def _seen(process: psutil.Process, scratch: Path) -> Iterable[tuple[str, str]]:
+def seen(process: psutil.Process, scratch: Path) -> Iterable[tuple[str, str]]:
+    """What a process is connected to, and what it holds open for writing outside `scratch`. Raises `psutil.Error`."""
     for connection in process.net_connections("inet"):
         if connection.raddr:
             yield "connect", f"{connection.raddr.ip}:{connection.raddr.port}"
