@@ -5,6 +5,7 @@ secret was spelled there.
 """
 
 import base64
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,6 +22,9 @@ PLACEHOLDERS = frozenset(
 """What people write where a server wants no key; of the shorter ones `SHORTEST` takes care."""
 
 _SHOWN = "***"
+
+_TELL_APART = ("index", "output_index", "content_index", "type")
+"""Fields of a piece of a stream that say which text it is a piece of."""
 
 
 def secrets_of(key: str | None, user: str | None, password: str | None) -> list[str]:
@@ -42,23 +46,69 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = sorted(set(secrets), key=len, reverse=True)
+        self._any = re.compile("|".join(map(re.escape, self._secrets)))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._secrets)
 
     def clean(self, value: Any) -> Any:
-        """JSON data without the secrets, in texts and in names."""
+        """JSON data without the secrets, in texts and in names; of a list also where one lies across several items,
+        as it may in the pieces of a stream."""
         if not self._secrets:
             return value
+        cleaned = self._clean(value)
+        return self._across(cleaned) if isinstance(cleaned, list) else cleaned
+
+    def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, _SHOWN)
-            return value
+            return self._any.sub(_SHOWN, value)
         if isinstance(value, dict):
-            return {self.clean(name): self.clean(item) for name, item in value.items()}
+            return {self._clean(name): self._clean(item) for name, item in value.items()}
         if isinstance(value, list):
-            return [self.clean(item) for item in value]
+            return [self._clean(item) for item in value]
         return value
+
+    def _across(self, items: list[Any]) -> list[Any]:
+        """The items, which are changed, without what is a secret once their texts of the same place are joined."""
+        places: dict[tuple[Any, ...], list[tuple[Any, Any]]] = {}
+        for item in items:
+            for place, holder, name in _texts(item, ()):
+                places.setdefault(place, []).append((holder, name))
+        for held in places.values():
+            pieces = [holder[name] for holder, name in held]
+            for (holder, name), piece in zip(held, self._without_spans(pieces), strict=True):
+                holder[name] = piece
+        return items
+
+    def _without_spans(self, pieces: list[str]) -> Iterator[str]:
+        """The pieces of a text without its secrets; what is shown for one stands where it began."""
+        spans = [match.span() for match in self._any.finditer("".join(pieces))]
+        start = 0
+        for piece in pieces:
+            end, kept, at = start + len(piece), "", start
+            for first, last in spans:
+                if last > start and first < end:
+                    kept += piece[at - start : max(first, start) - start] + (_SHOWN if first >= start else "")
+                    at = min(last, end)
+            yield kept + piece[at - start :]
+            start = end
+
+
+def _texts(value: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
+    """Where texts stand in an item, and what holds them under which name; pieces of one text have the same place."""
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+        place = (*place, *(value[name] for name in _TELL_APART if isinstance(value.get(name), int | str)))
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for name, item in inner:
+        numbered = isinstance(item, dict) and isinstance(item.get("index"), int) and isinstance(value, list)
+        at = (*place, "" if numbered else name)
+        if isinstance(item, str):
+            yield at, value, name
+        else:
+            yield from _texts(item, at)
 
 
 class CleanedBytes:

@@ -65,3 +65,36 @@ def test_bytes_without_the_key_are_the_same_however_they_are_cut(parts: list[str
 
 def test_without_secrets_bytes_go_on_at_once() -> None:
     assert CleanedBytes(Redactor()).add(b"sk-") == b"sk-"
+
+
+def pieces_of(text: str, cuts: list[int]) -> list[str]:
+    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+def chunk(text: str, *, choice: int = 0, call: int | None = None) -> dict[str, Any]:
+    piece = {"content": text} if call is None else {"tool_calls": [{"index": call, "function": {"arguments": text}}]}
+    return {"object": "chat.completion.chunk", "choices": [{"index": choice, "delta": piece}]}
+
+
+@given(st.lists(st.sampled_from([KEY, "sk-abab/", "sk-", "s", "x", KEY[:-1]]), max_size=6), st.data())
+def test_a_key_in_pieces_of_a_stream_is_found_however_it_is_cut(parts: list[str], data: st.DataObject) -> None:
+    whole = "".join(parts)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
+    cleaned = Redactor([KEY]).clean([chunk(piece) for piece in pieces_of(whole, cuts)])
+    said = [one["choices"][0]["delta"]["content"] for one in cleaned]
+    assert "".join(said) == whole.replace(KEY, "***") and len(said) == len(cuts) + 1
+
+
+def test_pieces_of_different_texts_are_not_joined() -> None:
+    first, second = KEY[:5], KEY[5:]
+    redactor = Redactor([KEY])
+    apart = [chunk(first, call=0), chunk(second, call=1), chunk(first, choice=1), chunk(second, choice=2)]
+    assert redactor.clean(apart) == apart
+    mixed = [chunk(first, call=0), chunk("x", call=1), chunk(second, call=0), chunk("y", call=1)]
+    assert redactor.clean(mixed) == [chunk("***", call=0), chunk("x", call=1), chunk("", call=0), chunk("y", call=1)]
+
+
+def test_a_key_in_pieces_of_a_stream_of_responses_is_found() -> None:
+    kind = "response.output_text.delta"
+    pieces = [{"type": kind, "output_index": 0, "delta": piece} for piece in (f"a {KEY[:3]}", KEY[3:7], KEY[7:] + " b")]
+    assert [one["delta"] for one in Redactor([KEY]).clean(pieces)] == ["a ***", "", " b"]
