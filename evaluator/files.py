@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever happens meanwhile."""
+"""Files and folders that appear whole or not at all, whatever happens meanwhile, or that one process has for itself."""
 
 import contextlib
 import os
@@ -6,6 +6,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
+
+import psutil
+from filelock import FileLock, Timeout
 
 
 @contextlib.contextmanager
@@ -61,6 +64,30 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(made, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def own_folder(folder: Path) -> Iterator[Path]:
+    """The folder; while another process has it so, one in it that is named by the number of this process.
+
+    Those of processes that are gone are removed. Raises `OSError`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    own = folder
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        own = folder / str(os.getpid())
+        own.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if path.name.isdecimal() and not psutil.pid_exists(int(path.name)):
+            shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield own
+    finally:
+        if lock.is_locked:
+            lock.release()
 
 
 def _beside(path: Path, what: str) -> Path:

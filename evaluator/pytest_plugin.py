@@ -22,6 +22,7 @@ from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.catalog.frameworks import Framework, all_frameworks, implements
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
+from evaluator.files import own_folder
 from evaluator.harness.environments import provision
 from evaluator.harness.jobs import WORK, Job, Settings
 from evaluator.harness.pool import Pool
@@ -368,7 +369,7 @@ def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
     opened = contextlib.AsyncExitStack()
 
     async def up() -> tuple[Watch, Pool]:
-        watch = await opened.enter_async_context(Watch(settings.logs))
+        watch = await opened.enter_async_context(Watch(opened.enter_context(own_folder(settings.logs / "watch"))))
         pool = Pool(settings, list(all_tasks()), Console(stderr=True), watch)
         return watch, await opened.enter_async_context(pool)
 

@@ -24,6 +24,7 @@ import numpy as np
 import orjson
 import uvicorn
 from numpy.typing import NDArray
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from evaluator.models.upstreams import (
     JSON_HEADERS,
@@ -45,6 +46,10 @@ Forward = Callable[[bytes, dict[str, Any], Session, float], Awaitable[Reply]]
 Refusal = Literal["call_limit", "timeout"]
 _LOG = logging.getLogger(__name__)
 _GC_THRESHOLDS = (10_000, 20, 50)
+IDLE_S = 75
+"""Seconds for which nothing comes on a connection before it is closed. Clients keep one for less (httpx 5 s), so none
+is closed as it is used again."""
+
 _MARK = 12
 """Bytes of a stream's end mark, which may lie across two pieces."""
 
@@ -335,18 +340,36 @@ def server_config(application: Any) -> uvicorn.Config:
     """A server that does nothing beyond HTTP: each of its extras would be paid for by every call."""
     return uvicorn.Config(
         application,
-        http="httptools",
+        http=_Connection,
         ws="none",
         interface="asgi3",
         lifespan="off",
         log_config=None,
         log_level="critical",  # a stream that breaks off is recorded in the trace, not on the user's terminal
         access_log=False,
-        timeout_keep_alive=75,  # s; clients keep one for less (httpx 5 s), so none is closed as it is used again
+        timeout_keep_alive=IDLE_S,
         proxy_headers=False,
         server_header=False,
         date_header=False,
     )
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection that is also closed when no whole request comes: uvicorn waits for ever for the first, and for the
+    rest of one."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_more()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            self._unset_keepalive_if_required()
+            self._wait_for_more()
+
+    def _wait_for_more(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
 
 
 class _Server(uvicorn.Server):

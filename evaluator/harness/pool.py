@@ -1,12 +1,14 @@
 """What harnesses share: one worker a framework, and the embedding model."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from rich.console import Console
 
 from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.tasks import all_tasks
+from evaluator.files import own_folder
 from evaluator.harness.jobs import Settings
 from evaluator.harness.process import Worker, sweep_scratch
 from evaluator.harness.watch import Watch
@@ -30,21 +32,25 @@ class Pool:
         self.embedder: Embedder | None = None
         self._workers: dict[str, Worker] = {}
         self._starting: dict[str, asyncio.Lock] = {}
+        self._logs = settings.logs
+        self._while_open = contextlib.ExitStack()
 
     async def __aenter__(self) -> "Pool":
         await asyncio.to_thread(sweep_scratch)
+        self._logs = self._while_open.enter_context(own_folder(self._settings.logs))
         self.embedder = await asyncio.to_thread(_embedder, self._task_names, self._console)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for worker in self._workers.values():
             await worker.stop()
+        self._while_open.close()
 
     async def worker(self, framework: Framework) -> Worker:
         """The framework's worker, started if need be; one that cannot start comes back dead."""
         worker = self._workers.get(framework.name)
         if worker is None:
-            log = self._settings.logs / f"{framework.name}.log"
+            log = self._logs / f"{framework.name}.log"
             task_names = [name for name in self._task_names if implements(framework, name)]
             endpoint = self._settings.model.endpoint
             redactor = Server(endpoint).redactor if endpoint else None

@@ -22,6 +22,7 @@ import aiohttp
 from rich.console import Console
 
 from evaluator.errors import Failure
+from evaluator.files import own_folder
 from evaluator.models import weights
 from evaluator.models.embedded import EMBEDDED, LocalModel, Settings
 from evaluator.providers.names import LOCAL
@@ -71,7 +72,9 @@ class LocalServer:
         log: Path | None = None,
         console: Console | None = None,
     ) -> None:
-        """Nothing is started yet. The server logs to `log` (default: `<name>.log` in the cache folder)."""
+        """Nothing is started yet. The server logs to `log` (default: `<name>.log` in the cache folder), or in a folder
+        beside it while another process logs there.
+        """
         self.model = model
         self.settings = settings or Settings()
         self.log = log or weights.cache_dir() / f"{model.name}.log"
@@ -79,11 +82,13 @@ class LocalServer:
         """Where it answers, `http://127.0.0.1:PORT/v1`; empty until it is started."""
         self._console = console or Console(stderr=True)
         self._process: asyncio.subprocess.Process | None = None
+        self._while_open = contextlib.ExitStack()
 
     async def __aenter__(self) -> Self:
         """Start the server and wait until the model is loaded. Raises Failure."""
         started_at = time.monotonic()
         self._console.print(f"starting the local model ({self.model.path.name})", markup=False, highlight=False)
+        self.log = self._while_open.enter_context(own_folder(self.log.parent)) / self.log.name
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log
@@ -120,6 +125,7 @@ class LocalServer:
 
     async def stop(self) -> None:
         """End the server, gently and then by force. Does nothing if it has ended already."""
+        self._while_open.close()
         process, self._process, self.base_url = self._process, None, ""
         if process is None:
             return

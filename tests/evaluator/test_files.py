@@ -1,6 +1,8 @@
 """Files and folders that appear whole or not at all."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,34 @@ def test_a_folder_takes_the_place_of_the_old_one_with_all_that_is_in_it(tmp_path
         (folder / "third").write_text("")
         raise RuntimeError
     assert names(out) == ["second"] and names(tmp_path) == ["out"]
+
+
+HOLDS = """
+import os, sys
+from pathlib import Path
+from evaluator.files import own_folder
+with own_folder(Path(sys.argv[1])) as own:
+    print(own, os.getpid(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_folder_is_one_processs_and_the_next_has_its_own_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "logs"
+    with holder(folder) as first:
+        assert first.stdout and first.stdout.readline() == f"{folder} {first.pid}\n"
+        with files.own_folder(folder) as own:
+            assert own == folder / str(os.getpid()) and own.is_dir()
+        with holder(folder) as second:
+            assert second.stdout and second.stdout.readline() == f"{folder / str(second.pid)} {second.pid}\n"
+            second.kill()
+        first.kill()
+    with files.own_folder(folder) as own:  # however the others ended
+        assert own == folder
+        assert not (folder / str(second.pid)).exists() and (folder / str(os.getpid())).exists()

@@ -119,6 +119,46 @@ async def test_it_listens_on_the_loopback_only(opened: Any) -> None:
     assert [c.laddr.ip for c in listening if c.laddr.port == port] == ["127.0.0.1"]
 
 
+@pytest.mark.parametrize(
+    "sent",
+    (
+        b"",
+        b"POST /",
+        b"POST {run}/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ),
+    ids=("nothing", "half a head", "half a body", "a request, and no other"),
+)
+async def test_a_connection_on_which_nothing_comes_is_closed_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr("evaluator.harness.gateway.IDLE_S", 0.2)
+    async with gateway_to(ScriptedUpstream()) as (gateway, client):
+        url = gateway.base_url(open_run(gateway))
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+        writer.write(sent.replace(b"{run}", urlsplit(url).path.encode()))
+        async with asyncio.timeout(5):
+            said = await reader.read()
+        assert said.startswith(b"HTTP/1.1 404") is sent.startswith(b"GET")
+        writer.close()
+        assert (await post(client, url, HELLO))[0] == 200
+
+
+async def test_a_slow_request_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluator.harness.gateway.IDLE_S", 0.4)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in (body[i : i + 20] for i in range(0, len(body), 20)):
+            await asyncio.sleep(0.15)
+            yield piece
+
+    body = orjson.dumps(HELLO)
+    async with gateway_to(ScriptedUpstream()) as (gateway, client):
+        url = gateway.base_url(open_run(gateway))
+        async with client.post(url + "/chat/completions", data=pieces()) as response:
+            assert response.status == 200 and len(body) > 60
+
+
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_replies_are_sent_at_once_under_every_loop(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     """Else the second reply on a kept connection waits for the acknowledgement of the first."""
