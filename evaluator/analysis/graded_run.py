@@ -64,6 +64,7 @@ class GradedRun:
     prompt_tokens: int | None
     completion_tokens: int | None
     cached_tokens: int | None
+    reasoning_tokens: int | None
     embedding_tokens: int | None
     usage_counted: bool
     import_s: float | None
@@ -117,6 +118,7 @@ def measure_run(trace: Trace, grade: Grade, level: int | None = None) -> GradedR
         prompt_tokens=_tokens(chats, lambda call: call.input_tokens),
         completion_tokens=_tokens(chats, lambda call: call.output_tokens),
         cached_tokens=_tokens(chats, lambda call: call.cached_tokens),
+        reasoning_tokens=_said(call.reasoning_tokens for call in chats),
         embedding_tokens=_tokens(embeddings, lambda call: call.input_tokens),
         usage_counted=any(call.usage_source == "counted" for call in chats),
         import_s=trace.resources.import_s,
@@ -188,6 +190,12 @@ def _tokens(calls: Iterable[ModelCall], count: Callable[[ModelCall], int | None]
     if any(tokens is None and answered for tokens, answered in counts):
         return None
     return sum(tokens or 0 for tokens, _ in counts)
+
+
+def _said(counts: Iterable[int | None]) -> int | None:
+    """The sum of what the server said; None where it never did."""
+    said = [count for count in counts if count is not None]
+    return sum(said) if said else None
 
 
 def split_wall_time(trace: Trace) -> WallTimeSplit:

@@ -227,6 +227,13 @@ METRICS = (
         _mean(lambda run: run.cached_tokens),
     ),
     Metric(
+        "reasoning_tokens_mean",
+        "mean completion tokens of a run that the model thought with; none where the server does not tell them apart",
+        "tokens",
+        None,
+        _mean(lambda run: run.reasoning_tokens),
+    ),
+    Metric(
         "embedding_tokens_mean", "mean tokens embedded in a run", "tokens", "lower", _mean(lambda r: r.embedding_tokens)
     ),
     Metric(

@@ -573,9 +573,11 @@ def judge_chat(seen: Seen) -> Finding:
             return _fails(exchange.refusal)
         no_model = "model" in exchange.refusal.lower()
         return _fails(exchange.refusal, _RIGHT_NAME if no_model else "Is the base URL right? It mostly ends in /v1.")
-    if text := _quoted(message.get("content")):
-        return _ok(f"it says {text!r}")
-    if _cut_off(exchange):
+    completion = completion_of(exchange.response)
+    if text := _quoted(completion.text):
+        apart = "; what it thinks before is kept, and is no part of its answer" if completion.reasoning else ""
+        return _ok(f"it says {text!r}{apart}")
+    if completion.reasoning or _cut_off(exchange):
         return _limited(f"no text within {_TEXT} tokens: it thinks first")
     return _fails("the answer is empty")
 

@@ -55,6 +55,13 @@ COLUMNS = (
     Column("prompt_tokens", int, "tokens", "prompt tokens on the wire", lambda run, _: run.prompt_tokens),
     Column("completion_tokens", int, "tokens", "completion tokens on the wire", lambda run, _: run.completion_tokens),
     Column("cached_tokens", int, "tokens", "prompt tokens from the upstream's cache", lambda run, _: run.cached_tokens),
+    Column(
+        "reasoning_tokens",
+        int,
+        "tokens",
+        "completion tokens that the model thought with, where the server says",
+        lambda run, _: run.reasoning_tokens,
+    ),
     Column("embedding_tokens", int, "tokens", "tokens that were embedded", lambda run, _: run.embedding_tokens),
     Column("usage_counted", bool, "", "whether the gateway counted some of them itself", lambda r, _: r.usage_counted),
     Column(

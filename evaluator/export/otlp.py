@@ -135,6 +135,7 @@ def _model_attributes(trace: Trace, call: ModelCall) -> dict[str, Any]:
         names.GEN_AI_USAGE_INPUT_TOKENS: call.input_tokens,
         names.GEN_AI_USAGE_OUTPUT_TOKENS: call.output_tokens,
         names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: call.cached_tokens,
+        names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: call.reasoning_tokens,
         names.GEN_AI_REQUEST_STREAM: call.stream,
         names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK: call.first_byte_s - call.sent_s if streamed else None,
         ERROR_TYPE: call.error or (str(call.status) if call.status >= 400 else None),

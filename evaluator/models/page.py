@@ -90,8 +90,8 @@ framework, the scorecard says how many there are, the command ends with exit cod
 these again. What was wrong with the request (it is too long, or malformed) stays the framework's.
 
 **Reasoning** (`reasoning_content`, `reasoning`, parts of type `thinking` or `reasoning`, `<think>` tags) is kept in the
-trace and is no part of the answer: graders do not read it. Its tokens stand in the trace where the server says how many
-they were.
+trace and is no part of the answer: graders do not read it. Its tokens are counted as completion tokens, and once more
+by themselves where the server says how many of those they were.
 
 **`responses`** is passed through, recorded and counted like chat completions, to whatever server has it. Where
 such an answer comes without usage, its tokens are not known. `bakeoff parity` reads chat completions only."""

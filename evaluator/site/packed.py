@@ -189,7 +189,11 @@ def _tokens(step: ChatCall) -> str:
     """What a chat call took, in a sentence."""
     call = step.call
     cached = f" ({count(call.cached_tokens)} from the cache)" if call.cached_tokens else ""
-    words = [f"{count(call.input_tokens)} prompt tokens{cached}", f"{count(call.output_tokens)} completion tokens"]
+    thought = f" ({count(call.reasoning_tokens)} of them to think)" if call.reasoning_tokens else ""
+    words = [
+        f"{count(call.input_tokens)} prompt tokens{cached}",
+        f"{count(call.output_tokens)} completion tokens{thought}",
+    ]
     if step.cost_usd is not None:
         words.append(f"${per_1000_runs(step.cost_usd)} for 1,000 of this call")
     if call.stream:

@@ -104,6 +104,8 @@ def test_token_counts() -> None:
     assert (run.prompt_tokens, run.completion_tokens, run.cached_tokens) == (None, 20, None)
     run = graded(trace(model_calls=[]))
     assert (run.model_calls, run.prompt_tokens, run.embedding_tokens) == (0, 0, 0)
+    thought = [model_call(0, 0, 1, 1, reasoning_tokens=count) for count in (None, 3, 4)]
+    assert (graded(trace(model_calls=thought)).reasoning_tokens, run.reasoning_tokens) == (7, None)
 
 
 def test_metrics_of_a_cell() -> None:
@@ -172,6 +174,7 @@ def test_what_was_not_observed_is_none() -> None:
     assert unknown == {
         "overhead_per_model_call_s_p50",
         "prompt_tokens_mean",
+        "reasoning_tokens_mean",
         "source_lines",
         "packages_max",
         "installed_mb_max",

@@ -328,3 +328,31 @@ def test_the_recorded_runs_say_who_sends_what() -> None:
     assert found.longest_prompt_tokens == 900
     assert (found.calls, found.completion_tokens) == (1, 10)
     assert recorded([], {}) == Recorded()
+
+
+@pytest.mark.parametrize(
+    ("message", "verdict", "found"),
+    (
+        ({"content": "Ready."}, Verdict.OK, "it says 'Ready.'"),
+        ({"content": "<think>So.</think>Ready."}, Verdict.OK, "'Ready.'; what it thinks before"),
+        (
+            {"content": "Ready.", "reasoning_content": "So."},
+            Verdict.OK,
+            "it says 'Ready.'; what it thinks before is kept",
+        ),
+        (
+            {"content": [{"type": "thinking", "thinking": "So."}, {"type": "text", "text": "Ready."}]},
+            Verdict.OK,
+            "before",
+        ),
+        ({"content": "<think>So, what", "finish_reason": "length"}, Verdict.LIMITED, "it thinks first"),
+        ({"content": None, "reasoning": "So, what"}, Verdict.LIMITED, "it thinks first"),
+        ({"content": ""}, Verdict.FAILS, "the answer is empty"),
+    ),
+)
+def test_what_a_model_thinks_is_told_from_what_it_says(message: Any, verdict: Verdict, found: str) -> None:
+    response = {"choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}]}
+    seen = Seen(Examination(ScriptedUpstream()), EVERYONE, 60)
+    seen.exchanges["key"] = [Exchange(status=200, response=response)]
+    finding = doctor_model.judge_chat(seen)
+    assert (finding.verdict, found in finding.found) == (verdict, True), finding.found
