@@ -29,7 +29,7 @@ from evaluator.providers.endpoint import Endpoint
 from evaluator.text import shortened
 from evaluator.trace import Trace
 from evaluator.wire.bodies import parsed
-from evaluator.wire.failures import message_of
+from evaluator.wire.failures import Refusal, message_of
 from evaluator.wire.messages import completion_of
 from evaluator.wire.tokens import count_completion_tokens
 from evaluator.wire.usage import usage_of, usages_in
@@ -76,6 +76,12 @@ class Exchange:
     timed_out: bool = False
     first_s: float = 0.0
     last_s: float = 0.0
+    retry_after: str | None = None
+
+    @property
+    def come_back(self) -> str | None:
+        """When to come back, if the server says so and that is later than runs wait for."""
+        return Refusal(self.status, self.response, self.retry_after).come_back
 
     @property
     def message(self) -> Message | None:
@@ -143,7 +149,8 @@ class Examination:
             return Exchange(request, failure=str(error))
         response = session.without_secrets(parsed(b"".join(piece for _, piece in pieces)))
         first_s, last_s = times_of_content(pieces)
-        return Exchange(request, reply.status, response, first_s=first_s, last_s=last_s)
+        later = dict(reply.headers).get(b"retry-after", b"").decode(errors="replace") or None
+        return Exchange(request, reply.status, response, first_s=first_s, last_s=last_s, retry_after=later)
 
     async def ask(self, method: str, path: str, body: Request | None = None) -> Exchange:
         """Ask for anything else: `path` is put behind the base URL, or from the root if it begins with a slash."""
@@ -155,7 +162,9 @@ class Examination:
                 server.client(timeout=aiohttp.ClientTimeout(total=limit_s)) as client,
                 client.request(method, server.url(path), json=body) as response,
             ):
-                return Exchange(body or {}, response.status, server.redactor.clean(parsed(await response.read())))
+                read = server.redactor.clean(parsed(await response.read()))
+                later = response.headers.get("Retry-After")
+                return Exchange(body or {}, response.status, read, retry_after=later)
         except TimeoutError:
             return Exchange(body or {}, failure=f"no answer within {limit_s:.0f} s", timed_out=True)
         except (aiohttp.ClientError, OSError) as error:
@@ -246,6 +255,8 @@ class Seen:
     recorded: Recorded = field(default_factory=Recorded)
     run_limit_s: float = 0.0
     exchanges: dict[str, list[Exchange]] = field(default_factory=dict)
+    come_back: bool = False
+    """Whether the server has said to come back later: then nothing more is asked."""
 
     def last(self, name: str) -> Exchange:
         """The answer that counts: the last one of a check."""
@@ -286,7 +297,7 @@ async def _streamed(seen: Seen) -> list[Exchange]:
     script = Script(answer=words)
     usage = {"stream_options": {"include_usage": True}}
     exchanges = [await seen.examination.chat({**request, **usage}, _TEXT, script=script)]
-    if exchanges[0].message is None and exchanges[0].status:
+    if exchanges[0].message is None and exchanges[0].status and not exchanges[0].come_back:
         exchanges.append(await seen.examination.chat(request, _TEXT, script=script))
     return exchanges
 
@@ -483,7 +494,7 @@ async def _one_form(form: Form, seen: Seen) -> list[Exchange]:
         return seen.exchanges["forms"]
     request = form.write(conversation(seen.called))
     exchanges = [await seen.examination.chat(request, _SHORT)]
-    if exchanges[0].message is None and exchanges[0].status and form.quirk:
+    if exchanges[0].message is None and exchanges[0].status and form.quirk and not exchanges[0].come_back:
         mended, _ = quirks.applied([form.quirk], request)
         exchanges.append(await seen.examination.chat(mended, _SHORT))
     return exchanges
@@ -577,6 +588,8 @@ def judge_chat(seen: Seen) -> Finding:
     if text := _quoted(completion.text):
         apart = "; what it thinks before is kept, and is no part of its answer" if completion.reasoning else ""
         return _ok(f"it says {text!r}{apart}")
+    if completion.calls:
+        return _limited(f"it asks for the tool {_quoted(completion.calls[0].name)!r}, though it was offered none")
     if completion.reasoning or _cut_off(exchange):
         return _limited(f"no text within {_TEXT} tokens: it thinks first")
     return _fails("the answer is empty")
@@ -1022,8 +1035,8 @@ async def examine(seen: Seen, begun: Begun) -> AsyncIterator[Result]:
         finding = await _made(check, seen, verdicts)
         verdicts[check.name] = finding.verdict
         sent_by = seen.recorded.senders.get(check.name, ())
-        needed = bool(sent_by) if check.sent is not None else check.needed
-        yield Result(check.name, check.title, finding, check.means, check.todo, needed, sent_by)
+        needed = seen.come_back or (bool(sent_by) if check.sent is not None else check.needed)
+        yield Result(check.name, check.title, finding, finding.means or check.means, check.todo, needed, sent_by)
 
 
 async def _made(check: Check, seen: Seen, verdicts: dict[str, Verdict]) -> Finding:
@@ -1032,11 +1045,16 @@ async def _made(check: Check, seen: Seen, verdicts: dict[str, Verdict]) -> Findi
     lacking = [name for name in check.requires if verdicts[name] in (Verdict.FAILS, Verdict.NOT_MADE)]
     if lacking:
         return Finding(Verdict.NOT_MADE, f"it builds on {_title(lacking[0])!r}")
+    if seen.come_back:
+        return Finding(Verdict.NOT_MADE, "the server said to come back later")
     if check.ask is not None:
         if seen.examination.time_left_s <= 0:
             return Finding(Verdict.NOT_MADE, "no time was left", todo=_MORE_TIME)
         seen.exchanges[check.name] = await check.ask(seen)
         last = seen.last(check.name)
+        if last.come_back:
+            seen.come_back = True
+            return Finding(Verdict.FAILS, last.come_back, "Check again then.", "Every run stops there.")
         if check.requires != () and check.name != "key":
             if last.timed_out:
                 return Finding(Verdict.NOT_MADE, last.failure, todo=_MORE_TIME)

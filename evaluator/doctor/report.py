@@ -43,12 +43,13 @@ _COLOURS = {
 class Finding:
     """What a check found, in words; `measured` has its figures by name, the unit in the name.
 
-    `todo` takes the place of what the check advises in general.
+    `todo` and `means` take the place of what the check says in general.
     """
 
     verdict: Verdict
     found: str
     todo: str = ""
+    means: str = ""
     measured: dict[str, Any] = field(default_factory=dict)
 
 

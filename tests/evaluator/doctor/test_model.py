@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from doubles import DOUBLES, GOOD, KEY, NAME, Double, refusal, served
 from factories import key, model_call, trace
+from model_server import Answer, serving
 
 from evaluator.doctor import model
 from evaluator.doctor import model as doctor_model
@@ -232,6 +233,23 @@ async def test_the_scripted_model_can_be_examined_too() -> None:
     )
 
 
+@pytest.mark.parametrize("answered", (0, 1, 4))
+async def test_a_server_that_says_to_come_back_later_is_asked_nothing_more(answered: int) -> None:
+    good = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Ready."}, "finish_reason": "stop"}]}
+
+    def limited(number: int, headers: dict[str, str]) -> Answer:
+        if number < answered:
+            return Answer(200, good)
+        return Answer(429, {"error": "daily limit"}, {"Retry-After": "7200"})
+
+    with serving(limited) as server:
+        results = await examined_at(f"{server.url}")
+    [stop] = [result for result in results.values() if "Come back in 2.0 h, at " in result.finding.found]
+    assert stop.failed and "daily limit" in stop.finding.found and stop.means.startswith("Every run stops")
+    assert len(server.bodies) == answered + 1
+    assert not any(result.failed for result in list(results.values())[list(results).index(stop.name) + 1 :])
+
+
 # --- judging ---------------------------------------------------------------------------------------
 
 
@@ -347,6 +365,7 @@ def test_the_recorded_runs_say_who_sends_what() -> None:
         ),
         ({"content": "<think>So, what", "finish_reason": "length"}, Verdict.LIMITED, "it thinks first"),
         ({"content": None, "reasoning": "So, what"}, Verdict.LIMITED, "it thinks first"),
+        ({"content": None, "tool_calls": [call()]}, Verdict.LIMITED, "though it was offered none"),
         ({"content": ""}, Verdict.FAILS, "the answer is empty"),
     ),
 )
