@@ -1,9 +1,11 @@
 """Files and folders that appear whole or not at all, whatever happens meanwhile, or that one process has for itself."""
 
 import contextlib
+import glob
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,7 +54,10 @@ def write_all_whole(contents: Mapping[Path, str]) -> None:
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside `path`, which takes its place at the end, with all that is in there. Raises `OSError`."""
+    """A new folder beside `path`, which takes its place at the end, with all that is in there. Raises `OSError`.
+
+    What processes that were killed have left of theirs is removed.
+    """
     place = path.resolve()
     made, old = _beside(place, "tmp"), _beside(place, "old")
     try:
@@ -61,6 +66,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         if place.exists():
             place.rename(old)
         made.rename(place)
+        sweep(place.parent.glob(f".{glob.escape(place.name)}.*"))
     finally:
         shutil.rmtree(made, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -88,6 +94,22 @@ def own_folder(folder: Path) -> Iterator[Path]:
     finally:
         if lock.is_locked:
             lock.release()
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Of these remove what a process that is gone was writing with this module, or had replaced."""
+    for path in paths:
+        match = _BESIDE.fullmatch(path.name)
+        if match is None or psutil.pid_exists(int(match["pid"])):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+_BESIDE = re.compile(r"\..+\.(?P<pid>\d{1,9})\.(tmp|old)")
 
 
 def _beside(path: Path, what: str) -> Path:

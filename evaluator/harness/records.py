@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from evaluator import ROOT
 from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest, task_since
 from evaluator.errors import Failure, Mistake
+from evaluator.files import sweep
 from evaluator.harness.jobs import Job, Settings, groups
 from evaluator.models import specs
 from evaluator.models.upstreams.replay import recording_digest
@@ -178,7 +179,7 @@ def case_as_data(case: Case) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def exclusive(traces: Path) -> Iterator[None]:
-    """Keep other runs off these traces meanwhile.
+    """Keep other runs off these traces meanwhile; what one that was killed was writing is removed.
 
     Raises `Failure` where one is there already, `Mistake` where nothing can be written.
     """
@@ -191,6 +192,7 @@ def exclusive(traces: Path) -> Iterator[None]:
     except OSError as error:
         raise Mistake(f"--traces {traces}: cannot be written: {error.strerror}") from None
     try:
+        sweep(traces.rglob(".*.tmp"))
         yield
     finally:
         lock.release()

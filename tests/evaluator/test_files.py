@@ -58,6 +58,33 @@ def test_a_folder_takes_the_place_of_the_old_one_with_all_that_is_in_it(tmp_path
     assert names(out) == ["second"] and names(tmp_path) == ["out"]
 
 
+WRITES = """
+import os, sys
+from pathlib import Path
+from evaluator import files
+folder = Path(sys.argv[1])
+with files.replacing_folder(folder / "site") as made, files.replacing(folder / "a.json") as file:
+    (made / "index.html").write_text("half")
+    file.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_next_that_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    others = [".a.json.tmp", ".a.json.1.bak", f".b.json.{os.getpid()}.tmp", ".other.99999.tmp.txt"]
+    for name in others:
+        (tmp_path / name).touch()
+    subprocess.run([sys.executable, "-c", WRITES, str(tmp_path)])
+    assert len(names(tmp_path)) == len(others) + 3
+    with files.replacing_folder(tmp_path / "site") as made:
+        (made / "index.html").write_text("whole")
+    assert [name for name in names(tmp_path) if ".site." in name] == []
+    files.sweep(tmp_path.iterdir())
+    assert names(tmp_path) == sorted([*others, "site"])
+    assert (tmp_path / "site" / "index.html").read_text() == "whole"
+
+
 HOLDS = """
 import os, sys
 from pathlib import Path

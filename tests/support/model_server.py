@@ -36,8 +36,8 @@ def completion(text: str, **fields: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def serving(answer: Answer | Callable[[int, dict[str, str]], Answer]) -> Iterator[ModelServer]:
-    """Give this answer, or the one for the number of the request (from 0) and its headers."""
+def serving(answer: Answer | Callable[[int, dict[str, str]], Answer], port: int = 0) -> Iterator[ModelServer]:
+    """Give this answer, or the one for the number of the request (from 0) and its headers; at a free port unless given."""
     server = ModelServer("")
 
     class Handler(BaseHTTPRequestHandler):
@@ -67,7 +67,7 @@ def serving(answer: Answer | Callable[[int, dict[str, str]], Answer]) -> Iterato
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         server.url = f"http://127.0.0.1:{http.server_port}/v1"
         try:
