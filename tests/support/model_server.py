@@ -37,7 +37,7 @@ def completion(text: str, **fields: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def serving(answer: Answer | Callable[[int, dict[str, str]], Answer], port: int = 0) -> Iterator[ModelServer]:
-    """Give this answer, or the one for the number of the request (from 0) and its headers; at a free port unless given."""
+    """Give this answer, or the one for the number of the request (from 0) and its headers; 0 stands for a free port."""
     server = ModelServer("")
 
     class Handler(BaseHTTPRequestHandler):
