@@ -93,6 +93,30 @@ class Whole:
     observation: Observation | None = None
 
 
+@dataclass(frozen=True)
+class Folder:
+    """A folder of traces. It may itself be that of one model's, as `traces/local` is: then no path names the model."""
+
+    root: Path
+    is_of_one_model: bool
+
+    @staticmethod
+    def of(root: Path, files: Sequence[Path]) -> "Folder":
+        """The folder with these files of traces in it."""
+        return Folder(root, {len(path.relative_to(root).parts) for path in files} == {3})
+
+    def name(self, path: Path) -> str:
+        """The path of a file in it."""
+        return path.relative_to(self.root).as_posix()
+
+    def misplaced(self, key: Key, path: Path) -> str | None:
+        """Why a file that holds another run than its path says is left out."""
+        own = trace_path(self.root, key)
+        if self.is_of_one_model:
+            own = self.root / own.relative_to(model_folder(self.root, key.model))
+        return None if path == own else f"key: this is a run of {self.name(own)}"
+
+
 Look = Callable[[Sequence[Whole]], Any]
 """Makes something of all traces of a case. It is sent to another process, and what it gives is sent back."""
 
@@ -125,13 +149,12 @@ def gather(
     traces of a case. With `tasks` of the caller's own there is but one process. What a case gave is taken from `kept`
     where that has it; then there are no tasks of the caller's own, and `repr(look)` says all that it depends on.
     """
-    files = [path for path in trace_files(root, models) if (key := _key(root, path)) is None or keep(key)]
-    of_one_model = is_of_one_model(root, files)
+    files = asked_for(root, models, keep)
     groups: dict[tuple[str, ...], list[Path]] = {}
     for path in files:
         groups.setdefault((*path.parts[:-3], path.parts[-2], _case(path)), []).append(path)
     names = frozenset(frameworks)
-    work = partial(_gather_case, root, of_one_model, names, priced_on, look, tasks)
+    work = partial(_gather_case, Folder.of(root, files), names, priced_on, look, tasks)
     cases = [group for _, group in sorted(groups.items())]
     at_once = _cores() if processes is None else processes
     if tasks is not None:
@@ -149,6 +172,11 @@ def gather(
             results = results or work(case)
             kept.put(name, results)
         yield from results
+
+
+def asked_for(root: Path, models: Sequence[str] | None, keep: Callable[[Key], bool]) -> list[Path]:
+    """The files below `root` whose key, as their paths have it, `keep` accepts, or whose path stands for none."""
+    return [path for path in trace_files(root, models) if (key := _key(root, path)) is None or keep(key)]
 
 
 def _cores() -> int:
@@ -225,8 +253,7 @@ def every_task() -> dict[str, Task]:
 
 
 def _gather_case(
-    root: Path,
-    of_one_model: bool,
+    folder: Folder,
     frameworks: frozenset[str],
     priced_on: Sequence[PricedModel],
     look: Look | None,
@@ -241,15 +268,14 @@ def _gather_case(
     whole: list[Whole] | None = None if look is None else []
     results: list[Gathered] = []
     for _, paths in sorted(trials.items()):
-        results += _gather_trial(root, of_one_model, frameworks, priced_on, paths, tasks, whole)
+        results += _gather_trial(folder, frameworks, priced_on, paths, tasks, whole)
     if look is not None and whole:
         results.append(Seen(look(whole)))
     return results
 
 
 def _gather_trial(
-    root: Path,
-    of_one_model: bool,
+    folder: Folder,
     frameworks: frozenset[str],
     priced_on: Sequence[PricedModel],
     paths: Sequence[Path],
@@ -261,21 +287,17 @@ def _gather_trial(
     observed: dict[str, Observation] = {}
     traces: dict[str, Trace] = {}
     for path in paths:
-        name = path.relative_to(root).as_posix()
-        trace = read_trace(path)
-        if isinstance(trace, DamagedTrace):
-            results.append(LeftOut(name, trace.reason))
-        elif trace.key.model == PROBES_NAME:
-            results.append(trace)
-            if whole is not None and trace.key.framework in frameworks and trace.key.task in tasks:
-                whole.append(Whole(trace))
-        elif why := misplaced(root, trace.key, path, of_one_model):
-            results.append(LeftOut(name, why))
-        elif trace.outcome.fault is not None:
-            results.append(Unsound(trace.key, trace.outcome.fault, trace.outcome.error or ""))
-        elif isinstance(run := graded(trace, tasks, frameworks), str):
-            results.append(LeftOut(name, run))
-        elif isinstance(references := _references(trace, tasks), str):
+        name, found = folder.name(path), graded_file(folder, path, tasks, frameworks)
+        if isinstance(found, Trace):
+            results.append(found)
+            if whole is not None and found.key.framework in frameworks and found.key.task in tasks:
+                whole.append(Whole(found))
+            continue
+        if isinstance(found, LeftOut | Unsound):
+            results.append(found)
+            continue
+        trace, run = found
+        if isinstance(references := _references(trace, tasks), str):
             results.append(LeftOut(name, references))
         else:
             observation = _observed(trace, tasks)
@@ -315,7 +337,24 @@ def run_name(key: Key) -> str:
     return f"{key.model}/{key.framework}/{key.task}/{key.case}.{key.trial}.json"
 
 
-def graded(trace: Trace, tasks: Mapping[str, Task], frameworks: Container[str]) -> GradedRun | str:
+def graded_file(
+    folder: Folder, path: Path, tasks: Mapping[str, Task], frameworks: Container[str]
+) -> tuple[Trace, GradedRun] | LeftOut | Unsound | Trace:
+    """The run that a file holds, graded; a probing run as it is; or why it counts for no framework."""
+    trace = read_trace(path)
+    if isinstance(trace, DamagedTrace):
+        return LeftOut(folder.name(path), trace.reason)
+    if trace.key.model == PROBES_NAME:
+        return trace
+    if why := folder.misplaced(trace.key, path):
+        return LeftOut(folder.name(path), why)
+    if trace.outcome.fault is not None:
+        return Unsound(trace.key, trace.outcome.fault, trace.outcome.error or "")
+    run = _graded(trace, tasks, frameworks)
+    return LeftOut(folder.name(path), run) if isinstance(run, str) else (trace, run)
+
+
+def _graded(trace: Trace, tasks: Mapping[str, Task], frameworks: Container[str]) -> GradedRun | str:
     """The graded run, or in words why the trace is left out."""
     if trace.key.task not in tasks:
         return f"key.task: there is no task {trace.key.task!r}"
@@ -336,20 +375,6 @@ def _references(trace: Trace, tasks: Mapping[str, Task]) -> tuple[Judged, ...] |
         return judged_references(tasks[trace.key.task], trace.case)
     except Exception as error:  # as for a grader: a case of the user's own may ask for what no tool does
         return f"the floors and the ceiling cannot be graded: {type(error).__name__}: {error}"
-
-
-def is_of_one_model(root: Path, files: Sequence[Path]) -> bool:
-    """Whether `root` is itself the folder of a model's traces, as `traces/local` is."""
-    return {len(path.relative_to(root).parts) for path in files} == {3}
-
-
-def misplaced(root: Path, key: Key, path: Path, of_one_model: bool) -> str | None:
-    """Why a file that holds another run than its path says is left out; where `root` is the folder of one model, the
-    path says nothing of that."""
-    own = trace_path(root, key)
-    if of_one_model:
-        own = root / own.relative_to(model_folder(root, key.model))
-    return None if path == own else f"key: this is a run of {own.relative_to(root).as_posix()}"
 
 
 def _observed(trace: Trace, tasks: Mapping[str, Task]) -> Observation | str:

@@ -10,13 +10,12 @@ from typing import Any, BinaryIO
 import orjson
 
 from evaluator import files
-from evaluator.analysis.gather import graded, is_of_one_model, misplaced, run_name
+from evaluator.analysis.gather import Folder, LeftOut, Unsound, asked_for, graded_file
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.catalog.frameworks import framework_folders
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
-from evaluator.providers.names import PROBES_NAME
-from evaluator.trace import DamagedTrace, Key, Trace, model_folder, read_trace, trace_files
+from evaluator.trace import Key, Trace, model_folder
 
 
 @dataclass
@@ -48,25 +47,20 @@ def graded_runs(
     Probes are no runs of a task. A trace that cannot be used is named in `report.damaged`.
     """
     tasks = all_tasks()
-    folders = {folder.name: folder for folder in framework_folders()}
+    frameworks = {folder.name for folder in framework_folders()}
     trace_folders(traces, models)
-    paths = trace_files(traces, models or None)
-    of_one_model = is_of_one_model(traces, paths)
+    paths = asked_for(traces, models or None, keep)
+    folder = Folder.of(traces, paths)
     for path in paths:
-        item = read_trace(path)
+        found = graded_file(folder, path, tasks, frameworks)
         read()
-        if isinstance(item, DamagedTrace):
-            report.damaged.append(f"{item.path.relative_to(traces).as_posix()}: {item.reason}")
-        elif item.key.model != PROBES_NAME and keep(item.key):
-            if item.outcome.fault is not None:
-                report.left_out[f"ended by the fault of the {item.outcome.fault}"] += 1
-                continue
-            run = misplaced(traces, item.key, path, of_one_model) or graded(item, tasks, folders)
-            if isinstance(run, str):
-                report.damaged.append(f"{run_name(item.key)}: {run}")
-            else:
-                report.runs += 1
-                yield item, run
+        if isinstance(found, LeftOut):
+            report.damaged.append(f"{found.path}: {found.reason}")
+        elif isinstance(found, Unsound):
+            report.left_out[f"ended by the fault of the {found.fault}"] += 1
+        elif isinstance(found, tuple):
+            report.runs += 1
+            yield found
 
 
 def trace_folders(traces: Path, models: Sequence[str]) -> list[Path]:
