@@ -149,6 +149,8 @@ def _malformed(call: ModelCall) -> str | None:
     if call.api == "responses":
         whole = any("output" in part or "response" in part for part in objects)
         return None if whole else f"{answered} with a body that is no response"
+    if call.response is not None and isinstance(call.response, list) != call.stream:
+        return f"{answered} with {'no stream, though it was asked for one' if call.stream else 'what is no completion'}"
     completion = completion_of(call.response)
     if completion.message is None:
         return f"{answered} with a body that is no chat completion"
