@@ -369,16 +369,25 @@ KINDS = [
 ]
 
 
-@contextlib.contextmanager
-def serving(kinds: Sequence[Kind] = KINDS) -> Iterator[str]:
-    """Serve them on the loopback; gives the base URL.
+@dataclass
+class Server:
+    """Where it is, and which kind of reply it gives to a question that is not the name of one."""
 
-    The question of a request says which kind it gets. Once the model has been told the result of a tool, it answers, and
-    so it does where it was redirected to. No key of the user's goes there.
+    url: str
+    kind: Kind = KINDS[0]
+
+
+@contextlib.contextmanager
+def serving(kinds: Sequence[Kind] = KINDS) -> Iterator[Server]:
+    """Serve them on the loopback.
+
+    Once the model has been told the result of a tool, it answers, and so it does where it was redirected to.
     """
     by_name = {kind.name: kind for kind in kinds}
     listener = socket.create_server(("127.0.0.1", 0))
     port, closing = listener.getsockname()[1], threading.Event()
+
+    server = Server(f"http://127.0.0.1:{port}/v1")
 
     def answer(connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
@@ -387,7 +396,7 @@ def serving(kinds: Sequence[Kind] = KINDS) -> Iterator[str]:
             messages = json.loads(asked)["messages"]
             question = next(message["content"] for message in messages if message["role"] == "user")
             told = path == "/elsewhere" or any(message["role"] == "tool" for message in messages)
-            kind = by_name[question]
+            kind = by_name.get(question, server.kind)
             whole = events(chunk(content=ANSWER), END, DONE) if json.loads(asked).get("stream") else said()
             for piece in whole() if told else kind.reply():
                 if closing.is_set():
@@ -408,7 +417,7 @@ def serving(kinds: Sequence[Kind] = KINDS) -> Iterator[str]:
 
     threading.Thread(target=accept, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{port}/v1"
+        yield server
     finally:
         closing.set()
         listener.close()

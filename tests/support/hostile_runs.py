@@ -1,8 +1,6 @@
 """Runs against a server that replies as `hostile` says: with the baseline's code, streamed or not, or any framework."""
 
-import re
 import resource
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fakes import LOCK, PYPROJECT
-from hostile import Kind
+from hostile import KINDS, Kind, Server
 
 from evaluator import ROOT
 from evaluator.catalog.frameworks import Framework, read_framework
@@ -27,7 +25,7 @@ CODE = {
 """Implementations of `tool_calling`, one of which streams."""
 
 TIMEOUT_S = 60.0
-ENDLESS_S = 1.0
+ENDLESS_S = 0.5
 """The time limit of a run, and that of one whose server's reply has no end. Seconds."""
 
 
@@ -50,8 +48,11 @@ def expected(kind: Kind) -> str:
     return f"{kind.ended} ({kind.fault})" if kind.fault else kind.ended
 
 
-def agent(folder: Path, name: str, python: Path) -> Framework:
-    """One of `CODE` as a framework below `folder`, which runs with this interpreter."""
+def agent(folder: Path, name: str, python: Path, retries: bool = True) -> Framework:
+    """One of `CODE` as a framework below `folder`, which runs with this interpreter.
+
+    Its client waits a second between its retries; it may be told to make none.
+    """
     home = folder / "implementations" / name
     link = home / ".venv" / "bin" / "python"
     link.parent.mkdir(parents=True)
@@ -59,25 +60,40 @@ def agent(folder: Path, name: str, python: Path) -> Framework:
     link.chmod(0o755)
     (home / "pyproject.toml").write_text(PYPROJECT)
     (home / "uv.lock").write_text(LOCK)
-    shutil.copy(CODE[name], home / "tool_calling.py")
+    code = CODE[name].read_text(encoding="utf-8")
+    code = code if retries else code.replace("AsyncOpenAI(base_url", "AsyncOpenAI(max_retries=0, base_url")
+    (home / "tool_calling.py").write_text(code, encoding="utf-8")
     return read_framework(home)
 
 
-def slug(kind: Kind) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", kind.name.lower()).strip("-")
+CASE = ToolCallingCase(
+    id="hostile",
+    kind="no_call",
+    level=1,
+    size="quick",
+    question="Hello?",
+    tools=["get_order"],
+    prompt="short",
+    facts=["hello"],
+    answer="Hello.",
+)
+"""What every run is asked; which kind of reply it gets says its trial."""
 
 
 async def play(
-    harness: Harness, framework: Framework, kinds: Sequence[Kind], traces: Path, say: Callable[[Played], None] = print
+    harness: Harness,
+    framework: Framework,
+    server: Server,
+    kinds: Sequence[Kind],
+    traces: Path,
+    say: Callable[[Played], None],
 ) -> list[Played]:
     """One run of the framework for each kind, one after the other; the traces are written, and read again."""
     task = all_tasks()["tool_calling"]
     played: list[Played] = []
     for kind in kinds:
-        case = ToolCallingCase(
-            id=slug(kind), kind="no_call", size="quick", question=kind.name, facts=["hello"], answer="Hello."
-        )
-        job = Job(framework, task, case, 1, timeout_s=ENDLESS_S if kind.endless else TIMEOUT_S)
+        server.kind = kind
+        job = Job(framework, task, CASE, 1 + KINDS.index(kind), timeout_s=ENDLESS_S if kind.endless else TIMEOUT_S)
         _forget_peak()
         start = time.monotonic()
         try:

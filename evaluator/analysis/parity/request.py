@@ -326,7 +326,7 @@ class ChatRequest:
             counts[part] += count_tokens(text_of(message.get("content")))
             for call in message.get("tool_calls") or []:
                 function = call["function"]
-                counts[part] += count_tokens(function["name"]) + count_tokens(written(function.get("arguments")))
+                counts[part] += sum(count_tokens(written(function.get(name))) for name in ("name", "arguments"))
         groups: dict[str, list[Any]] = {"tools": [], "handoff tools": [], "extra tools": []}
         own = self.agent.tools if self.agent else {}
         for tool in self._tools:

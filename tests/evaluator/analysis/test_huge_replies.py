@@ -16,7 +16,7 @@ from evaluator.analysis.graded_run import grade_run
 from evaluator.analysis.parity.calls import Asked, Made, Waiting, shown_marks
 from evaluator.trace import Trace, TracedToolCall
 
-SIZES = (50, 100)
+SIZES = (40, 80)
 LINEAR = 2.3
 """How many times the steps there may be for twice the calls."""
 
