@@ -176,12 +176,14 @@ def _retrieved(trace: Trace, task: Task) -> list[str] | None:
     texts = (text for call in trace.chats for text in leaves(call.request))
     sent = dict.fromkeys(text for text in texts if len(text) >= shortest)
     told = "\n".join(_unspaced(search_text(text, passages)[0]) for text in sent)
-    return [id for id, passage in passages.items() if _unspaced(passage) in told]
+    return [id for id, passage in passages.items() if _unspaced_passage(passage) in told]
 
 
-@lru_cache(maxsize=1024)
 def _unspaced(text: str) -> str:
     return "".join(text.split())
+
+
+_unspaced_passage = lru_cache(maxsize=1024)(_unspaced)
 
 
 def _tokens(calls: Iterable[ModelCall], count: Callable[[ModelCall], int | None]) -> int | None:

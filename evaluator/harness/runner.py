@@ -30,6 +30,7 @@ from evaluator.trace import (
     TracedToolCall,
 )
 from evaluator.wire import failures
+from evaluator.wire.usage import MOST_TOKENS
 from evaluator.worker import protocol
 from tasks.base import Model
 
@@ -194,9 +195,10 @@ def _reported(done: protocol.Done) -> ReportedUsage | None:
         return None
     input_tokens, output_tokens = done.reported_usage
     try:
-        return ReportedUsage.model_validate({"input_tokens": input_tokens, "output_tokens": output_tokens})
+        usage = ReportedUsage.model_validate({"input_tokens": input_tokens, "output_tokens": output_tokens})
     except ValidationError:
         return None
+    return usage if all(0 <= count <= MOST_TOKENS for count in (usage.input_tokens, usage.output_tokens)) else None
 
 
 def _traced(call: protocol.ToolCall, start: float, clean: Callable[[Any], Any]) -> TracedToolCall:

@@ -172,8 +172,10 @@ def _malformed(call: ModelCall) -> str | None:
         whole = any("output" in part or "response" in part for part in objects)
         return None if whole else f"{answered} with a body that is no response"
     completion = completion_of(call.response)
-    if completion.message is None:
+    if completion.message is None or (isinstance(call.response, list) and not call.stream):
         return f"{answered} with a body that is no chat completion"
+    if call.stream and not isinstance(call.response, list):
+        return f"{answered} without the stream that it was asked for"
     if isinstance(call.response, list) and completion.finish_reason is None:
         return f"{answered}, and ended the stream in the middle"
     return None

@@ -15,23 +15,27 @@ FIELDS = ("reasoning_content", "reasoning")
 PART_TYPES = ("thinking", "reasoning", "redacted_thinking")
 """Types of the parts of a content that hold it."""
 
-_BEGUN_BEFORE = re.compile(r"\A(?:(?!<think(?:ing)?>).)*?</think(?:ing)?>", re.DOTALL)
-"""Up to a closing tag that no opening one precedes: many templates open it in the prompt already."""
+_OPENING, _CLOSING = re.compile(r"<think(?:ing)?>"), re.compile(r"</think(?:ing)?>")
 
 _IN_TAGS = re.compile(r"<(think(?:ing)?)>.*?(?:</\1>|\Z)", re.DOTALL)
 
 
 def without_reasoning(text: str) -> str:
     """The text of an answer without what stands in `<think>` tags, also where the first or the last tag is missing."""
-    said = _IN_TAGS.sub("", _BEGUN_BEFORE.sub("", text))
+    said = _IN_TAGS.sub("", text[_begun_before(text) :])
     return text if said == text else said.strip()
 
 
 def in_tags(text: str) -> str:
     """What stands in `<think>` tags, with the tags."""
-    before = _BEGUN_BEFORE.match(text)
-    begun = before[0] if before else ""
-    return begun + "".join(match[0] for match in _IN_TAGS.finditer(text, len(begun)))
+    begun = _begun_before(text)
+    return text[:begun] + "".join(match[0] for match in _IN_TAGS.finditer(text, begun))
+
+
+def _begun_before(text: str) -> int:
+    """The end of a closing tag that no opening one precedes, or 0: many templates open it in the prompt already."""
+    closing = _CLOSING.search(text)
+    return closing.end() if closing and not _OPENING.search(text, 0, closing.start()) else 0
 
 
 def apart(message: dict[str, Any]) -> str:

@@ -13,6 +13,9 @@ TOKENIZER = "o200k_base"
 _LONGEST = 50_000
 """Characters; the tokenizer refuses a text of more than 200,000 tokens, and a character may be four."""
 
+_LONGEST_KEPT = 10_000
+"""Characters of a text whose count is remembered, with the text: thousands of longer ones would fill the memory."""
+
 
 @cache
 def _encoding() -> Any:
@@ -30,12 +33,18 @@ def _encoding() -> Any:
     return bindings.tokenizer_for_encoding(TOKENIZER)
 
 
-@lru_cache(maxsize=4096)
 def count_tokens(text: str) -> int:
     """Number of `o200k_base` tokens of `text`; very long text is counted in pieces."""
-    if len(text) > _LONGEST:
-        return sum(count_tokens(text[start : start + _LONGEST]) for start in range(0, len(text), _LONGEST))
+    if len(text) <= _LONGEST_KEPT:
+        return _kept_count(text)
+    return sum(_count(text[start : start + _LONGEST]) for start in range(0, len(text), _LONGEST))
+
+
+def _count(text: str) -> int:
     return int(_encoding().count(_sanitized(text))) if text else 0
+
+
+_kept_count = lru_cache(maxsize=4096)(_count)
 
 
 def _sanitized(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from evaluator.trace import Api
 
-_MOST = 10**9
+MOST_TOKENS = 10**9
 """Tokens. What is more is no count."""
 
 _Paths = tuple[tuple[str, ...], ...]
@@ -78,6 +78,6 @@ def _count(usage: Mapping[str, Any], paths: _Paths) -> int | None:
             value = value.get(name) if isinstance(value, Mapping) else None
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
             return value
     return None

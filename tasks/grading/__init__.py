@@ -10,7 +10,7 @@ from tasks.grading.answers import Vocabulary, World, answer_checks
 from tasks.grading.calls import Tools, call_checks, canonical, found_by_reads, matches, state_check, verbs_of
 from tasks.grading.checks import KINDS, PARTS, Check, FailureKind, Grade, Part
 from tasks.grading.floors import FLOORS, floor_outcomes, held_by_floors, per_case
-from tasks.grading.text import normalise, states, states_fact
+from tasks.grading.text import as_read, normalise, states, states_fact
 
 __all__ = [
     "FLOORS",
@@ -24,6 +24,7 @@ __all__ = [
     "Vocabulary",
     "World",
     "answer_checks",
+    "as_read",
     "call_checks",
     "canonical",
     "floor_outcomes",

@@ -22,7 +22,7 @@ from tasks.grading.statements import (
     phrase_pattern,
     read,
 )
-from tasks.grading.text import readable
+from tasks.grading.text import as_read, readable
 from tasks.grading.values import Value, ValueKind, justified, values_in, values_of_data
 
 _FOREIGN: dict[ValueKind, FailureKind] = {
@@ -433,11 +433,12 @@ _ORDINARY = frozenset({"I", "I'm", "A", "The", "OK", "FAQ", "URL", "PDF"})
 
 
 def _start_of_sentence(reading: Reading, clause: Any) -> int:
-    return next(piece.start for piece in reading.clauses if piece.sentence == clause.sentence)
+    return reading.sentences[clause.sentence][0]
 
 
 def answer_checks(case: Case, answer: str, world: World, extra: Sequence[Value] = ()) -> list[Check]:
-    """All checks of an answer."""
+    """All checks of an answer; of a longer one than is read, of what is read of it, and one more, which fails."""
+    read_of_it = as_read(answer)
     empty = Check(
         name="empty",
         part="facts",
@@ -445,9 +446,17 @@ def answer_checks(case: Case, answer: str, world: World, extra: Sequence[Value] 
         kind="the answer is empty",
         reason="the answer is empty",
     )
+    too_long = Check(
+        name="length",
+        part="facts",
+        held=False,
+        kind="other",
+        reason=f"the answer has {len(answer):,} characters, of which the first {len(read_of_it):,} were read",
+    )
     return [
         empty,
-        *fact_checks(case, answer, world),
-        *foreign_checks(case, answer, world, extra),
-        *stance_checks(case, answer, world),
+        *fact_checks(case, read_of_it, world),
+        *foreign_checks(case, read_of_it, world, extra),
+        *stance_checks(case, read_of_it, world),
+        *([too_long] if read_of_it != answer else []),
     ]

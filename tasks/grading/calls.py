@@ -19,6 +19,9 @@ from tasks.grading.checks import Check, FailureKind
 from tasks.grading.text import readable
 from tasks.grading.values import Value, values_in, values_of_data
 
+MOST_CALLS = 1_000
+"""Tool calls of a run that are read. No agent that does well makes as many."""
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -113,9 +116,11 @@ def call_checks(
     """A check for each expected call, for their order, and for calls that nobody asked for.
 
     `expected` are the gold calls of `turns`, flattened. A call outside the expected ones may only be a read (where
-    `other_reads`) or a call that the tool refused. `ordered` demands that the turns happen one after the other.
+    `other_reads`) or a call that the tool refused. `ordered` demands that the turns happen one after the other. Of more
+    than `MOST_CALLS` calls the first are read, and one more check fails.
     """
     checks: list[Check] = []
+    made, calls = len(calls), calls[:MOST_CALLS]
     unused = list(range(len(calls)))
     steps = [(turn, step) for turn, group in enumerate(turns) for step in group]
     earlier_turns_end, this_turn_end, this_turn = -1, -1, 0
@@ -126,7 +131,8 @@ def call_checks(
         if not found:
             checks.append(_missing(name, gold, [calls[i] for i in unused], step.free, tools))
             continue
-        unused = [i for i in unused if i not in found]
+        used = set(found)
+        unused = [i for i in unused if i not in used]
         checks.append(_check(name, True, "a tool call is missing", ""))
         if turn != this_turn:
             earlier_turns_end, this_turn = this_turn_end, turn
@@ -142,6 +148,9 @@ def call_checks(
         else:
             reason = f"{_shown(call)} is a side effect that was not asked for"
             checks.append(_check("side effects", False, "a tool call did harm", reason))
+    if made > len(calls):
+        reason = f"{made:,} tool calls were made, of which the first {len(calls):,} were read"
+        checks.append(_check("number of calls", False, "a tool call was not needed", reason))
     return checks
 
 
@@ -182,7 +191,9 @@ def found_by_reads(case: Case, gold: Sequence[ToolCall], calls: Sequence[ToolCal
     of the kinds that the facts have (the letters before the number) are left out: to list more of them is another
     answer.
     """
-    others = [call for call in calls if call not in gold and call.name in tools.reads and call.error is None]
+    others = [
+        call for call in calls[:MOST_CALLS] if call not in gold and call.name in tools.reads and call.error is None
+    ]
     if not others:
         return []
     asked = {_letters(value.name) for fact in case.facts for phrase in fact.says for value in _values_of(phrase)}
@@ -195,7 +206,7 @@ def found_by_reads(case: Case, gold: Sequence[ToolCall], calls: Sequence[ToolCal
             values = list(_values_of_call(call))
             known.update(value.name for value in values)
             found += [value for value in values if value.kind != "id" or _letters(value.name) not in asked]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _letters(name: str) -> str:

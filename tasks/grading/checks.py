@@ -41,7 +41,7 @@ FailureKind = Literal[
     "other",
 ]
 """Why a run fails, in a few words that can be counted. The first three are said of runs that did not end with an
-answer; `other` is for a check that only one task has."""
+answer; `other` is for a check that only one task has, and for an answer that is too long to be read."""
 
 KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from tasks.grading.statements import Reading
-from tasks.grading.text import HAN, Clause
+from tasks.grading.text import ADDRESS, HAN, Clause
 
 _NEGATIVE = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|nowhere|neither|nor|cannot|without|unable|impossible|hardly)\b|n't\b"
@@ -157,7 +157,7 @@ _CLAIM = re.compile(
 
 
 def _negated(clause: Clause) -> bool:
-    text = re.sub(r"^\W*no[,.:;!]\s|\S+@\S+", "", _HARMLESS.sub(" ", clause.text), flags=re.IGNORECASE)
+    text = re.sub(rf"^\W*no[,.:;!]\s|{ADDRESS.pattern}", "", _HARMLESS.sub(" ", clause.text), flags=re.IGNORECASE)
     return _NEGATIVE.search(text) is not None
 
 
@@ -220,7 +220,7 @@ def refuses(reading: Reading) -> bool:
 def finds_none(reading: Reading) -> bool:
     """Whether the answer says that there is no such thing."""
     for clause in _said(reading):
-        text = re.sub(r"\S+@\S+", "it", clause.text)
+        text = ADDRESS.sub("it", clause.text)
         if _NO_SUCH.search(text) or (_negated(clause) and _EXISTING.search(text)):
             return True
     return False

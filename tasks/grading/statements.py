@@ -7,13 +7,14 @@ row, in its clause, or last before it.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Literal
 
 from tasks.cases import Fact
-from tasks.grading.text import HAN, Clause, clauses, readable
+from tasks.grading.text import ADDRESS, HAN, Clause, clauses, readable, sentence_spans
 from tasks.grading.values import Value, matches_value, single_value, values_in
 
 Polarity = Literal["affirmed", "topic", "open", "denied", "doubted"]
@@ -70,18 +71,34 @@ _CONDITION = re.compile(
 
 
 _NOT_BEFORE = re.compile(r"\b(?:not|no|never|cannot|impossible)\b|n't\b", re.IGNORECASE)
-_ADDRESS = re.compile(r"\S+@\S+")
 _END_OF_VERB = re.compile(r":|\s-\s")
 _END_OF_NOUN = re.compile(r",|:|\s-\s|\sand\s|和|与", re.IGNORECASE)
 
 
+class _Ahead:
+    """Searches a text from places that only go forward, and goes over no part of it twice for the same end."""
+
+    def __init__(self, pattern: re.Pattern[str], text: str) -> None:
+        self._pattern = pattern
+        self._text = text
+        self._end = -1
+        self._found: re.Match[str] | None = None
+
+    def search(self, place: int, end: int) -> re.Match[str] | None:
+        """The first match between `place` and `end`."""
+        if end != self._end or (self._found is not None and self._found.start() < place):
+            self._end, self._found = end, self._pattern.search(self._text, place, end)
+        return self._found
+
+
 def _denied_spans(text: str) -> tuple[list[Span], list[Span]]:
     """What a clause denies, and of what it denies something."""
-    text = _ADDRESS.sub(lambda found: "@" * len(found[0]), text)
+    text = ADDRESS.sub(lambda found: "@" * len(found[0]), text)
     spared = [found.span() for found in _NO_NEGATION.finditer(text)]
     denied: list[Span] = []
     topics: list[Span] = []
     for pattern, whole in ((_SENTENTIAL, True), (_CONSTITUENT, False)):
+        stops, limits = _Ahead(_END_OF_VERB if whole else _END_OF_NOUN, text), _Ahead(_LIMIT, text)
         for found in pattern.finditer(text):
             if any(start < found.end() and found.start() < end for start, end in spared):
                 continue
@@ -89,9 +106,9 @@ def _denied_spans(text: str) -> tuple[list[Span], list[Span]]:
                 continue  # "not possible without" demands
             if whole:
                 topics.append((0, found.start()))
-            stop = (_END_OF_VERB if whole else _END_OF_NOUN).search(text, found.end())
+            stop = stops.search(found.end(), len(text))
             end = stop.start() if stop else len(text)
-            limit = _LIMIT.search(text, found.end(), end)
+            limit = limits.search(found.end(), end)
             denied.append((found.start(), limit.start() if limit else end))
     return denied, topics
 
@@ -123,10 +140,27 @@ class Reading:
 
     def clause_at(self, place: int) -> Clause | None:
         """The clause that `place` is in."""
-        return next((clause for clause in self.clauses if clause.start <= place < clause.end), None)
+        number = bisect_right(self._starts, place) - 1
+        return self.clauses[number] if number >= 0 and place < self.clauses[number].end else None
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each clause begins, in order."""
+        return [clause.start for clause in self.clauses]
+
+    @cached_property
+    def sentences(self) -> dict[int, Span]:
+        """The place of each sentence, by its number."""
+        return sentence_spans(self.clauses)
 
 
 _CITED = re.compile(r"\[[^\[\]]*\]")
+
+
+def _end_of_span(spans: Sequence[Span], place: int) -> int:
+    """The end of the last of some spans in a row that begins at `place` or before; -1 where there is none."""
+    number = bisect_right(spans, place, key=lambda span: span[0]) - 1
+    return spans[number][1] if number >= 0 else -1
 
 
 @lru_cache(maxsize=2048)
@@ -136,8 +170,9 @@ def read(answer: str, opposites: tuple[tuple[str, str], ...] = ()) -> Reading:
     for plain, negated in opposites:
         text = _opposite(plain).sub(rf"\1 {negated}", text)
     pieces = clauses(text)
+    sentences = sentence_spans(pieces)
     cited = [found.span() for found in _CITED.finditer(text)]
-    values = tuple(v for v in values_in(text) if not any(a <= v.start and v.end <= b for a, b in cited))
+    values = tuple(v for v in values_in(text) if v.end > _end_of_span(cited, v.start))
     denied: list[Span] = []
     doubted: list[Span] = []
     left_open: list[Span] = []
@@ -149,8 +184,7 @@ def read(answer: str, opposites: tuple[tuple[str, str], ...] = ()) -> Reading:
         if piece.asks or _CONDITION.search(piece.text):
             left_open.append((piece.start, piece.end))
         if _DOUBT.search(_CERTAIN.sub("", piece.text)):
-            same = [other for other in pieces if other.sentence == piece.sentence]
-            doubted.append((same[0].start, same[-1].end))
+            doubted.append(sentences[piece.sentence])
     return Reading(text, pieces, values, tuple(denied), tuple(doubted), tuple(left_open), tuple(topics))
 
 
@@ -209,7 +243,7 @@ def occurrences(reading: Reading, fact: Fact) -> list[tuple[Span, bool]]:
             )
             found += [(match.span(), negative) for match in phrase_pattern(phrase).finditer(reading.text)]
     cited = [match.span() for match in _CITED.finditer(reading.text)]
-    return sorted({one for one in found if not any(a <= one[0][0] < b for a, b in cited)})
+    return sorted({one for one in found if one[0][0] >= _end_of_span(cited, one[0][0])})
 
 
 _ANY_NOUN = frozenset({"unit", "piece", "item", "time"})
@@ -244,7 +278,7 @@ def mentions(reading: Reading, subjects: Iterable[Subject]) -> list[Mention]:
     """Where the subjects are named, in order; of two names at one place the longer."""
     cited = [found.span() for found in _CITED.finditer(reading.text)]
     found = [
-        Mention(match.start(), match.end(), subject, any(a <= match.start() < b for a, b in cited))
+        Mention(match.start(), match.end(), subject, match.start() < _end_of_span(cited, match.start()))
         for subject in subjects
         for name in subject
         for match in _name_pattern(name).finditer(reading.text)

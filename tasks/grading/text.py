@@ -15,6 +15,18 @@ from text_to_num import alpha2digit
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
+ADDRESS = re.compile(r"(?<!\S)\S+@\S+")
+"""An e-mail address and what stands around it without a blank. It is looked for at the beginnings of words only: from
+every letter of a word as long as an answer that would take hours."""
+
+LONGEST_ANSWER = 20_000
+"""Characters of an answer that are read. Some of the rules that read it look at its parts in pairs."""
+
+
+def as_read(answer: str) -> str:
+    """As much of an answer as is read."""
+    return answer[:LONGEST_ANSWER]
+
 
 @lru_cache(maxsize=1024)  # an answer is looked at for each fact, a fact in each answer
 def normalise(text: str) -> str:
@@ -62,6 +74,8 @@ _HAN_NUMBER = re.compile(
     r"[二三四五六七八九十百千][一二三四五六七八九十百千零点]*(?=\s*(?:多|几)?\s*[倍个种天位张台次%])"
 )
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "`": "", "×": "x", "《": '"', "》": '"'})
+MARKUP = re.compile(r"\*+|__+|(?m:^(?<!\n\n)\s*#+\s)")
+"""Of a heading also the blank lines before it. It is not looked for behind an empty line: it has begun with that."""
 _HYPHENS = re.compile(r"[\u2010-\u2013\u2212]")
 
 
@@ -73,7 +87,7 @@ def readable(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     text = _HYPHENS.sub("-", text).replace("\u2014", " - ").replace("\u2015", " - ")
-    text = re.sub(r"\*+|__+|(?m:^\s*#+\s)", "", text)
+    text = MARKUP.sub("", text)
     text = re.sub(r"\b([ei])\.\s?([ge])\.,?", r"\1\2", text)
     text = re.sub(r"[^\S\n]+", " ", text)
     text = re.sub(r"(?<![\w.,-])(\d{1,3})((?: \d{3})+)(?![\w,]|\.\d)", lambda found: found[0].replace(" ", ""), text)
@@ -156,6 +170,15 @@ def clauses(text: str) -> tuple[Clause, ...]:
                 sentence += 1
         offset += len(line) + 1
     return tuple(found)
+
+
+def sentence_spans(pieces: Sequence[Clause]) -> dict[int, tuple[int, int]]:
+    """Where each sentence begins and ends, by its number."""
+    spans: dict[int, tuple[int, int]] = {}
+    for piece in pieces:
+        start, _ = spans.get(piece.sentence, (piece.start, 0))
+        spans[piece.sentence] = start, piece.end
+    return spans
 
 
 def _cells(line: str) -> list[tuple[int, int]]:

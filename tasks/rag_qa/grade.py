@@ -1,7 +1,7 @@
 """Grades an answer with citations: retrieval, the facts, who is cited for them, and knowing when not to answer."""
 
 from tasks.base import Outcome
-from tasks.grading import Check, Grade, Vocabulary, World, answer_checks, held_by_floors, per_case
+from tasks.grading import Check, Grade, Vocabulary, World, answer_checks, as_read, held_by_floors, per_case
 from tasks.rag_qa.spec import RagQaCase, citations, corpus, document_ids
 
 VOCABULARY = Vocabulary(
@@ -38,7 +38,7 @@ def _checks(case: RagQaCase, outcome: Outcome) -> list[Check]:
     return [
         *_retrieval_checks(case, outcome.retrieved),
         *answer_checks(case, outcome.answer, _world(case)),
-        *_citation_checks(case, outcome.answer),
+        *_citation_checks(case, as_read(outcome.answer)),
     ]
 
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from evaluator.analysis.parity.calls import Asked, complaint, taken
+from evaluator.analysis.parity.calls import Asked, Made, complaint
 from evaluator.analysis.parity.request import ChatRequest
 from evaluator.analysis.parity.spec import AgentSpec, TaskSpec
 from evaluator.trace import TracedToolCall
 from evaluator.wire import smallest
 from evaluator.wire.handoffs import names_agent
 from evaluator.wire.tokens import count_tokens
-from evaluator.wire.tool_results import search_text
 
 
 class Conversation:
@@ -39,10 +38,9 @@ class Conversation:
         """
         by_framework = 0
         still_open: list[Asked] = []
-        ended = [call for call in self._made if call.end_s <= start_s]
+        ended = Made(call for call in self._made if call.end_s <= start_s)
         for call in self._open:
-            if (done := taken(ended, call, self._spec.defaults(call.name))) is not None:
-                self._made.remove(done)
+            if (done := ended.take(call, self._spec.defaults(call.name))) is not None:
                 words = complaint(done)
                 self._tokens += count_tokens(smallest.as_text(done.result) if words is None else words)
             elif (found := self._found(request, call)) is not None:
@@ -51,6 +49,8 @@ class Conversation:
                 by_framework += count_tokens(request.result_of(call) or "")
                 still_open.append(call)
         self._open = still_open
+        untold = set(map(id, ended.rest()))
+        self._made = [call for call in self._made if call.end_s > start_s or id(call) in untold]
         return self._tokens + by_framework
 
     def _as_asked(self, agent: AgentSpec | None, call: Asked) -> tuple[str, str]:
@@ -68,6 +68,6 @@ class Conversation:
         if not self._spec.passages:
             return None
         sent = request.result_of(call)
-        plain, _ = search_text(request.told() if sent is None else sent, self._spec.passages)
-        places = {plain.find(passage): passage for passage in self._spec.passages.values() if passage in plain}
+        found = request.documents_in(request.told if sent is None else sent)
+        places = {place: self._spec.passages[id] for id, place in found.items()}
         return "\n".join(places[place] for place in sorted(places)[: self._spec.k]) or None

@@ -1,15 +1,26 @@
 """One chat request beside the task's spec: every difference, and where its tokens lie."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
 
-from evaluator.analysis.parity.calls import Asked, as_json, calls_in, complaint, same, searched_for, taken
+from evaluator.analysis.parity.calls import (
+    Asked,
+    Made,
+    Waiting,
+    alike,
+    as_json,
+    calls_in,
+    complaint,
+    searched_for,
+    shown_marks,
+)
 from evaluator.analysis.parity.spec import AgentSpec, TaskSpec
-from evaluator.trace import ModelCall, Trace, TracedToolCall
+from evaluator.trace import ModelCall, Trace
 from evaluator.wire.tokens import count_tokens, text_of, written
 from evaluator.wire.tool_results import escaped, leaves, result_changes, search_text
 from evaluator.wire.tool_schemas import changes, collapsed
@@ -28,6 +39,9 @@ _DEFAULTS: dict[str, Any] = {
 """What the protocol takes where a request says nothing."""
 
 _SYSTEM = ("system", "developer")
+
+_MOST_MISSING = 200
+"""How many results that no tool message has are looked for in the rest of a request, each in the whole of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,7 @@ class ChatRequest:
         self._tools: list[dict[str, Any]] = call.request.get("tools") or []
         self._system = [text_of(m.get("content")).strip() for m in self._messages if m["role"] in _SYSTEM]
         self._user = [text_of(m.get("content")).strip() for m in self._messages if m["role"] == "user"]
+        self._documents: dict[str, dict[str, int]] = {}
         self.agent = self._active()
 
     def _active(self) -> AgentSpec | None:
@@ -171,6 +186,8 @@ class ChatRequest:
     def _history(self) -> Iterator[Difference]:
         """What agents and tools have said so far: words and calls of the model, and results."""
         known_ids = {call.id for call in self._asked}
+        known_names = {call.name for call in self._asked}
+        known_arguments = {(call.name, alike(call.arguments)) for call in self._asked}
         shown: list[Asked] = []
         for message in self._messages:
             if message["role"] != "assistant":
@@ -180,10 +197,9 @@ class ChatRequest:
                 yield Difference("added message: assistant", text, count_tokens(text))
             for call in calls_in(message):
                 shown.append(call)
-                alike = [one for one in self._asked if one.name == call.name]
-                if not alike:
+                if call.name not in known_names:
                     yield Difference("changed tool call: never asked for", f"{call.name} {as_json(call.arguments)}")
-                elif call.arguments not in [one.arguments for one in alike]:
+                elif (call.name, alike(call.arguments)) not in known_arguments:
                     yield Difference("changed tool call: arguments", f"{call.name} {as_json(call.arguments)}")
                 elif escaped(call.arguments, call.written):
                     yield Difference("changed tool call: letters escaped", call.written)
@@ -193,8 +209,8 @@ class ChatRequest:
 
     def _results(self, shown: Sequence[Asked]) -> Iterator[Difference]:
         by_id = {call.id: call for call in shown}
-        made = [call for call in self._trace.tool_calls if call.end_s <= self._call.start_s]
-        missing = [call for call in self._asked if not self._spec.is_handoff(call.name)]
+        made = Made(call for call in self._trace.tool_calls if call.end_s <= self._call.start_s)
+        missing = Waiting((call for call in self._asked if not self._spec.is_handoff(call.name)), shown_marks)
         for message in self._messages:
             if message["role"] != "tool":
                 continue
@@ -202,20 +218,24 @@ class ChatRequest:
             if call is None:
                 yield Difference("changed tool result: without its call", text)
             elif not self._spec.is_handoff(call.name):
-                answered = next((one for one in missing if same(one, call)), None)
-                if answered is not None:
-                    missing.remove(answered)
+                missing.take(*shown_marks(call))
                 yield from self._result(call, text, made)
-        told = self.told()
-        for call in missing:
-            done = taken(made, call, self._spec.defaults(call.name))
+        yield from self._not_told(missing.rest(), made)
+
+    def _not_told(self, missing: Sequence[Asked], made: Made) -> Iterator[Difference]:
+        """The results that no tool message has, and whether they stand elsewhere in the request."""
+        if len(missing) > _MOST_MISSING:
+            number = len(missing) - _MOST_MISSING
+            yield Difference("missing tool result", f"{number} results more than are looked for elsewhere")
+        for call in missing[:_MOST_MISSING]:
+            done = made.take(call, self._spec.defaults(call.name))
             values = leaves([done.result, complaint(done)]) if done else []
-            passages = self._spec.passages.values() if done is None else ()
-            is_there = (values and all(value in told for value in values)) or any(one in told for one in passages)
+            has_passages = done is None and any(one in self.told for one in self._spec.passages.values())
+            is_there = has_passages or bool(values and all(value in self.told for value in values))
             name = "moved tool result" if is_there else "missing tool result"
             yield Difference(name, f"{call.name} {as_json(call.arguments)}")
 
-    def _result(self, call: Asked, text: str, made: list[TracedToolCall]) -> Iterator[Difference]:
+    def _result(self, call: Asked, text: str, made: Made) -> Iterator[Difference]:
         """How the text of one tool message differs from what the tool gave."""
         if self._spec.passages:
             for change, tokens in self._search_changes(text):
@@ -223,7 +243,7 @@ class ChatRequest:
             return
         if not any(call.name in agent.tools for agent in self._spec.agents):
             return  # the model asked for a tool that there is not
-        done = taken(made, call, self._spec.defaults(call.name))
+        done = made.take(call, self._spec.defaults(call.name))
         if done is None:
             yield Difference("changed tool result: the tool was not called", text)
         else:
@@ -246,6 +266,7 @@ class ChatRequest:
         if found and plain.strip():
             yield "text added", count_tokens(plain.strip())
 
+    @cached_property
     def told(self) -> str:
         """All that the request says but for question and instructions, in which short values stand by chance."""
         text = "\n".join(text_of(message.get("content")) for message in self._messages)
@@ -255,25 +276,42 @@ class ChatRequest:
 
     def result_of(self, asked: Asked) -> str | None:
         """What the request says that a call of the model gave; None where no message answers that call."""
-        shown = {call.id: call for message in self._messages for call in calls_in(message)}
-        for message in self._messages:
-            answered = shown.get(message.get("tool_call_id")) if message["role"] == "tool" else None
-            if answered is not None and same(asked, answered):
-                return text_of(message.get("content"))
-        return None
+        places = [place for mark in shown_marks(asked) if (place := self._results_by_mark.get(mark)) is not None]
+        return text_of(self._messages[min(places)].get("content")) if places else None
+
+    @cached_property
+    def _shown(self) -> dict[str | None, Asked]:
+        """The calls that the request shows, by their ids."""
+        return {call.id: call for message in self._messages for call in calls_in(message)}
+
+    @cached_property
+    def _results_by_mark(self) -> dict[Hashable, int]:
+        """The place of the first message with the result of a call, by what the call is known by."""
+        places: dict[Hashable, int] = {}
+        for place, message in enumerate(self._messages):
+            call = self._shown.get(message.get("tool_call_id")) if message["role"] == "tool" else None
+            for mark in shown_marks(call) if call is not None else ():
+                places.setdefault(mark, place)
+        return places
+
+    def documents_in(self, text: str) -> dict[str, int]:
+        """The places of the documents that stand whole in a text of the request, by their ids; in the spec's order."""
+        if text not in self._documents:
+            plain, _ = search_text(text, self._spec.passages)
+            places = {id: plain.find(passage) for id, passage in self._spec.passages.items()}
+            self._documents[text] = {id: place for id, place in places.items() if place >= 0}
+        return self._documents[text]
 
     def found(self) -> dict[str, tuple[str, ...]]:
         """The documents in each search result, by its query."""
         if not self._spec.passages:
             return {}
-        calls = {call.id: call for message in self._messages for call in calls_in(message)}
         results: dict[str, tuple[str, ...]] = {}
         for message in self._messages:
-            if message["role"] == "tool" and message.get("tool_call_id") in calls:
-                plain, _ = search_text(text_of(message.get("content")), self._spec.passages)
-                places = {id: plain.find(passage) for id, passage in self._spec.passages.items()}
-                ids = sorted((id for id, place in places.items() if place >= 0), key=lambda id: places[id])
-                results[searched_for(calls[message["tool_call_id"]])] = tuple(ids)
+            if message["role"] == "tool" and message.get("tool_call_id") in self._shown:
+                places = self.documents_in(text_of(message.get("content")))
+                query = searched_for(self._shown[message["tool_call_id"]])
+                results[query] = tuple(sorted(places, key=lambda id: places[id]))
         return results
 
     def parts(self) -> dict[str, int]:
@@ -288,7 +326,7 @@ class ChatRequest:
             counts[part] += count_tokens(text_of(message.get("content")))
             for call in message.get("tool_calls") or []:
                 function = call["function"]
-                counts[part] += count_tokens(function["name"]) + count_tokens(written(function.get("arguments")))
+                counts[part] += sum(count_tokens(written(function.get(name))) for name in ("name", "arguments"))
         groups: dict[str, list[Any]] = {"tools": [], "handoff tools": [], "extra tools": []}
         own = self.agent.tools if self.agent else {}
         for tool in self._tools:

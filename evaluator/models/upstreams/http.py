@@ -1,6 +1,7 @@
 """Any OpenAI-compatible server, plain and streamed, called as leniently as the OpenAI client calls it."""
 
 import os
+import re
 import urllib.request
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -20,6 +21,12 @@ from tasks.cases import Script
 _JSON = {"Content-Type": "application/json"}
 _PASSED_ON = ("content-type", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 
+
+_STATUSES = range(200, 600)
+"""Statuses that a reply can end with, and that can be passed on."""
+
+_NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no header may have in it, though servers do write it: such a header cannot be passed on."""
 
 LARGEST_BODY = 64_000_000
 """Bytes of one reply that are read. No model says so much; what is larger comes from something else."""
@@ -134,10 +141,13 @@ class HttpUpstream:
         timeout = aiohttp.ClientTimeout(total=max(time_left_s, 0.001))  # to aiohttp, 0 is no limit at all
         try:
             response = await _posted(self._client, url, data=body, headers=_JSON, timeout=timeout)
+            if response.status not in _STATUSES:
+                response.close()
+                raise UpstreamError(f"the model's server cannot be used: it answers with status {response.status}")
             headers = [
-                (name.encode(), response.headers[name].encode(errors="surrogateescape"))
+                (name.encode(), value.encode(errors="surrogateescape"))
                 for name in _PASSED_ON
-                if name in response.headers
+                if (value := response.headers.get(name)) is not None and not _NOT_IN_HEADERS.search(value)
             ]
             if response.content_type == "text/event-stream":
                 return Reply(response.status, headers, _pieces(response))
@@ -211,6 +221,8 @@ def reason(error: Exception) -> str:
         return os.strerror(error.errno)
     if isinstance(error, aiohttp.TooManyRedirects):
         return f"it redirects more than {_MOST_REDIRECTS} times"
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        return "it redirects to what is no web address"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "it closed the connection before the end"
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):

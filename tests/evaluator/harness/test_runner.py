@@ -68,6 +68,8 @@ async def run(brief, model):
         ("0, 0", {"input_tokens": 0, "output_tokens": 0}),
         ("None, 3", None),
         ("'many', 3", None),
+        ("10**400, 3", None),
+        ("12, -3", None),
     ],
 )
 async def test_what_the_framework_counts_itself_is_kept(

@@ -181,3 +181,20 @@ def test_a_refusal_that_all_runs_would_meet() -> None:
     assert same_for_all([call(403, {"error": "flagged"})]) is None  # one request, perhaps
     assert same_for_all([call(404, None)]) is None
     assert same_for_all([no_model.model_copy(update={"api": "responses"})]) is None
+
+
+@pytest.mark.parametrize(
+    ("stream", "response", "words"),
+    [
+        (
+            False,
+            [{"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}],
+            "with a body that is no chat completion",
+        ),
+        (True, {"choices": [{"message": {"content": "x"}}]}, "without the stream that it was asked for"),
+    ],
+)
+def test_a_reply_in_another_form_than_was_asked_for_is_the_servers(stream: bool, response: object, words: str) -> None:
+    call = model_call(0, 0, 1, 1, stream=stream, response=response)
+    assert failure(call) == f"the model's server answered 200 {words}"
+    assert is_the_servers(call)

@@ -1,6 +1,8 @@
 """The reader of replies: what it reads, plain and streamed alike, and that nothing makes it raise."""
 
 import json
+import random
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluator.wire import reasoning
 from evaluator.wire.bodies import parsed
 from evaluator.wire.messages import AskedCall, Completion, calls_in, completion_of, counted
 from evaluator.wire.tokens import count_tokens
@@ -186,3 +189,17 @@ def test_nothing_makes_the_reader_raise(one: Any, other: Any) -> None:
 @given(st.binary() | hostile.map(lambda value: b"data: " + json.dumps(value).encode() + b"\n\ndata: [DONE]\n"))
 def test_any_bytes_are_parsed_and_read(body: bytes) -> None:
     completion_of(parsed(body))
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_tags_without_a_beginning_are_found_without_looking_at_each_letter(seed: int) -> None:
+    """Letter by letter, an answer of 50 MB would take gigabytes."""
+    chance = random.Random(seed)
+    tags = ["<think>", "</think>", "<thinking>", "</thinking>", "<think", "a", " ", "\n"]
+    text = "".join(chance.choice(tags) for _ in range(chance.randrange(9)))
+    before = re.match(r"(?:(?!<think(?:ing)?>).)*?</think(?:ing)?>", text, re.DOTALL)
+    begun = before[0] if before else ""
+    rest = re.compile(r"<(think(?:ing)?)>.*?(?:</\1>|\Z)", re.DOTALL)
+    said = rest.sub("", text[len(begun) :])
+    assert reasoning.without_reasoning(text) == (text if said == text else said.strip())
+    assert reasoning.in_tags(text) == begun + "".join(match[0] for match in rest.finditer(text, len(begun)))
