@@ -49,7 +49,7 @@ def test_a_mark_and_line_breaks_of_another_system_are_read_over(tmp_path: Path) 
     assert files.read_text(tmp_path / "a") == "a\nb\n"
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "1" * 5000, "a ="])
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "1" * 5000, "a ="], ids=["deep", "long", "cut"])
 def test_no_toml_is_a_mistake_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     path = tmp_path / "models.toml"
     path.write_text(text)
@@ -68,6 +68,7 @@ def test_no_toml_is_a_mistake_of_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         (PYPROJECT, "package = [3]"),
         (PYPROJECT, '[[package]]\nname = "x-agents"\nversion = 3\n'),
     ],
+    ids=["tool", "deep", "package", "packages", "version"],
 )
 def test_metadata_of_another_type_is_a_mistake(tmp_path: Path, pyproject: str, lock: str | None) -> None:
     with pytest.raises(Mistake, match=r"^implementations/x/(pyproject\.toml|uv\.lock): "):
