@@ -12,10 +12,12 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from evaluator import files
 from evaluator.catalog.code_size import source_lines
 from evaluator.catalog.frameworks import Deviation, Framework, implementation_path, lacking_in_words
 from evaluator.catalog.tasks import Task
 from evaluator.errors import Mistake
+from evaluator.text import visible
 
 ABOUT, IMPORTS, MODEL, AGENTS, ANSWER, HELPERS = PARTS = (
     "About",
@@ -181,7 +183,7 @@ def read_side(framework: Framework, task: Task, deviations: Iterable[tuple[int, 
     if not path.exists():
         raise Mistake("; ".join(lacking_in_words([framework], [task.name])))
     try:
-        source = path.read_text(encoding="utf-8")
+        source = files.read_text(path)
         lines = source_lines(source)
     except OSError as error:
         raise Mistake(f"{shown}: cannot be read: {error.strerror}") from None
@@ -263,7 +265,7 @@ def _title(side: Side) -> Text:
 
 def _highlighted(source: str) -> list[Text]:
     syntax = Syntax(source, "python", theme="ansi_dark", background_color="default")
-    return list(syntax.highlight(source).split("\n", allow_blank=True))
+    return list(syntax.highlight(visible(source)).split("\n", allow_blank=True))
 
 
 def _line(number: int | None, code: Sequence[Text], same: bool) -> tuple[str, Text]:

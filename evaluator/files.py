@@ -1,16 +1,51 @@
-"""Files and folders that appear whole or not at all, whatever happens meanwhile, or that one process has for itself."""
+"""Files and folders that appear whole or not at all, whatever happens meanwhile, or that one process has for itself;
+files that are read whole."""
 
 import contextlib
+import errno
 import glob
+import io
 import os
 import re
 import shutil
+import stat
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import psutil
 from filelock import FileLock, Timeout
+
+LARGEST_FILE = 512_000_000
+"""Bytes of a file that is read whole."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file. Raises `OSError`, also for a pipe or a device, which may never end, and for what is too large."""
+    status = path.stat()
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # reading a folder says that it is one
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    if status.st_size > LARGEST_FILE:
+        raise OSError(errno.EFBIG, f"is larger than {LARGEST_FILE // 10**6} MB", str(path))
+    return path.read_bytes()
+
+
+def read_text(path: Path, encoding: str = "utf-8-sig", errors: str = "strict") -> str:
+    """All of a text in UTF-8, with line breaks of any kind as they are in Python, without a byte-order mark.
+
+    Raises `OSError` as `read_bytes` does, `UnicodeDecodeError`.
+    """
+    return io.TextIOWrapper(io.BytesIO(read_bytes(path)), encoding, errors).read()
+
+
+def toml_in(text: str) -> dict[str, Any]:
+    """What TOML says. Raises `ValueError` for what is none: `tomllib.TOMLDecodeError`, which names the line, where that
+    is known."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 @contextlib.contextmanager

@@ -59,7 +59,7 @@ class Kept:
     def get(self, name: str) -> Any:
         """The result of this name; None where there is none, or it is damaged."""
         try:
-            content = (self.folder / name).read_bytes()
+            content = files.read_bytes(self.folder / name)
         except OSError:
             return None
         if hashlib.sha256(content[_CHECKED:]).digest() != content[:_CHECKED]:

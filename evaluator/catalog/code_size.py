@@ -54,7 +54,7 @@ def code_size(source: str, by_hand: bool = False) -> CodeSize:
 
     Raises `SyntaxError`.
     """
-    tree = ast.parse(source)
+    tree = _parsed(source)
     tokens = _code_tokens(source, tree)
     lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
     counted = [node for node in ast.walk(tree) if getattr(node, "lineno", None) in lines]
@@ -65,6 +65,13 @@ def code_size(source: str, by_hand: bool = False) -> CodeSize:
         framework_names=frozenset(_framework_names(counted)),
         lines_by_hand=len(lines) if by_hand else 0,
     )
+
+
+def _parsed(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except (MemoryError, RecursionError):  # so the parser says that something is nested too deep
+        raise SyntaxError("it is nested too deep") from None
 
 
 def source_lines(source: str) -> int:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from evaluator import ROOT
+from evaluator import ROOT, files
 from evaluator.catalog.frameworks import Framework, implementation_path
 from evaluator.catalog.tasks import Task
 
@@ -30,7 +30,7 @@ def digest_of(paths: Iterable[Path], root: Path = ROOT) -> str:
     """
     digest = hashlib.sha256()
     for name, path in sorted((path.relative_to(root).as_posix(), path) for path in paths):
-        content = path.read_bytes()
+        content = files.read_bytes(path)
         digest.update(f"{len(name.encode())} {len(content)} {name}".encode() + content)
     return digest.hexdigest()[:16]
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from evaluator import ROOT
+from evaluator import ROOT, files
 from evaluator.errors import Mistake
 
 IMPLEMENTATIONS = ROOT / "implementations"
@@ -96,7 +95,8 @@ def usable_frameworks(implementations: Path = IMPLEMENTATIONS) -> tuple[dict[str
 def read_framework(folder: Path) -> Framework:
     """The framework of one folder, without importing it. Raises `Mistake`."""
     pyproject, lock = folder / "pyproject.toml", folder / "uv.lock"
-    table = _read_toml(pyproject).get("tool", {}).get("bakeoff", {})
+    tool = _read_toml(pyproject).get("tool", {})
+    table = tool.get("bakeoff", {}) if isinstance(tool, dict) else {}
     try:
         metadata = _Metadata.model_validate(table)
     except ValidationError as error:
@@ -135,13 +135,17 @@ def _locked_version(lock: Path, package: str) -> str | None:
         found = re.findall(rf'^\[\[package\]\]\nname = "{re.escape(package)}"\nversion = "([^"\n]+)"$', text, re.M)
         if found:
             return str(found[-1])
-        versions = {entry["name"]: entry.get("version") for entry in tomllib.loads(text).get("package", [])}
-        return versions.get(package)
+        try:
+            versions = {one["name"]: one.get("version") for one in files.toml_in(text).get("package", [])}
+        except (AttributeError, KeyError, TypeError):
+            raise ValueError("package must be tables, each with a name") from None
+        found_version = versions.get(package)
+        return found_version if isinstance(found_version, str) else None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     with _read(path) as text:
-        return tomllib.loads(text)
+        return files.toml_in(text)
 
 
 @contextlib.contextmanager
@@ -149,10 +153,10 @@ def _read(path: Path) -> Iterator[str]:
     """The text of a TOML file. Raises `Mistake` where it cannot be read, or what is done with it finds that it is no
     TOML."""
     try:
-        yield path.read_text(encoding="utf-8")
+        yield files.read_text(path)
     except OSError as error:
         raise Mistake(f"{_shown(path)}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # tomllib.TOMLDecodeError, which names the line, or UnicodeDecodeError
+    except ValueError as error:  # no TOML, or no UTF-8
         raise Mistake(f"{_shown(path)}: is not valid TOML: {error}") from None
 
 

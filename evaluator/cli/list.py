@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from evaluator.analysis.levels import LEVELS
 from evaluator.catalog.frameworks import lacking, lacking_in_words
 from evaluator.cli.options import command, console, every_framework, every_task, say
+from evaluator.fitting import Fitted
 from evaluator.providers import endpoints
 from evaluator.providers.names import BUILT_IN, GGUF_ON_HUB, GGUF_PATH
 from tasks.cases import SIZES, Case, of_size
@@ -43,22 +44,23 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
         }
         console.print_json(data=listed)
         return
-    table = Table("framework", "title", "version", "homepage", title="Frameworks", title_justify="left", box=None)
+    homepage = Column("homepage", overflow="fold")
+    table = Table("framework", "title", "version", homepage, title="Frameworks", title_justify="left", box=None)
     for f in frameworks:
         table.add_row(f.name, f.title, f.version, f.homepage)
-    console.print(table)
+    console.print(Fitted(table, order=(0, 2, 1, 3), text=[3]))
     headings = (*SIZES, *(f"level {level}" for level in LEVELS))
     table = Table("task", *headings, title="\nTasks and their cases", title_justify="left", box=None)
     for name, counts in sizes.items():
         of_levels = (str(len(levels[name][str(level)])) for level in LEVELS)
         table.add_row(name, *(str(counts[size]) for size in SIZES), *of_levels)
-    console.print(table)
+    console.print(Fitted(table))
     for line in lacking_in_words(frameworks, sizes):
         say(line)
     table = Table("endpoint", "address", "key", "quirks", title="\nEndpoints", title_justify="left", box=None)
     for name, endpoint in there_are.items():
         table.add_row(name, endpoint.base_url, endpoint.key_variable or "none", ", ".join(endpoint.quirks))
-    console.print(table)
+    console.print(Fitted(table, text=(1, 3)))
     console.print(
         f"\nModels: {', '.join(BUILT_IN)}, {GGUF_PATH}, {GGUF_ON_HUB}, ENDPOINT/MODEL, or any name together with "
         "--base-url URL. "

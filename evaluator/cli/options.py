@@ -1,5 +1,6 @@
 """What the commands share: options, the choice of frameworks and tasks, and how they speak."""
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +18,16 @@ from evaluator.providers.names import DEFAULT_KEY_VARIABLE
 
 T = TypeVar("T")
 
-console = Console(width=None if sys.stdout.isatty() else 100)
+
+def console_width(is_terminal: bool) -> int | None:
+    """The width that `COLUMNS` names, else 100; None for that of the terminal, where there is one."""
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named):
+        return int(named)
+    return None if is_terminal else 100
+
+
+console = Console(width=console_width(sys.stdout.isatty()))
 
 FrameworkOption = Annotated[
     str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks. Default: all.")

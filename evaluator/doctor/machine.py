@@ -8,14 +8,14 @@ import contextlib
 import platform
 import shutil
 import sys
-import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from evaluator import ROOT
+from evaluator import ROOT, files
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework
 from evaluator.doctor.report import Begun, Finding, Result, Verdict
 from evaluator.errors import Failure, Mistake
@@ -96,7 +96,11 @@ async def examine(frameworks: Sequence[Framework], begun: Begun) -> AsyncIterato
 
 
 async def _in_thread(look: Callable[..., Finding], *arguments: object) -> Finding:
-    return await asyncio.to_thread(look, *arguments)
+    """What a check finds; a file that it cannot use is a finding, too."""
+    try:
+        return await asyncio.to_thread(look, *arguments)
+    except Mistake as mistake:
+        return Finding(Verdict.FAILS, str(mistake))
 
 
 async def _uv() -> Finding:
@@ -131,8 +135,24 @@ def python_finding(version: str, ranges: dict[str, str]) -> Finding:
 
 def _requires_python(folder: Path) -> str:
     """What the project's `pyproject.toml` asks for; an empty range, which is any, where it does not say."""
-    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-    return str(project.get("requires-python", ""))
+    path = folder / "pyproject.toml"
+    project = _toml(path).get("project", {})
+    wanted = str(project.get("requires-python", "")) if isinstance(project, dict) else ""
+    try:
+        SpecifierSet(wanted)
+    except InvalidSpecifier:
+        raise Mistake(f"{path}: project.requires-python: is no range of versions: {wanted!r}") from None
+    return wanted
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says. Raises `Mistake`."""
+    try:
+        return files.toml_in(files.read_text(path))
+    except OSError as error:
+        raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise Mistake(f"{path}: is not valid TOML: {error}") from None
 
 
 def _disk(frameworks: Sequence[Framework]) -> Finding:
@@ -162,9 +182,12 @@ def disk_finding(needs: Iterable[tuple[tuple[int, int], int]]) -> Finding:
 
 
 def unpacked_bytes(lock: Path) -> int:
-    """About what an environment made from a lock takes: see `UNPACKED_TIMES`. Raises `OSError`."""
-    packages = tomllib.loads(lock.read_text(encoding="utf-8")).get("package", [])
-    sizes = ([wheel.get("size", 0) for wheel in package.get("wheels", [])] for package in packages)
+    """About what an environment made from a lock takes: see `UNPACKED_TIMES`. Raises `Mistake`."""
+    packages = _toml(lock).get("package", [])
+    try:
+        sizes = [[int(wheel.get("size", 0)) for wheel in package.get("wheels", [])] for package in packages]
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        raise Mistake(f"{lock}: package: must be tables, with the sizes of their wheels") from None
     return UNPACKED_TIMES * sum(max(of_one, default=0) for of_one in sizes)
 
 

@@ -16,6 +16,9 @@ from rich.text import Text
 
 _TITLE_WIDTH = 34
 _VERDICT_WIDTH = 15
+_NARROWEST = 30
+"""Columns that what was found needs beside these two."""
+_INDENT = 6
 
 
 class Verdict(StrEnum):
@@ -109,9 +112,14 @@ def print_result(console: Console, result: Result) -> None:
     """One line, and where it is not in order, what it means and what to do about it."""
     verdict = result.finding.verdict
     margin = _TITLE_WIDTH + _VERDICT_WIDTH
-    line = Text(f"{result.title:<{_TITLE_WIDTH}}")
-    line.append(f"{verdict.value:<{_VERDICT_WIDTH}}", style=_COLOURS[verdict])
-    line.append(_hanging(result.finding.found, console.width, margin))
+    if console.width >= margin + _NARROWEST:
+        line = Text(f"{result.title:<{_TITLE_WIDTH}}")
+        line.append(f"{verdict.value:<{_VERDICT_WIDTH}}", style=_COLOURS[verdict])
+        line.append(_hanging(result.finding.found, console.width, margin))
+    else:  # one under the other
+        line = Text(f"{result.title}: ")
+        line.append(verdict.value, style=_COLOURS[verdict])
+        line.append(_paragraph(result.finding.found, console.width))
     if verdict in (Verdict.LIMITED, Verdict.FAILS):
         if result.sent_by:
             line.append(_paragraph(f"sent by: {', '.join(result.sent_by)}", console.width))
@@ -122,13 +130,13 @@ def print_result(console: Console, result: Result) -> None:
 
 
 def _hanging(text: str, width: int, margin: int) -> str:
-    lines = textwrap.wrap(text, max(width - margin, 30), break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(text, width - margin, break_long_words=False, break_on_hyphens=False)
     return ("\n" + " " * margin).join(lines)
 
 
 def _paragraph(text: str, width: int) -> str:
-    lines = textwrap.wrap(text, max(width - 6, 30), break_long_words=False, break_on_hyphens=False)
-    return "".join(f"\n      {line}" for line in lines)
+    lines = textwrap.wrap(text, max(width - _INDENT, 10), break_long_words=False, break_on_hyphens=False)
+    return "".join(f"\n{' ' * _INDENT}{line}" for line in lines)
 
 
 def summary(subject: str, results: Sequence[Result], seconds: float) -> str:

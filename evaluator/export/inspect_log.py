@@ -65,7 +65,7 @@ def write(runs: Iterable[tuple[Trace, GradedRun]], out: Path, report: Report) ->
             continue
         cells[trace.key.model, trace.key.framework, trace.key.task].append((trace, run))
     if not cells:
-        raise Mistake(f"nothing to write: {report.in_words()}")
+        raise Mistake(report.nothing_to_write())
     try:
         for cell, found in cells.items():
             log = _log(cell, found)

@@ -71,7 +71,7 @@ def write(
     runs.sort(key=lambda one: (one.run.key.model, order.index(one.run.key.task), baseline_first(one.run.key.framework)))
     report.runs = report.written = len(runs)
     if not runs:
-        raise Mistake(f"nothing to write: {report.in_words()}")
+        raise Mistake(report.nothing_to_write())
     with written_whole(out) as file:
         write_rows([_row(one) for one in runs], file)
 

@@ -34,6 +34,11 @@ class Report:
             left_out.append(f"{len(self.damaged):,} traces that cannot be used")
         return "; left out: ".join(filter(None, [f"{self.runs:,} runs looked at", ", ".join(left_out)]))
 
+    def nothing_to_write(self) -> str:
+        """That there is nothing, and why, with the first of the traces that cannot be used."""
+        such_as = f", such as {self.damaged[0]}" if self.damaged else ""
+        return f"nothing to write: {self.in_words()}{such_as}"
+
 
 def graded_runs(
     traces: Path,
@@ -79,7 +84,7 @@ def write_lines(records: Iterable[Any], out: Path, report: Report) -> None:
             file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
             report.written += 1
         if not report.written:
-            raise Mistake(f"nothing to write: {report.in_words()}")
+            raise Mistake(report.nothing_to_write())
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -74,9 +73,10 @@ def _names_a_mirror() -> bool:
     own = os.environ.get("UV_CONFIG_FILE")
     users = platformdirs.user_config_path("uv", appauthor=False) / "uv.toml"
     for path in [Path(own)] if own else [users, _SYSTEM_CONFIG]:
-        with contextlib.suppress(OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-            read = tomllib.loads(path.read_text(encoding="utf-8"))
-            if {"index", "index-url", "extra-index-url"} & {*read, *read.get("pip", {})}:
+        with contextlib.suppress(OSError, ValueError):
+            read = files.toml_in(files.read_text(path))
+            pip = read.get("pip")
+            if {"index", "index-url", "extra-index-url"} & {*read, *(pip if isinstance(pip, dict) else ())}:
                 return True
     return False
 
@@ -97,11 +97,14 @@ def python_of(framework: Framework) -> Path:
 def is_current(framework: Framework) -> bool:
     """Whether the environment was made from today's lock by this Python version."""
     stamp = framework.folder / ".venv" / _STAMP
-    return python_of(framework).exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == _wanted(framework)
+    try:
+        return python_of(framework).exists() and files.read_text(stamp) == _wanted(framework)
+    except (OSError, UnicodeDecodeError):  # none is there, or it is damaged
+        return False
 
 
 def _wanted(framework: Framework) -> str:
-    project = (framework.folder / "pyproject.toml").read_text(encoding="utf-8")
+    project = files.read_text(framework.folder / "pyproject.toml")
     requirements = project.split("[tool.bakeoff")[0]
     return f"{lock_digest(framework)} {sys.version.split()[0]}\n{requirements}"
 
@@ -125,8 +128,8 @@ def installed(framework: Framework) -> Installed | None:
     if not folders:
         return None
     note, of = environment / _NOTE, _lists_digest(folders)
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        known = json.loads(note.read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        known = json.loads(files.read_text(note))
         if known["of"] == of:
             return Installed(int(known["packages"]), float(known["installed_mb"]))
     found = _looked_up(folders)

@@ -119,7 +119,7 @@ class _Kept:
     def read(self) -> Vectors | None:
         """The vectors in the order of the texts; None where they are not there, or damaged."""
         with contextlib.suppress(OSError, ValueError):
-            content = self._path.read_bytes()
+            content = files.read_bytes(self._path)
             digest, data = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if hashlib.sha256(data).digest() == digest:
                 return np.frombuffer(data, np.float32).reshape(self._shape)

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -216,12 +217,13 @@ def sha256_of(path: Path, *, force: bool = False) -> str:
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     note = cache_dir() / "digests" / f"{path.name}.{key}.json"
     if not force:
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            known = json.loads(note.read_text())
-            if {name: known[name] for name in stamp} == stamp:
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            known = json.loads(files.read_text(note))
+            if {name: known[name] for name in stamp} == stamp and re.fullmatch("[0-9a-f]{64}", known["sha256"]):
                 return str(known["sha256"])
     digest = _hash(path)
-    files.write_whole(note, json.dumps(stamp | {"sha256": digest}))
+    with contextlib.suppress(OSError):  # then it is hashed again the next time
+        files.write_whole(note, json.dumps(stamp | {"sha256": digest}))
     return digest
 
 
@@ -267,6 +269,8 @@ def fetch_from_hub(repository: str, filename: str, console: Console | None = Non
 def not_gguf(path: Path) -> str:
     """Why a file cannot be a model's weights, in words; empty if it is a GGUF file."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return f"{path} is no regular file"
         with path.open("rb") as opened:
             magic = opened.read(4)
     except OSError as error:

@@ -6,7 +6,6 @@ one, field by field; a new name is a new endpoint.
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from itertools import takewhile
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from evaluator import files
 from evaluator.errors import Mistake
 from evaluator.providers import quirks
 from evaluator.providers.endpoint import Endpoint
@@ -174,12 +174,13 @@ def _tables(path: Path) -> dict[str, dict[str, Any]]:
     """The tables `[endpoint.NAME]` of a file, not checked yet."""
     text = _text(path)
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = files.toml_in(text)
+    except ValueError as error:
         reason, _, place = str(error).rpartition(" (at ")
         line = re.search(r"line (\d+)", place)
-        number = line[1] if line else len(text.splitlines())  # "at end of document"
-        raise Mistake(f"{path}:{number}: is not valid TOML: {reason or error}") from None
+        at_end = len(text.splitlines()) if place else ""  # "at end of document"
+        where = ":".join(map(str, filter(None, [path, line[1] if line else at_end])))
+        raise Mistake(f"{where}: is not valid TOML: {reason or error}") from None
     for name in data:
         if name != "endpoint":
             raise _mistake(path, text, [name], "there is no such table; write [endpoint.NAME]")
@@ -196,7 +197,7 @@ def _tables(path: Path) -> dict[str, dict[str, Any]]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return files.read_text(path)
     except OSError as error:
         raise Mistake(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.analysis.metrics import Value, rounded
+from evaluator.fitting import Fitted
 from evaluator.ranking.ranks import (
     CASE_DRAWS,
     CRITERIA,
@@ -62,7 +63,7 @@ def print_rankings(
         console.print(Text(line))
 
 
-def _table(ranking: Ranking, weights: Mapping[str, float], titles: Mapping[str, str]) -> Table:
+def _table(ranking: Ranking, weights: Mapping[str, float], titles: Mapping[str, str]) -> Fitted:
     given = ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
     cases = f"{ranking.cases} case{'' if ranking.cases == 1 else 's'}"
     title = Text(f"{ranking.model} · by {given} · {cases}", style="bold")
@@ -83,7 +84,7 @@ def _table(ranking: Ranking, weights: Mapping[str, float], titles: Mapping[str, 
             f"{place.first_with_other_cases:.0%}",
             _places(place),
         )
-    return table
+    return Fitted(table, names=2)
 
 
 def _places(place: Place) -> str:

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from evaluator import files
 from evaluator.analysis import judge, parity
 from evaluator.analysis.breakdown import Judged, by_level, components, judged
 from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, Unsound, gather
@@ -331,7 +332,7 @@ def _code(seen: _Seen, framework: Framework | None, task: str) -> CodeSize | Non
     if framework is None or seen.implementation_digests != {_implementation_digest(framework, task)}:
         return None
     try:
-        source = implementation_path(framework.folder, task).read_text(encoding="utf-8")
+        source = files.read_text(implementation_path(framework.folder, task))
         return code_size(source, by_hand=task in framework.by_hand)
     except (SyntaxError, ValueError):  # ValueError: not UTF-8, or has null bytes
         return None

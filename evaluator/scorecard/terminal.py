@@ -14,9 +14,10 @@ from evaluator.analysis.models import TIMES, ModelComparison, in_words
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.repricing import Repricing
 from evaluator.catalog.frameworks import BASELINE
+from evaluator.fitting import Fitted
 from evaluator.scorecard import breakdown, letters, tables, words
 from evaluator.scorecard.breakdown import Breakdown
-from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Cell, Scorecard
+from evaluator.scorecard.content import FAILURES_NAME, MARKDOWN_NAME, Cell, ReferenceRow, Scorecard
 from evaluator.scorecard.tables import by_probe, by_task, who
 from evaluator.scorecard.words import not_implemented, per_1000_runs_on
 from evaluator.text import visible
@@ -32,6 +33,9 @@ _REFERENCE = "italic"
 """How a row that is no framework is set apart."""
 
 _FAILURE_LINES = 12
+_LINE_WIDTH = 100
+"""A longer line is cut; in a narrower console what is left is wrapped."""
+
 _PRICE_COLUMNS = 4
 
 
@@ -43,11 +47,7 @@ def print_scorecard(
         for title, cells in [*by_task(scorecard.cells, model), *by_task(scorecard.totals, model)]:
             task = cells[0].task
             rows = [(scorecard.frameworks[cell.framework].title, cell.metrics) for cell in cells]
-            table = table_of(f"{model} · {title}", rows)
-            for row in scorecard.references_of(model, task):
-                shown = (Text(tables.of_reference(column, row)) for column in _COLUMNS)
-                table.add_row(Text(row.reference.title), *shown, style=_REFERENCE)
-            console.print(table)
+            console.print(table_of(f"{model} · {title}", rows, references=scorecard.references_of(model, task)))
             if parts := breakdown.components(scorecard, model, task):
                 console.print()
                 console.print(_breakdown_table(f"{model} · {title} · runs in which each component held", parts))
@@ -82,19 +82,26 @@ def print_scorecard(
 
 
 def table_of(
-    title: str, rows: Iterable[tuple[str, Mapping[str, Value]]], columns: Sequence[tables.Column] = _COLUMNS
-) -> Table:
-    """A row for each framework, by its title and metrics, for 100 columns of a terminal."""
+    title: str,
+    rows: Iterable[tuple[str, Mapping[str, Value]]],
+    columns: Sequence[tables.Column] = _COLUMNS,
+    references: Iterable[ReferenceRow] = (),
+) -> Fitted:
+    """A row for each framework, by its title and metrics, for 100 columns of a terminal; below them the references."""
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
-    table.add_column("framework", overflow="fold")  # the only column that gives way where the console is narrow
+    table.add_column("framework")
     for column in columns:
         table.add_column(Text(column.title.replace(" ", "\n", 1)), justify="right", no_wrap=True)
     for name, metrics in rows:
         table.add_row(Text(name), *(Text(column.show(metrics)) for column in columns))
-    return table
+    for row in references:
+        shown = (Text(tables.of_reference(column, row)) for column in columns)
+        table.add_row(Text(row.reference.title), *shown, style=_REFERENCE)
+    # How many cases there are matters least: it stands in `passed`, too.
+    return Fitted(table, order=sorted(range(len(table.columns)), key=lambda i: i and columns[i - 1] is tables.CASES))
 
 
-def _breakdown_table(title: str, found: Breakdown) -> Table:
+def _breakdown_table(title: str, found: Breakdown) -> Fitted:
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("framework")
     for column in found.columns:
@@ -102,10 +109,10 @@ def _breakdown_table(title: str, found: Breakdown) -> Table:
     for row in found.rows:
         cells = ("–" if tally is None else str(tally) for tally in row.tallies)
         table.add_row(Text(row.title), *cells, style=None if row.framework else _REFERENCE)
-    return table
+    return Fitted(table)
 
 
-def _judge_table(scorecard: Scorecard, title: str, judged: Sequence[tuple[Cell, Figures]]) -> Table:
+def _judge_table(scorecard: Scorecard, title: str, judged: Sequence[tuple[Cell, Figures]]) -> Fitted:
     """What a judge says of a model's runs, beside the rules."""
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("framework")
@@ -114,10 +121,10 @@ def _judge_table(scorecard: Scorecard, title: str, judged: Sequence[tuple[Cell, 
     for cell, figures in judged:
         shown = (tables.RATE.show(cell.metrics), *(show(figures) for _, show in tables.JUDGE_COLUMNS))
         table.add_row(Text(scorecard.frameworks[cell.framework].title), *map(Text, shown))
-    return table
+    return Fitted(table)
 
 
-def _pairs_table(scorecard: Scorecard, model: str) -> Table:
+def _pairs_table(scorecard: Scorecard, model: str) -> Fitted:
     """Each framework beside the baseline: what differs, and what is a tie."""
     title = Text(f"{model} · against {scorecard.frameworks[BASELINE].title}", style="bold")
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
@@ -135,10 +142,10 @@ def _pairs_table(scorecard: Scorecard, model: str) -> Table:
             for one in [found.get((name, compared.name))]
         ]
         table.add_row(Text(scorecard.frameworks[name].title), str(cases), *cells)
-    return table
+    return Fitted(table)
 
 
-def _comparison_table(scorecard: Scorecard, comparison: ModelComparison) -> Table:
+def _comparison_table(scorecard: Scorecard, comparison: ModelComparison) -> Fitted:
     title = f"Models, on the same {len(comparison.cases)} cases"
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("framework")
@@ -153,7 +160,7 @@ def _comparison_table(scorecard: Scorecard, comparison: ModelComparison) -> Tabl
     for reference in scorecard.references_of(None, None):
         shown = (Text(tables.of_reference(column, reference)) for column in _MODEL_COLUMNS)
         table.add_row(Text(reference.reference.title), "", *shown, style=_REFERENCE)
-    return table
+    return Fitted(table, names=2)
 
 
 def _folded(model: str, width: int) -> Text:
@@ -175,7 +182,7 @@ def _print_costs(console: Console, scorecard: Scorecard, repricing: Repricing) -
     )
 
 
-def _cost_table(scorecard: Scorecard, repricing: Repricing, model: str, shown: slice) -> Table:
+def _cost_table(scorecard: Scorecard, repricing: Repricing, model: str, shown: slice) -> Fitted:
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("framework")
     table.add_column("n", justify="right", no_wrap=True)
@@ -185,10 +192,10 @@ def _cost_table(scorecard: Scorecard, repricing: Repricing, model: str, shown: s
         if row.model == model and row.task is None:
             costs = (Text(per_1000_runs_on(cost)) for cost in row.costs[shown])
             table.add_row(Text(scorecard.frameworks[row.framework].title), f"{row.priced}/{row.runs}", *costs)
-    return table
+    return Fitted(table)
 
 
-def _behaviour_table(scorecard: Scorecard) -> Table:
+def _behaviour_table(scorecard: Scorecard) -> Fitted:
     table = Table(title=Text("Behaviour", style="bold"), title_justify="left", box=None, padding=(0, 1, 1, 0))
     for title, ratio in (("probe", 3), ("what the framework does", 4), ("will do", 1), ("frameworks", 4)):
         table.add_column(title, ratio=ratio)
@@ -197,7 +204,7 @@ def _behaviour_table(scorecard: Scorecard) -> Table:
             probe = f"{row.probe}: {row.meaning}" if row is rows[0] else ""
             cells = (probe, row.words, "yes" if row.acceptable else "NO", who(scorecard, row))
             table.add_row(*(Text(cell) for cell in cells))
-    return table
+    return Fitted(table, text=(0, 1, 3))
 
 
 def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
@@ -216,6 +223,8 @@ def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
 
 def _print_lines(console: Console, lines: Sequence[str], file: str) -> None:
     for line in lines[:_FAILURE_LINES]:
-        console.print(Text(f" {' '.join(visible(line).split())}"), no_wrap=True, overflow="ellipsis")
+        shown = Text(f" {' '.join(visible(line).split())}")
+        shown.truncate(max(console.width, _LINE_WIDTH), overflow="ellipsis")
+        console.print(shown)
     if len(lines) > _FAILURE_LINES:
         console.print(Text(f" … and {len(lines) - _FAILURE_LINES} more: see {file}"))

@@ -33,6 +33,6 @@ def _check(out: Path) -> None:
     if not out.is_dir():
         raise Mistake(f"--out {out}: there is a file of this name")
     start = out / START
-    ours = start.is_file() and MADE_BY in start.read_text(encoding="utf-8", errors="replace")
+    ours = start.is_file() and MADE_BY in files.read_text(start, errors="replace")
     if any(out.iterdir()) and not ours:
         raise Mistake(f"--out {out}: this folder holds something else than a site of bakeoff; name another folder")

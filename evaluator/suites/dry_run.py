@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.fitting import Fitted
 from evaluator.harness.environments import is_current
 from evaluator.harness.jobs import levels_in_words
 from evaluator.harness.plans import Plan
@@ -16,6 +17,7 @@ from evaluator.models import specs
 from evaluator.text import duration
 
 _COLUMNS = ("rounds", "cases", "runs", "recorded", "to be made")
+_BY_IMPORTANCE = (3, 5, 4, 1, 2)
 
 
 def print_dry_run(
@@ -32,7 +34,7 @@ def print_dry_run(
         say(f"environments to be made: {', '.join(lacking)}")
 
 
-def _table(plan: Plan, traces: Path, rerun: bool, console: Console) -> Table:
+def _table(plan: Plan, traces: Path, rerun: bool, console: Console) -> Fitted:
     """A row for rounds in a row that are of the same levels."""
     records = Records(plan.settings, specs.digest(plan.settings.model, console, fetched=False))
     table = Table(title=Text(plan.model, style="bold"), title_justify="left", box=None, padding=(0, 2, 0, 0))
@@ -49,4 +51,6 @@ def _table(plan: Plan, traces: Path, rerun: bool, console: Console) -> Table:
         table.add_row(levels, *map(str, row))
         totals = [total + number for total, number in zip(totals, row, strict=True)]
     table.add_row("all", *map(str, totals))
-    return table
+    return Fitted(
+        table, order=[_COLUMNS.index(name) + 1 for name in ("runs", "to be made", "recorded", "rounds", "cases")]
+    )

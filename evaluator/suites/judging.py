@@ -17,7 +17,7 @@ from evaluator.analysis.gather import Seen, Whole, every_task, gather, to_judge
 from evaluator.analysis.judge import Question, Said, Verdict
 from evaluator.analysis.judge.verdicts import add, tidy
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, framework_folders
-from evaluator.errors import Failure, Mistake
+from evaluator.errors import Failure, Mistake, error_in_words
 from evaluator.harness.records import exclusive
 from evaluator.models import specs
 from evaluator.models.specs import ModelSpec
@@ -161,7 +161,7 @@ def _writing(traces: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Mistake(f"--traces {traces}: verdicts cannot be written: {error.strerror}") from None
+        raise Mistake(f"--traces {traces}: verdicts cannot be written: {error_in_words(error)}") from None
 
 
 def _questions(

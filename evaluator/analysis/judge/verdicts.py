@@ -1,5 +1,6 @@
 """Verdicts as they are kept: one file for each judge and model of runs, a line for each run, beside the traces."""
 
+import codecs
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,20 +75,30 @@ def read_verdicts(root: Path, models: Sequence[str] | None = None) -> tuple[Verd
 def _read(root: Path, path: Path) -> Iterable[Verdict | DamagedLine]:
     name = path.relative_to(root).as_posix()
     try:
-        content = path.read_bytes()
+        content = files.read_bytes(path)
     except OSError as error:
         yield DamagedLine(name, f"cannot be read: {error.strerror}")
         return
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield Verdict.model_validate(orjson.loads(line))
-        except orjson.JSONDecodeError as error:
-            yield DamagedLine(f"{name}:{number}", f"not valid JSON: {error.msg}")
-        except ValidationError as error:
-            first = error.errors()[0]
-            yield DamagedLine(f"{name}:{number}", f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}")
+    for number, line in enumerate(_lines(content), start=1):
+        if line.strip():
+            read = _verdict(line)
+            yield DamagedLine(f"{name}:{number}", read) if isinstance(read, str) else read
+
+
+def _lines(content: bytes) -> list[bytes]:
+    """The lines, without the byte-order mark that an editor may have put before them."""
+    return content.removeprefix(codecs.BOM_UTF8).split(b"\n")
+
+
+def _verdict(line: bytes) -> Verdict | str:
+    """What a line says, or why it cannot be used."""
+    try:
+        return Verdict.model_validate(orjson.loads(line))
+    except orjson.JSONDecodeError as error:
+        return f"not valid JSON: {error.msg}"
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}"
 
 
 def add(root: Path, verdict: Verdict) -> None:
@@ -101,14 +112,18 @@ def add(root: Path, verdict: Verdict) -> None:
 def tidy(root: Path, model: str, judge: str) -> None:
     """Leave the latest verdict of each run in the judge's file, sorted, so that the same verdicts are the same bytes.
 
-    What a killed process had only half written goes. Raises `OSError`.
+    Lines that cannot be used stay behind them, as they are, for whoever can mend them; only what a killed process had
+    half written, which no line break ends, goes. Raises `OSError`.
     """
     path = verdicts_path(root, model, judge)
     if not path.exists():
         return
-    latest = {one.key: one for one in _read(root, path) if isinstance(one, Verdict)}
+    *lines, last = _lines(files.read_bytes(path))
+    read = [(line, _verdict(line)) for line in [*lines, last] if line.strip()]
+    latest = {one.key: one for _, one in read if isinstance(one, Verdict)}
     ordered = sorted(latest.values(), key=lambda one: (one.key.task, one.key.case, one.key.framework, one.key.trial))
-    files.write_whole(path, b"".join(map(_line, ordered)))
+    damaged = [line + b"\n" for line, one in read if isinstance(one, str) and line is not last]
+    files.write_whole(path, b"".join([*map(_line, ordered), *damaged]))
 
 
 def _line(verdict: Verdict) -> bytes:

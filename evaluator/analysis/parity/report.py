@@ -21,6 +21,7 @@ from evaluator.analysis.parity import (
 )
 from evaluator.catalog.frameworks import BASELINE, Deviation, Framework, implements
 from evaluator.catalog.tasks import Task
+from evaluator.fitting import Fitted
 from evaluator.providers.names import SCRIPTED
 from evaluator.text import shortened
 from evaluator.trace import Trace, model_folder, read_traces
@@ -231,7 +232,7 @@ def _print_parity(console: Console, parity: Parity, framework: str) -> None:
         style = "" if finding.explained else "bold red"
         texts = [Text(value) for value in row[:3]]
         table.add_row(*texts, Text(row[3], style), Text(_fitted(one_line(finding.example, 200), room)))
-    console.print(table)
+    console.print(Fitted(table, order=(0, 3, 1, 2, 4), text=(0, 4)))
     console.print()
 
 
