@@ -31,8 +31,8 @@ def printed(what: RenderableType, width: int) -> list[str]:
 
 
 def left_out(lines: list[str]) -> list[str]:
-    _, _, named = " ".join(lines).partition("for a wider terminal: ")
-    return [" ".join(name.split()) for name in named.split(",") if name]
+    _, _, named = " ".join(" ".join(lines).split()).partition("for a wider terminal: ")
+    return [name.strip() for name in named.split(",") if name]
 
 
 @pytest.mark.parametrize("width", [129, 200])

@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 
 from evaluator import ROOT
+from evaluator.catalog.frameworks import all_frameworks
+from evaluator.harness.environments import provision
 from evaluator.harness.watch import seen
 from evaluator.models import weights
 
@@ -85,7 +87,8 @@ def watched(folder: Path, program: str, arguments: Sequence[str] = (), **environ
     return Watched(process.returncode, said, sorted(events), left)
 
 
-def test_the_harness_asks_nobody_and_writes_only_where_it_says(tmp_path: Path) -> None:
+async def test_the_harness_asks_nobody_and_writes_only_where_it_says(tmp_path: Path) -> None:
+    await provision(all_frameworks()["baseline"], print)  # else uv is started, which is another program
     done = watched(tmp_path, BAKEOFF)
     assert [line for line in done.said.splitlines() if "exited with" in line] == [
         f"{arguments} exited with 0" for arguments in COMMANDS
