@@ -84,7 +84,7 @@ def write_all_whole(contents: Mapping[Path, str]) -> None:
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """A new folder beside `path`, which takes its place at the end, with all that is in there. Raises `OSError`."""
-    place = path.resolve()
+    place = Path(os.path.realpath(path))
     made, old = _beside(place, "tmp"), _beside(place, "old")
     try:
         made.mkdir(parents=True)
