@@ -93,7 +93,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     What processes that were killed have left of theirs is removed.
     """
-    place = path.resolve()
+    place = Path(os.path.realpath(path))
     made, old = _beside(place, "tmp"), _beside(place, "old")
     try:
         made.mkdir(parents=True)

@@ -37,7 +37,7 @@ def shortened(text: str, limit: int) -> str:
 
 def shown_path(path: Path) -> str:
     """The path as a person would type it here: relative to the working directory where it lies below that."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # which takes a link to itself as it is
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 

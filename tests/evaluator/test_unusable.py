@@ -19,6 +19,7 @@ from evaluator.errors import Mistake
 from evaluator.harness import environments
 from evaluator.models import weights
 from evaluator.providers import endpoints
+from evaluator.text import shown_path
 
 
 def pipe(path: Path) -> None:
@@ -35,6 +36,14 @@ def test_what_may_never_end_is_not_read(tmp_path: Path, make: Callable[[Path], N
     with pytest.raises(OSError, match="is no regular file"):
         files.read_bytes(tmp_path / "a")
     assert weights.not_gguf(tmp_path / "a") == f"{tmp_path / 'a'} is no regular file"
+
+
+def test_a_link_to_itself_is_shown_and_written_to_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a").symlink_to("a")
+    assert shown_path(Path("a")) == "a"
+    with pytest.raises(OSError), files.replacing_folder(Path("a") / "b"):
+        pass
 
 
 def test_nor_is_what_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,10 +181,10 @@ KINDS: dict[str, Kind] = {
             *(SCORE, SCORE, SCORE, ("score", "--traces", "traces", "--weights", "cost=1"), REPORT),
             *(("parity", "-f", "baseline", "--traces", "traces"), (*DRY, "--traces", "traces")),
             *(("run", "--dry-run", "-m", "replay", "--replay", "traces/local", "-f", "baseline"),),
-            *(("export", "--format", form, "--traces", "traces", "--out", "o") for form in ("openai", "csv", "otlp")),
+            *(("export", "--format", form, "--traces", "traces", "--out", "o") for form in ("csv", "otlp")),
             *(
                 ("export", "--format", form, "--failed", "--traces", "traces", "--out", "o")
-                for form in ("alpaca", "sharegpt")
+                for form in ("openai", "alpaca", "sharegpt")
             ),
         ),
     ),
