@@ -15,8 +15,11 @@ MOVED = {
     "abbd0ab8647660e7": "5cc5247bc4453d87",
     "2c26885ba887e848": "36819f7cc58f911a",
     "11e2fc876b5c59b7": "53d263f104e63cbb",
+    "064a2f6b1d79b54d": "4d321b9fd66b3807",
+    "d03222a371415f0f": "92ee28c6114f0d9c",
 }
-"""Digests of tasks in traces, and what they became when lines were only moved: `tasks/cases.py` out of `base.py`.
+"""Digests of tasks and played models in traces, and what they became when lines were only moved: `tasks/cases.py` out
+of `tasks/base.py`.
 
 Runs that were recorded before stay good: replayed, they make the same requests (`tests/test_replay.py`). A row goes
 when a task changes what a run does.
@@ -58,6 +61,6 @@ def task_digest(task: Task) -> str:
     return digest_of([base, *kept, *task.also], task.folder.parent)
 
 
-def task_since(digest: str) -> str:
-    """The digest that a task with a recorded one has today, if lines were only moved since; else the recorded one."""
+def since(digest: str) -> str:
+    """The digest that what has the recorded one has today, if lines were only moved since; else the recorded one."""
     return MOVED.get(digest, digest)

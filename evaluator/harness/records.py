@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from evaluator import ROOT
-from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest, task_since
+from evaluator.catalog.digests import implementation_digest, lock_digest, since, task_digest
 from evaluator.errors import Failure, Mistake
 from evaluator.files import sweep
 from evaluator.harness.jobs import Job, Settings, groups
@@ -120,7 +120,8 @@ class Records:
             *("implementation_digest", "lock_digest", "task_digest", "model_digest"),
             *("temperature", "max_model_calls", "timeout_s"),
         }
-        recorded = trace.setup.model_copy(update={"task_digest": task_since(trace.setup.task_digest)})
+        known = {name: since(getattr(trace.setup, name)) for name in ("task_digest", "model_digest")}
+        recorded = trace.setup.model_copy(update=known)
         if setup.model_dump(include=depends_on) != recorded.model_dump(include=depends_on):
             return None
         try:

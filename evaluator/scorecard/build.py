@@ -21,7 +21,7 @@ from evaluator.analysis.references import REFERENCES
 from evaluator.analysis.repricing import Priced, reprice
 from evaluator.analysis.sittings import in_sittings
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
-from evaluator.catalog.digests import implementation_digest, lock_digest, task_digest, task_since
+from evaluator.catalog.digests import implementation_digest, lock_digest, since, task_digest
 from evaluator.catalog.frameworks import (
     IMPLEMENTATIONS,
     Deviation,
@@ -74,7 +74,7 @@ class _Seen:
         self.framework_versions.add(one.setup.framework_version)
         self.implementation_digests.add(one.setup.implementation_digest)
         self.lock_digests.add(one.setup.lock_digest)
-        self.task_digests.add(task_since(one.setup.task_digest))
+        self.task_digests.add(since(one.setup.task_digest))
         self.model_digests.add(one.setup.model_digest)
 
 

@@ -8,7 +8,7 @@ import pytest
 from folders import LOCK, PYPROJECT, make_framework
 
 import tasks as tasks_package
-from evaluator.catalog.digests import MOVED, digest_of, implementation_digest, lock_digest, task_digest, task_since
+from evaluator.catalog.digests import MOVED, digest_of, implementation_digest, lock_digest, since, task_digest
 from evaluator.catalog.frameworks import (
     all_frameworks,
     implements,
@@ -19,6 +19,8 @@ from evaluator.catalog.frameworks import (
 )
 from evaluator.catalog.tasks import TASKS, Task, all_tasks
 from evaluator.errors import Mistake
+from evaluator.models.upstreams.probes import probes_digest
+from evaluator.models.upstreams.scripted import scripted_digest
 
 
 def test_the_tasks_of_this_project() -> None:
@@ -163,8 +165,9 @@ def test_task_digest_leaves_out_what_no_run_depends_on(tmp_path: Path) -> None:
 def test_where_lines_were_only_moved_a_recorded_task_is_that_of_today() -> None:
     tasks = all_tasks().values()
     today = {task_digest(one) for task in tasks for one in (task, task.probed())}
-    assert {task_since(digest) for digest in today} == today
-    assert {task_since(digest) for digest in MOVED} <= today
+    today |= {scripted_digest(), probes_digest()}
+    assert {since(digest) for digest in today} == today
+    assert {since(digest) for digest in MOVED} <= today
 
 
 def test_the_digest_of_a_probed_task_is_also_of_its_probes_and_of_no_other_task(tmp_path: Path) -> None:
