@@ -96,8 +96,8 @@ def test_what_could_not_be_judged_is_said_after_the_scorecard(bakeoff: Bakeoff, 
         said = bakeoff(*SCORE, *JUDGE, server.url)
     assert (said.code, said.err) == (
         1,
-        "bakeoff: 1 of 3 runs could not be judged: the model's server answered 400: too long; the same command asks "
-        "again\n",
+        "bakeoff: 1 of 3 runs could not be judged: the model's server answered 400 (request refused): too long; the "
+        "same command asks again\n",
     )
     assert "SCORECARD.md" in said.out
     assert written(tmp_path)
