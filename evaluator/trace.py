@@ -84,6 +84,23 @@ class Setup(_Record):
     sitting: str | None = Field(default=None, exclude_if=lambda token: token is None)
 
 
+class Injected(_Record):
+    """The fault that was put into a run on purpose: a row of `evaluator/faults/table.py`, how often it came in a row,
+    and where: at the expected call or search of that number, from 0.
+
+    `came` is how often it really came, where the model or its server did it; a run may end before. Of what a tool did,
+    the tool calls tell.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    fault: str
+    strength: Literal["once", "twice", "always"]
+    place: Literal["first", "middle", "last"]
+    moment: int
+    came: int | None = None
+
+
 class RecordedTimes(_Record):
     """When a call that is replayed went upstream and its bytes came back in the recorded run, on that run's clock."""
 
@@ -199,6 +216,7 @@ class Trace(_Record):
     outcome: RunOutcome
     reported_usage: ReportedUsage | None = None
     resources: Resources
+    injected: Injected | None = Field(default=None, exclude_if=lambda fault: fault is None)
 
     @property
     def chats(self) -> list[ModelCall]:

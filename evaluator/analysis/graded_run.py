@@ -144,19 +144,20 @@ def _machine(setup: Setup) -> str:
     return f"{setup.cpu}, {setup.cpu_cores} cores, {setup.jobs} at a time{loop}"
 
 
-def _grade(trace: Trace, task: Task) -> Grade:
-    """The grader's verdict; a run that did not end with an answer never passes and scores 0.
-
-    What the model thought is no part of its answer, also where the framework left it in.
-    """
+def outcome_of(trace: Trace, task: Task) -> Outcome:
+    """What a grader looks at. What the model thought is no part of its answer, also where the framework left it in."""
     calls = sorted(trace.tool_calls, key=lambda call: call.start_s)
-    outcome = Outcome(
+    return Outcome(
         answer=without_reasoning(trace.outcome.answer),
         tool_calls=[ToolCall(**call.model_dump(exclude={"start_s", "end_s"})) for call in calls],
         final_state=trace.outcome.final_state,
         retrieved=_retrieved(trace, task),
     )
-    grade = task.grade(task.read_case(trace.case), outcome)
+
+
+def _grade(trace: Trace, task: Task) -> Grade:
+    """The grader's verdict; a run that did not end with an answer never passes and scores 0."""
+    grade = task.grade(task.read_case(trace.case), outcome_of(trace, task))
     if trace.outcome.ended == "answered":
         return grade
     kind = _FAILED_TO_ANSWER[trace.outcome.ended]

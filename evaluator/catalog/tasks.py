@@ -12,11 +12,11 @@ import orjson
 
 from evaluator import ROOT
 from evaluator.errors import Mistake
-from tasks.base import Outcome, Prepared
+from tasks.base import Outcome, Prepared, Tool
 from tasks.cases import Case, CasesError, Script, load_cases
 from tasks.grading import Grade
 from tasks.probing import ProbeCase
-from tasks.wire import OnTheWire
+from tasks.wire import OnTheWire, SearchTool
 
 TASKS = ROOT / "tasks"
 
@@ -66,6 +66,11 @@ class Task:
             prepare=self.prepare_probe,
             also=(self.folder.parent / "probing.py", self.folder / "probes.py"),
         )
+
+    def tools_in(self, brief: Any) -> dict[str, Tool]:
+        """The functions that a brief offers its agents, by name; a search that the framework brings is none."""
+        tools = (tool for agent in self.on_the_wire(brief).agents for tool in agent.tools)
+        return {tool.__name__: tool for tool in tools if not isinstance(tool, SearchTool)}
 
     def load_file(self, path: Path) -> list[Any]:
         """The user's own cases for this task. Raises `Mistake`."""

@@ -17,6 +17,7 @@ COMMANDS = {
     "report": "Build the static site: the matrix with plots, the code side by side, every run, and the method.",
     "compare": "Show two implementations side by side: part by part, with line counts and deviations.",
     "parity": "Show what each framework puts on the wire beside the task's spec.",
+    "faults": "Show what frameworks make of faults of the model, its server, tools and search, from recorded runs.",
     "doctor": "Check this machine: uv, Python, disk, environments, locks and weights. With -m, check a model.",
     "export": "Write recorded runs for other tools, graded now: the passed ones as conversations to train on (openai, "
     "sharegpt, alpaca), or all of them as a table (csv, parquet), as OpenTelemetry spans (otlp) or as logs of Inspect "

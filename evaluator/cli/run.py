@@ -20,7 +20,16 @@ from evaluator.cli.options import (
 )
 from evaluator.errors import Mistake
 from evaluator.harness.limits import MAX_MODEL_CALLS
-from evaluator.providers.names import BUILT_IN, GGUF_ON_HUB, GGUF_PATH, LOCAL, PROBES_NAME, REPLAY, SCRIPTED
+from evaluator.providers.names import (
+    BUILT_IN,
+    FAULTS_NAME,
+    GGUF_ON_HUB,
+    GGUF_PATH,
+    LOCAL,
+    PROBES_NAME,
+    REPLAY,
+    SCRIPTED,
+)
 
 app = command()
 
@@ -37,6 +46,8 @@ app = command()
     bakeoff run -m scripted --cases full          all cases against the scripted model: is everything carried through?
 
     bakeoff run -m probes -f crewai               what a framework does when model, tool or user do something unusual
+
+    bakeoff run -m faults -f crewai               what it does when the model, its server or a tool goes wrong
 
     bakeoff run -f langgraph,baseline -t handoff  two frameworks on one task
 
@@ -109,6 +120,14 @@ def run(
     rerecord: Annotated[
         bool, typer.Option("--rerecord", help="Make those runs again whose recording in --traces no longer replays.")
     ] = False,
+    faults: Annotated[
+        str | None,
+        typer.Option(metavar="KIND,…", help=f"Of the faults for -m {FAULTS_NAME}, only these. Default: all."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help=f"Draws the cases that get a fault, for -m {FAULTS_NAME}. Default: 1."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, in rounds; do nothing.")] = False,
 ) -> None:
     """Run frameworks on tasks against one model or several in turn, and print the scorecard.
@@ -125,7 +144,7 @@ def run(
     from evaluator.harness.jobs import WORK
     from evaluator.models import specs
     from evaluator.suites import dry_run as dry
-    from evaluator.suites import replays
+    from evaluator.suites import faulting, replays
     from evaluator.suites.planning import Asked, first_look, planned, say_what_is_lacking
     from evaluator.suites.running import Command
 
@@ -136,7 +155,9 @@ def run(
         raise Mistake(f"--replay is for -m {REPLAY}, and not for -m {names[0]}")
     if replaying and (timeout is not None or max_model_calls != MAX_MODEL_CALLS):
         raise Mistake("a replay has its recorded limits: leave out --timeout and --max-model-calls")
-    if rerecord and (rerun or dry_run or len(models) > 1 or models[0].name in (PROBES_NAME, REPLAY)):
+    if FAULTS_NAME not in names and (faults is not None or seed is not None):
+        raise Mistake(f"--faults and --seed are for -m {FAULTS_NAME}, and not for -m {names[0]}")
+    if rerecord and (rerun or dry_run or len(models) > 1 or models[0].name in (PROBES_NAME, FAULTS_NAME, REPLAY)):
         raise Mistake(
             "--rerecord is for one model, for none that is probing or replaying, and not for --rerun or --dry-run"
         )
@@ -152,6 +173,8 @@ def run(
         budget=budget,
         replayed=replay or replays.FOLDER,
         rerecorded=traces if rerecord else None,
+        faults=faulting.named(faults),
+        seed=faulting.SEED if seed is None else seed,
     )
     plans = [planned(spec, asked, say) for spec in models]
     if names == [LOCAL] and not model and not rerecord:

@@ -28,6 +28,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from evaluator.models.upstreams import (
     JSON_HEADERS,
+    BrokenOff,
     Reply,
     ResponsesUpstream,
     Session,
@@ -49,6 +50,9 @@ _GC_THRESHOLDS = (10_000, 20, 50)
 IDLE_S = 75
 """Seconds for which nothing comes on a connection before it is closed. Clients keep one for less (httpx 5 s), so none
 is closed as it is used again."""
+
+_CLOSE = "bakeoff.close"
+"""The extension of the scope that closes the connection as it is."""
 
 _MARK = 12
 """Bytes of a stream's end mark, which may lie across two pieces."""
@@ -218,6 +222,9 @@ class Gateway:
         except asyncio.CancelledError:
             if token in self._runs:
                 raise
+        except BrokenOff:
+            scope["extensions"][_CLOSE]["close"]()
+            await asyncio.sleep(0)  # in which the connection hears of it, so that nobody wants to say more on it
         finally:
             run.tasks.discard(task)
 
@@ -252,6 +259,9 @@ class Gateway:
             if not call.status:
                 call.status = 504
                 await _send_error(send, 504, "timeout", "this run is out of time")
+        except BrokenOff as broken:
+            call.error = str(broken)
+            raise
         except UpstreamError as error:
             call.error = run.upstream_failure = str(error)
             if not call.status:
@@ -281,6 +291,10 @@ class Gateway:
             return await _send_error(send, 400, "invalid_request_error", message)
         call = _Call("embeddings", start, body, sent=time.monotonic())
         run.calls.append(call)
+        if run.session.refuses_to_embed(texts):
+            call.status, call.error = 500, "status 500"
+            call.first_byte = call.received = call.end = time.monotonic()
+            return await _send_error(send, 500, "server_error", "the server had an error")
         try:
             vectors = await asyncio.to_thread(self._embedder.embed, texts)
             tokens = self._embedder.count_tokens(texts)
@@ -367,6 +381,10 @@ class _Connection(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
             self._unset_keepalive_if_required()
             self._wait_for_more()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {_CLOSE: {"close": self.transport.abort}}
 
     def _wait_for_more(self) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.transport.close)

@@ -11,7 +11,8 @@ from evaluator.catalog.tasks import Task
 from evaluator.harness.limits import MAX_MODEL_CALLS
 from evaluator.models.specs import ModelSpec
 from evaluator.models.upstreams.replay import recorded_script
-from evaluator.trace import Trace
+from evaluator.trace import Injected, Trace
+from evaluator.worker.faulty import Faulty
 from tasks.cases import SIZES, Case, Script
 
 WORK = ROOT / ".bakeoff"
@@ -24,7 +25,8 @@ class Job:
 
     `timeout_s` is there where its limit is not that of the settings. Jobs of a framework that share a
     `together` are made at the same time. A replay has the `recording` that it is answered from, whose
-    limits it takes over.
+    limits it takes over. `injected` is the fault that is put into the run; what of that is the worker's to do is
+    `faulty`.
     """
 
     framework: Framework
@@ -34,6 +36,15 @@ class Job:
     timeout_s: float | None = None
     together: str | None = None
     recording: Trace | None = None
+    injected: Injected | None = None
+    faulty: Faulty | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells the run from others of its framework, task and trial: its case, and its fault."""
+        if self.injected is None:
+            return self.case.id
+        return f"{self.case.id}--{self.injected.fault}-{self.injected.strength}-{self.injected.place}"
 
     def script(self) -> Script:
         """What decides how the model answers, where that is not a model of its own mind."""

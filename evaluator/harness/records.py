@@ -93,7 +93,7 @@ class Records:
             model=self._settings.model.name,
             framework=job.framework.name,
             task=job.task.name,
-            case=job.case.id,
+            case=job.name,
             trial=job.trial,
         )
 

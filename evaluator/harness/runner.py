@@ -120,6 +120,7 @@ class Harness:
                 packages=found.packages if found else None,
                 installed_mb=found.installed_mb if found else None,
             ),
+            injected=job.injected and job.injected.model_copy(update={"came": live.session.faults_played}),
         )
 
     def _error(self, why: str, chats: Sequence[ModelCall]) -> str:
@@ -154,6 +155,7 @@ class Harness:
             spec=job.task.prepare.__module__,
             case=case_as_data(job.case),
             model=model,
+            faulty=job.faulty,
         )
         try:
             return await worker.request(request, calls.append, model.timeout_s + GRACE_S)

@@ -13,10 +13,13 @@ SCRIPTED = "scripted"
 PROBES_NAME = "probes"
 """The model that misbehaves on purpose: see `evaluator/probes/table.py`."""
 
+FAULTS_NAME = "faults"
+"""The scripted model, with a fault put in: see `evaluator/faults/table.py`."""
+
 REPLAY = "replay"
 """The recorded responses of earlier runs: see `evaluator/suites/replays.py`."""
 
-PLAYED = (SCRIPTED, PROBES_NAME, REPLAY)
+PLAYED = (SCRIPTED, PROBES_NAME, FAULTS_NAME, REPLAY)
 """The models that do not answer by themselves."""
 
 BUILT_IN = (LOCAL, LOCAL_HALF_B, *PLAYED)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from evaluator import scorecard
+from evaluator.analysis.faults.judged import judged
+from evaluator.analysis.faults.report import print_rows, rows
 from evaluator.errors import Failure, error_in_words
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.progress import UnderWay
@@ -17,12 +19,13 @@ from evaluator.harness.records import exclusive
 from evaluator.harness.runner import ModelGoneError
 from evaluator.harness.stopping import Stopped, stoppable
 from evaluator.probes.behaviours import unexpected
-from evaluator.providers.names import REPLAY
+from evaluator.providers.names import FAULTS_NAME, REPLAY
 from evaluator.scorecard import Scorecard
 from evaluator.suites.planning import Asked
 from evaluator.suites.rerecording import came_out_as_recorded, no_longer_replaying
 from evaluator.suites.standing import WholeRounds, in_words, left_out
 from evaluator.text import shown_path, visible
+from evaluator.trace import Trace, read_trace, trace_files
 
 _GOES_ON = "the same command goes on from here"
 
@@ -76,6 +79,11 @@ class Command:
 
     def _print(self, standings: Sequence[Standing], asked: Asked) -> int:
         """Print the scorecard, and what it can tell; gives 1 where something came out as it must not."""
+        if faults := [one.plan for one in standings if one.plan.model == FAULTS_NAME]:
+            self._print_faults(faults, asked)
+        standings = [one for one in standings if one.plan.model != FAULTS_NAME]
+        if not standings:
+            return 0
         with UnderWay(self.console) as under_way, under_way.doing("computing the scorecard"):
             card = self._scorecard(standings)
         all_of_them = f"`bakeoff score --traces {shown_path(self.traces)}`"
@@ -91,6 +99,15 @@ class Command:
         )
         frameworks = {framework.name: framework for framework in asked.frameworks}
         return int(any(unexpected(behaviour, frameworks) for behaviour in card.behaviours) or not as_recorded)
+
+    def _print_faults(self, plans: Sequence[Plan], asked: Asked) -> None:
+        """Print what the frameworks made of the faults that were asked for."""
+        asked_for = {(job.framework.name, job.task.name, job.name) for plan in plans for job in plan.jobs}
+        found = (read_trace(path) for path in trace_files(self.traces, [FAULTS_NAME]))
+        traces = [one for one in found if isinstance(one, Trace)]
+        runs = [one for one in traces if (one.key.framework, one.key.task, one.key.case) in asked_for]
+        table = rows(judged(runs, {task.name: task for task in asked.tasks}))
+        print_rows(self.console, table, {framework.name: framework.title for framework in asked.frameworks})
 
     def _say_unsound(self, unsound: Sequence[str]) -> int:
         """Say which runs count for no framework; gives 1 where there are any."""

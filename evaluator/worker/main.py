@@ -23,6 +23,7 @@ from typing import Any, TextIO
 from pydantic_core import to_jsonable_python
 
 from evaluator.worker import protocol
+from evaluator.worker.faulty import Breaker, Faulty, searched
 from tasks.base import Tool, bound_arguments
 
 
@@ -120,13 +121,16 @@ def _peak_memory_mb() -> float:
 async def _run(job: protocol.Job, implementation: Any, channel: Channel, serving: asyncio.Task[None]) -> None:
     spec, model = importlib.import_module(job.spec), job.model
     case = spec.CASE_TYPE.model_validate(job.case)
-    prepared = spec.prepare(case, recording(job.run, channel.send))
+    faulty, record = job.faulty or Faulty(), recording(job.run, channel.send)
+    breaker = Breaker(faulty)
+    prepared = spec.prepare(case, lambda tool, agent: record(breaker.wrap(tool), agent))
+    brief = searched(prepared.brief, faulty.retrieval)
     answer, error = "", None
     clock = asyncio.timeout(model.timeout_s)
     cpu, start = time.process_time(), time.monotonic()
     try:
         async with clock:
-            answer = await implementation.run(prepared.brief, model)
+            answer = await implementation.run(brief, model)
         if not isinstance(answer, str):
             error, answer = f"the answer is not a text but {type(answer).__name__}", ""
     except BaseException as raised:  # SystemExit too: it is this run that ends, not the worker

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
+from evaluator.worker.faulty import Faulty
 from tasks.base import Model
 
 
@@ -23,13 +24,17 @@ class _Message(BaseModel):
 
 
 class Job(_Message):
-    """One run to make: `case` is data for the `CASE_TYPE` of the module `spec`. `run` names it in events."""
+    """One run to make: `case` is data for the `CASE_TYPE` of the module `spec`. `run` names it in events.
+
+    `faulty` says what of its tools or documents goes wrong on purpose.
+    """
 
     run: str
     task: str
     spec: str
     case: dict[str, Any]
     model: Model
+    faulty: Faulty | None = None
 
 
 class Ready(_Message):

@@ -82,7 +82,10 @@ class Place:
         until = time.monotonic() + _GONE_WITHIN_S
         while (alive := self._alive()) and time.monotonic() < until:
             time.sleep(0.1)
-        return len(list(self.traces.rglob(".*.tmp"))) + len(list(self.temporary.iterdir())), alive
+        files = [*self.traces.rglob(".*.tmp"), *self.temporary.iterdir()]
+        for path in files:
+            print(f"left: {path}", file=sys.stderr)
+        return len(files), alive
 
     def _alive(self) -> int:
         count = 0

@@ -21,6 +21,11 @@ class UpstreamError(Exception):
     """The upstream could not be reached or broke off. The message is for people."""
 
 
+class BrokenOff(Exception):
+    """The connection to the framework is to be closed as it is, in the middle of a reply or before it. The message is
+    for people."""
+
+
 class Session:
     """What an upstream remembers of one run; most remember nothing."""
 
@@ -31,6 +36,15 @@ class Session:
     def without_secrets(self, value: Any) -> Any:
         """JSON data that is to be recorded, without the user's secrets."""
         return value
+
+    @property
+    def faults_played(self) -> int | None:
+        """How often a fault that is put in on purpose has come so far; None where none is this upstream's to play."""
+        return None
+
+    def refuses_to_embed(self, texts: list[str]) -> bool:
+        """Whether these texts are not embedded this time, since a fault of the server's is played."""
+        return False
 
     def complaint(self) -> str | None:
         """In words, why this upstream could not answer the run as it should; asked once the run has ended."""

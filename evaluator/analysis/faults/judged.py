@@ -1,0 +1,146 @@
+"""One run with a fault, beside the same run without it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evaluator.analysis.graded_run import outcome_of
+from evaluator.catalog.tasks import Task
+from evaluator.trace import Injected, Trace
+from evaluator.wire.smallest import as_json
+from evaluator.wire.tokens import text_of
+from evaluator.worker.faulty import SAYS
+from tasks.base import play
+
+End = Literal["right", "wrong", "stopped", "cap", "hung"]
+"""How a run ended: with the right calls, state and answer; with an answer, and not so; with an error; at the cap on
+model calls; at its time limit."""
+
+ADMITS = "I don't know"
+"""How the model says that it could not do what was asked."""
+
+_LONGEST = 300
+"""Characters of what a model was told."""
+
+
+@dataclass(frozen=True)
+class FaultRun:
+    """What came of one fault. `well` is whether that is as good as can be: with a fault that always comes, an error or
+    an answer that admits it will do.
+
+    `done_twice` counts side effects that happened more often than in the same run without the fault. `told` is what the
+    model was told after the fault came first, in words; empty where it was told nothing. The rest is what the run took
+    beyond the one without the fault, in calls, tokens and seconds; None where that one is not recorded.
+    """
+
+    framework: str
+    task: str
+    injected: Injected
+    end: End
+    well: bool
+    error: str
+    done_twice: int
+    told: str
+    calls: int | None
+    tokens: int | None
+    seconds: float | None
+
+
+def judged(traces: Iterable[Trace], tasks: Mapping[str, Task]) -> list[FaultRun]:
+    """The runs into which a fault was put, and did come; those of a task that there is no more are left out."""
+    every = [trace for trace in traces if trace.key.task in tasks and trace.outcome.fault is None]
+    undisturbed = {_place(trace): trace for trace in every if trace.injected is None}
+    return [
+        _judged(trace, trace.injected, tasks[trace.key.task], undisturbed.get(_place(trace)))
+        for trace in every
+        if trace.injected is not None and _came(trace, trace.injected)
+    ]
+
+
+def _place(trace: Trace) -> tuple[str, str, Any]:
+    return trace.key.framework, trace.key.task, trace.case.get("id")
+
+
+def _came(trace: Trace, injected: Injected) -> bool:
+    """Whether the fault did come: a run may end before, or take another way."""
+    if injected.came is not None:
+        return injected.came > 0
+    if injected.fault.startswith("tool_"):
+        return len(trace.tool_calls) > 0
+    return True
+
+
+def _judged(trace: Trace, injected: Injected, task: Task, other: Trace | None) -> FaultRun:
+    end = _end(trace, task)
+    admits = trace.outcome.ended == "answered" and ADMITS in trace.outcome.answer
+    return FaultRun(
+        framework=trace.key.framework,
+        task=trace.key.task,
+        injected=injected,
+        end=end,
+        well=end == "right" or (injected.strength == "always" and (end == "stopped" or admits)),
+        error=trace.outcome.error or "",
+        done_twice=_done_twice(trace, task, other),
+        told=_told(trace, other),
+        calls=len(trace.chats) - len(other.chats) if other else None,
+        tokens=_tokens(trace) - _tokens(other) if other else None,
+        seconds=trace.resources.wall_s - other.resources.wall_s if other else None,
+    )
+
+
+def _end(trace: Trace, task: Task) -> End:
+    if trace.outcome.ended == "timeout":
+        return "hung"
+    if trace.outcome.ended == "call_limit":
+        return "cap"
+    if trace.outcome.ended == "error":
+        return "stopped"
+    outcome = outcome_of(trace, task)
+    calls = [call for call in outcome.tool_calls if call.error is None or not any(say in call.error for say in SAYS)]
+    grade = task.grade(task.read_case(trace.case), outcome.model_copy(update={"tool_calls": calls}))
+    return "right" if grade.passed else "wrong"
+
+
+def _done_twice(trace: Trace, task: Task, other: Trace | None) -> int:
+    """Side effects that happened more often than they should have."""
+    effects = _with_effects(task, trace.case)
+    done, before = _done(trace, effects), _done(other, effects) if other else Counter[str]()
+    return sum(max(count - max(before[call], 1), 0) for call, count in done.items())
+
+
+def _done(trace: Trace, tools: frozenset[str]) -> Counter[str]:
+    calls = (call for call in trace.tool_calls if call.name in tools and call.error is None)
+    return Counter(f"{call.name} {as_json(call.arguments)}" for call in calls)
+
+
+def _with_effects(task: Task, case: dict[str, Any]) -> frozenset[str]:
+    """The tools among the expected calls that change the state."""
+    read = task.read_case(case)
+    prepared = task.prepare(read)
+    tools, found, state = task.tools_in(prepared.brief), set(), prepared.final_state()
+    for step in (step for turn in task.script(read).turns for step in turn):
+        play([step], tools)
+        if (after := prepared.final_state()) != state:
+            found.add(step.tool)
+            state = after
+    return frozenset(found)
+
+
+def _told(trace: Trace, other: Trace | None) -> str:
+    """The first words about an error that the model is sent, but not without the fault; empty where there are none."""
+    before = set(_sent(other)) if other else set()
+    errors = (words for words in _sent(trace) if "error" in words.lower() or any(say in words for say in SAYS))
+    return next((" ".join(words.split())[:_LONGEST] for words in errors if words not in before), "")
+
+
+def _sent(trace: Trace) -> Iterator[str]:
+    """What each message says that is not the model's own."""
+    for call in trace.chats:
+        for message in call.request.get("messages") or []:
+            if message.get("role") in ("tool", "user"):
+                yield text_of(message.get("content"))
+
+
+def _tokens(trace: Trace) -> int:
+    return sum((call.input_tokens or 0) + (call.output_tokens or 0) for call in trace.chats)

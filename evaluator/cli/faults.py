@@ -1,0 +1,63 @@
+"""`bakeoff faults`."""
+
+from typing import Annotated
+
+import typer
+
+from evaluator.analysis.faults.judged import judged
+from evaluator.analysis.faults.report import as_data, print_rows, rows
+from evaluator.cli.options import (
+    FrameworkOption,
+    TaskOption,
+    TracesOption,
+    chosen,
+    command,
+    console,
+    every_framework,
+    every_task,
+    existing,
+)
+from evaluator.errors import Mistake
+from evaluator.harness.jobs import WORK
+from evaluator.providers.names import FAULTS_NAME
+from evaluator.text import shown_path
+from evaluator.trace import Trace, read_trace, trace_files
+
+app = command()
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
+    bakeoff run -m faults -f crewai && bakeoff faults -f crewai     what CrewAI makes of each fault
+
+    bakeoff run -m faults --faults status_429,reset                 two faults, every framework"""
+)
+def faults(
+    framework: FrameworkOption = None,
+    task: TaskOption = None,
+    traces: TracesOption = WORK / "traces",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what frameworks make of faults of the model, its server, tools and search, from recorded runs.
+
+    The columns: of the runs in which the fault came once or twice, how many ended right; of those in which it always
+    came, how many ended with an error or an answer that says so; side effects that were done twice; and what the
+    recovered runs took beyond the same run without the fault.
+    """
+    frameworks, tasks = every_framework(), every_task()
+    names = [one.name for one in chosen(framework, frameworks, "framework")]
+    of_tasks = {one.name: one for one in chosen(task, tasks, "task")}
+    traces = existing(traces)
+    found = (read_trace(path) for path in trace_files(traces, [FAULTS_NAME]))
+    usable = [one for one in found if isinstance(one, Trace) and one.key.framework in names]
+    table = rows(judged(usable, of_tasks))
+    if not table:
+        raise Mistake(
+            f"{shown_path(traces / FAULTS_NAME)}: has no runs of what was asked for; make them with `bakeoff run -m "
+            f"{FAULTS_NAME} --traces {shown_path(traces)}`"
+        )
+    if as_json:
+        console.print_json(data=as_data(table))
+    else:
+        print_rows(console, table, {one.name: one.title for one in frameworks.values()})

@@ -1,0 +1,360 @@
+"""The table of faults. Adding one is adding a row.
+
+A row says what happens and what a good framework does about it. What happens is data, or a pure function of the reply
+that the model would have given: who plays the model (`evaluator/models/upstreams/faults.py`) and who runs the tools
+(`evaluator/worker/faulty.py`) need nothing else.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from evaluator.wire.handoffs import is_handoff
+
+Message = dict[str, Any]
+Layer = Literal["reply", "transport", "tool", "retrieval"]
+Tools = dict[str, dict[str, Any]]
+"""The functions that a request offers, by name."""
+
+When = Literal["call", "answer", "handoff"]
+"""The kinds of replies."""
+
+
+@dataclass(frozen=True)
+class Spoiled:
+    """A reply as it comes after all, and how it ends where that is not as usual."""
+
+    message: Message
+    finish_reason: str | None = None
+
+
+Spoil = Callable[[Message, Tools], Spoiled | None]
+"""Makes a faulty reply of a sound one; nothing where it does not fit."""
+
+
+@dataclass(frozen=True)
+class Transport:
+    """What comes in place of a reply, or what becomes of it on the way.
+
+    `status` and `body` are an error of the server's; `retry_after_s` is in seconds. `reset` closes the connection
+    before anything comes. The others happen before the first byte, or `halfway`: the reply is `cut` there, or something
+    is put in that makes it `malformed`, or nothing comes for `stall_s` seconds.
+    """
+
+    status: int | None = None
+    body: bytes = b""
+    content_type: bytes = b"application/json"
+    retry_after_s: int | None = None
+    reset: bool = False
+    halfway: bool = False
+    cut: bool = False
+    malformed: bool = False
+    stall_s: float = 0.0
+
+
+ToolFault = Literal["raises", "times_out", "returns_200_kb", "returns_dirty_text"]
+RetrievalFault = Literal["finds_nothing", "finds_duplicates", "fails"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row: what happens, and what a good framework does. One of the four says how it is done.
+
+    `when` is the kind of reply that a fault of the model's or of the transport meets.
+    """
+
+    name: str
+    happens: str
+    wanted: str
+    when: When = "call"
+    spoil: Spoil | None = None
+    transport: Transport | None = None
+    tool: ToolFault | None = None
+    retrieval: RetrievalFault | None = None
+
+    @property
+    def layer(self) -> Layer:
+        """Where it happens."""
+        if self.spoil is not None:
+            return "reply"
+        if self.transport is not None:
+            return "transport"
+        return "tool" if self.tool is not None else "retrieval"
+
+
+# --- faults of the model's reply -------------------------------------------------------------
+
+
+def _calls(message: Message) -> list[Message]:
+    return list(message.get("tool_calls") or [])
+
+
+def _changed(message: Message, change: Callable[[Message], None], *, all_of_them: bool = False) -> Message:
+    """The message with its first call's function changed, under ids that belong to no step."""
+    changed = deepcopy(message)
+    for call in changed["tool_calls"]:
+        call["id"] = f"{call['id']}_f"
+    for call in changed["tool_calls"][: None if all_of_them else 1]:
+        change(call["function"])
+    return changed
+
+
+def _arguments(function: Message) -> dict[str, Any]:
+    read = orjson.loads(function["arguments"])
+    return read if isinstance(read, dict) else {}
+
+
+def _with(function: Message, arguments: dict[str, Any]) -> None:
+    function["arguments"] = orjson.dumps(arguments).decode()
+
+
+def _own_tool(message: Message) -> bool:
+    """Whether the message calls a tool that does not hand over."""
+    calls = _calls(message)
+    return bool(calls) and not is_handoff(calls[0]["function"]["name"])
+
+
+def _broken_json(message: Message, tools: Tools) -> Spoiled | None:
+    """The arguments break off."""
+
+    def cut(function: Message) -> None:
+        function["arguments"] = function["arguments"][: max(len(function["arguments"]) - 2, 1)]
+
+    return Spoiled(_changed(message, cut)) if _own_tool(message) else None
+
+
+def _wrong_type(message: Message, tools: Tools) -> Spoiled | None:
+    """A list stands where the first argument belongs."""
+    if not _own_tool(message) or not (arguments := _arguments(message["tool_calls"][0]["function"])):
+        return None
+    first = next(iter(arguments))
+    return Spoiled(_changed(message, lambda function: _with(function, {**arguments, first: [[1]]})))
+
+
+def _missing_argument(message: Message, tools: Tools) -> Spoiled | None:
+    """A required argument is left out."""
+    if not _own_tool(message):
+        return None
+    function = message["tool_calls"][0]["function"]
+    schema = tools.get(function["name"], {}).get("parameters") or {}
+    arguments, required = _arguments(function), [name for name in schema.get("required") or []]
+    if not (left_out := next((name for name in required if name in arguments), None)):
+        return None
+    rest = {name: value for name, value in arguments.items() if name != left_out}
+    return Spoiled(_changed(message, lambda function: _with(function, rest)))
+
+
+def _extra_argument(message: Message, tools: Tools) -> Spoiled | None:
+    """An argument is given that there is not."""
+    if not _own_tool(message):
+        return None
+    arguments = _arguments(message["tool_calls"][0]["function"])
+    return Spoiled(_changed(message, lambda function: _with(function, {**arguments, "verbosity": "high"})))
+
+
+def _unknown_tool(message: Message, tools: Tools) -> Spoiled | None:
+    """The call is of a tool that there is nowhere."""
+    renamed = _changed(message, lambda function: function.update(name="lookup_everything")) if _calls(message) else None
+    return Spoiled(renamed) if renamed and _own_tool(message) else None
+
+
+def _no_reply(message: Message, tools: Tools) -> Spoiled:
+    """Nothing is said and nothing is called."""
+    return Spoiled({"role": "assistant", "content": ""}, "stop")
+
+
+def _cut_at_length(message: Message, tools: Tools) -> Spoiled | None:
+    """The reply ends at the limit of tokens: a text in its middle, a call in its arguments."""
+    if _calls(message):
+        half = _changed(message, lambda f: f.update(arguments=f["arguments"][: len(f["arguments"]) // 2]))
+        return Spoiled(half, "length")
+    return Spoiled({**message, "content": message["content"][: len(message["content"]) // 3]}, "length")
+
+
+def _call_as_text(message: Message, tools: Tools) -> Spoiled | None:
+    """The call stands in the text, as models without a tool parser write it."""
+    if not _own_tool(message):
+        return None
+    functions = [call["function"] for call in _calls(message)]
+    texts = [f'<tool_call>\n{{"name": "{f["name"]}", "arguments": {f["arguments"]}}}\n</tool_call>' for f in functions]
+    return Spoiled({"role": "assistant", "content": "\n".join(texts)}, "stop")
+
+
+def _same_call_twice(message: Message, tools: Tools) -> Spoiled | None:
+    """The call is made twice in one turn, with the same arguments."""
+    if not _own_tool(message):
+        return None
+    again = deepcopy(message["tool_calls"][0])
+    again["id"] += "_again"
+    return Spoiled({**message, "tool_calls": [*message["tool_calls"], again]})
+
+
+def _contradictory_calls(message: Message, tools: Tools) -> Spoiled | None:
+    """Beside the call there is one of the same tool with another value."""
+    if not _own_tool(message):
+        return None
+    other = deepcopy(message["tool_calls"][0])
+    arguments = _arguments(other["function"])
+    name = next((name for name, value in arguments.items() if isinstance(value, str)), None)
+    if name is None:
+        return None
+    other["id"] += "_other"
+    _with(other["function"], {**arguments, name: f"{arguments[name]}-B"})
+    return Spoiled({**message, "tool_calls": [*message["tool_calls"], other]})
+
+
+def _unknown_agent(message: Message, tools: Tools) -> Spoiled | None:
+    """The handoff is to an agent that there is not."""
+    calls = _calls(message)
+    if not calls or not is_handoff(calls[0]["function"]["name"]):
+        return None
+
+    def misdirect(function: Message) -> None:
+        schema = tools.get(function["name"], {}).get("parameters") or {}
+        named = [name for name, one in (schema.get("properties") or {}).items() if isinstance(one, dict)]
+        chooses = next((name for name in named if "enum" in schema["properties"][name] or "agent" in name), None)
+        if chooses is None:
+            function["name"] = "transfer_to_legal_department"
+        else:
+            _with(function, {**_arguments(function), chooses: "legal_department"})
+
+    return Spoiled(_changed(message, misdirect))
+
+
+def _handoff_and_call(message: Message, tools: Tools) -> Spoiled | None:
+    """Beside the handoff, a tool of the agent that hands over is called."""
+    calls = _calls(message)
+    if not calls or not is_handoff(calls[0]["function"]["name"]):
+        return None
+    own = next((name for name in sorted(tools) if not is_handoff(name)), None)
+    if own is None:
+        return None
+    call = {"id": f"{calls[0]['id']}_own", "type": "function", "function": {"name": own, "arguments": "{}"}}
+    return Spoiled({**message, "tool_calls": [call, *calls]})
+
+
+def _answers_too_early(message: Message, tools: Tools) -> Spoiled | None:
+    """It says that it is going to do something, and does not."""
+    return (
+        Spoiled({"role": "assistant", "content": "One moment, I am looking that up."}, "stop")
+        if _calls(message)
+        else None
+    )
+
+
+def _filtered(message: Message, tools: Tools) -> Spoiled:
+    """The provider's filter has taken the reply."""
+    return Spoiled({"role": "assistant", "content": None}, "content_filter")
+
+
+_TOLD = "tells the model what was wrong, so that it can mend it, and does not call the tool"
+_ASKED = "asks the model again, or ends with an error"
+_RETRIED = "tries again, and no tool is called twice for it"
+
+_OVERLOADED = b'{"error":{"type":"overloaded_error","message":"Overloaded"}}'
+_LIMITED = b'{"error":{"type":"rate_limit_error","code":"rate_limit_exceeded","message":"Rate limit reached"}}'
+_BROKEN = b'{"error":{"type":"server_error","message":"The server had an error while processing your request"}}'
+_HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("broken_json", "The arguments of a call are no JSON.", _TOLD, spoil=_broken_json),
+    Fault("wrong_type", "A list stands where an argument of another type belongs.", _TOLD, spoil=_wrong_type),
+    Fault("missing_argument", "A required argument is left out.", _TOLD, spoil=_missing_argument),
+    Fault(
+        "extra_argument",
+        "There is an argument that the tool has not.",
+        f"{_TOLD}, or leaves it out",
+        spoil=_extra_argument,
+    ),
+    Fault("unknown_tool", "A tool is called that there is not.", _TOLD, spoil=_unknown_tool),
+    Fault("empty_reply", "The reply is empty.", _ASKED, spoil=_no_reply),
+    Fault("cut_call", "A call is cut off at the limit of tokens.", _ASKED, spoil=_cut_at_length),
+    Fault("cut_answer", "The answer is cut off at the limit of tokens.", _ASKED, when="answer", spoil=_cut_at_length),
+    Fault("call_as_text", "The call stands in the text.", _ASKED, spoil=_call_as_text),
+    Fault(
+        "same_call_twice",
+        "The same call is made twice in one turn.",
+        "calls the tool once, or as often as it is asked",
+        spoil=_same_call_twice,
+    ),
+    Fault(
+        "contradictory_calls",
+        "Two calls in one turn contradict each other.",
+        "calls both, and tells the model what each gave",
+        spoil=_contradictory_calls,
+    ),
+    Fault("unknown_agent", "A handoff is to an agent that there is not.", _TOLD, when="handoff", spoil=_unknown_agent),
+    Fault(
+        "handoff_and_call",
+        "A handoff and a call come in one turn.",
+        "does both, or tells the model which it did not",
+        when="handoff",
+        spoil=_handoff_and_call,
+    ),
+    Fault(
+        "answers_too_early",
+        "The model announces a call and does not make it.",
+        "cannot know; a check of the answer would",
+        spoil=_answers_too_early,
+    ),
+    Fault(
+        "content_filter", "The provider's filter takes the reply.", "ends with an error that says so", spoil=_filtered
+    ),
+    Fault(
+        "status_429",
+        "Too many requests, with Retry-After of 1 s.",
+        _RETRIED,
+        transport=Transport(429, _LIMITED, retry_after_s=1),
+    ),
+    Fault("status_500", "The server has an error.", _RETRIED, transport=Transport(500, _BROKEN)),
+    Fault(
+        "status_502", "A proxy answers with a page of HTML.", _RETRIED, transport=Transport(502, _HTML, b"text/html")
+    ),
+    Fault("status_529", "The server is overloaded.", _RETRIED, transport=Transport(529, _OVERLOADED)),
+    Fault("reset", "The connection is closed before the first byte.", _RETRIED, transport=Transport(reset=True)),
+    Fault("cut_in_call", "The reply breaks off in a call.", _RETRIED, transport=Transport(halfway=True, cut=True)),
+    Fault(
+        "cut_in_text",
+        "The reply breaks off in the answer.",
+        _RETRIED,
+        when="answer",
+        transport=Transport(halfway=True, cut=True),
+    ),
+    Fault(
+        "stall",
+        "Nothing comes for 3 s in the middle of the reply.",
+        "waits",
+        transport=Transport(halfway=True, stall_s=3),
+    ),
+    Fault("slow_first_byte", "The first byte comes after 3 s.", "waits", transport=Transport(stall_s=3)),
+    Fault(
+        "malformed_event",
+        "The reply holds what is no JSON.",
+        _RETRIED,
+        transport=Transport(halfway=True, malformed=True),
+    ),
+    Fault("tool_raises", "A tool raises an exception.", "tells the model", tool="raises"),
+    Fault("tool_times_out", "A tool answers nothing for 1 s and gives up.", "tells the model", tool="times_out"),
+    Fault(
+        "tool_returns_200_kb", "A tool returns 200 kB.", "passes it on, or says that it was cut", tool="returns_200_kb"
+    ),
+    Fault(
+        "tool_returns_dirty_text",
+        "A tool returns a text with control characters and instructions.",
+        "passes it on as data",
+        tool="returns_dirty_text",
+    ),
+    Fault("search_finds_nothing", "There is nothing to be found.", "tells the model", retrieval="finds_nothing"),
+    Fault(
+        "search_finds_duplicates",
+        "Each document is there twice.",
+        "passes on what was found",
+        retrieval="finds_duplicates",
+    ),
+    Fault("search_fails", "The embedding of the query fails.", _RETRIED, retrieval="fails"),
+)
+
+BY_NAME = {fault.name: fault for fault in FAULTS}

@@ -1,0 +1,97 @@
+"""Faults as runs: drawn by seed, put into a real run of a plain loop, and judged by the trace."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from evaluator.analysis.faults.judged import FaultRun, judged
+from evaluator.analysis.faults.report import rows, sentence
+from evaluator.catalog.frameworks import all_frameworks
+from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Mistake
+from evaluator.faults.table import FAULTS
+from evaluator.harness.environments import provision
+from evaluator.harness.jobs import Job, Settings
+from evaluator.harness.runner import harness
+from evaluator.models import specs
+from evaluator.suites import faulting
+from evaluator.trace import Trace
+
+BASELINE = all_frameworks()["baseline"]
+TASKS = all_tasks()
+MADE = ("broken_json", "status_500", "reset", "cut_in_text", "tool_raises", "search_fails", "empty_reply")
+
+
+def drawn(*names: str, seed: int = 1) -> list[Job]:
+    return [job for jobs in faulting.jobs([BASELINE], TASKS, names, seed) for job in jobs]
+
+
+def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
+    names = [(job.task.name, job.name) for job in drawn()]
+    assert names == [(job.task.name, job.name) for job in drawn()] and len(set(names)) == len(names)
+    assert names != [(job.task.name, job.name) for job in drawn(seed=2)]
+    assert {job.injected.fault for job in drawn() if job.injected} == {fault.name for fault in FAULTS}
+    strengths = {(job.injected.fault, job.injected.strength) for job in drawn() if job.injected}
+    assert len(strengths) == 3 * len(FAULTS)
+
+
+def test_each_case_with_a_fault_is_run_undisturbed_too() -> None:
+    undisturbed = {(job.task.name, job.case.id) for job in drawn() if job.injected is None}
+    assert {(job.task.name, job.case.id) for job in drawn()} == undisturbed
+
+
+def test_a_fault_that_there_is_not_is_named() -> None:
+    assert faulting.named(None) == () and faulting.named(" reset, stall") == ("reset", "stall")
+    with pytest.raises(Mistake, match="--faults 'flood': there is no such fault; there are broken_json, "):
+        faulting.named("reset,flood")
+
+
+async def _made(folder: Path) -> list[Trace]:
+    await provision(BASELINE, print)
+    spec = specs.resolve("faults", None, None)
+    settings = Settings(model=spec, timeout_s=20, jobs=1, logs=folder)
+    jobs = [job for job in drawn(*MADE) if job.injected is None or job.injected.strength == "once"]
+    jobs = [job for job in jobs if job.injected is None or job.injected.place == "first"]
+    async with harness(settings, list(TASKS), Console(quiet=True)) as opened:
+        return [await opened.run(job) for job in jobs]
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Trace]]:
+    yield asyncio.run(_made(tmp_path_factory.mktemp("logs")))
+
+
+@pytest.fixture
+def runs(traces: list[Trace]) -> list[FaultRun]:
+    return judged(traces, TASKS)
+
+
+def test_undisturbed_every_run_is_right(traces: list[Trace]) -> None:
+    sound = [trace for trace in traces if trace.injected is None]
+    assert sound and all(trace.outcome.ended == "answered" for trace in sound)
+
+
+def test_what_a_plain_loop_makes_of_faults(runs: list[FaultRun]) -> None:
+    ends = {(run.injected.fault, run.end) for run in runs}
+    recovered = set(MADE) - {"empty_reply"}
+    assert ends == {*((fault, "right") for fault in recovered), ("empty_reply", "wrong")}
+    assert not any(run.done_twice for run in runs)
+
+
+def test_what_it_takes_and_what_the_model_is_told(runs: list[FaultRun]) -> None:
+    for run in runs:
+        if run.injected.fault in ("status_500", "reset", "cut_in_text"):
+            assert run.calls == 1 and run.told == ""  # the client tries again by itself
+        if run.injected.fault == "tool_raises":
+            assert run.calls == 1 and "the connection to the database was lost" in run.told
+
+
+def test_the_rows_and_the_sentence_add_up(runs: list[FaultRun]) -> None:
+    found = rows(runs)
+    assert [row.fault for row in found] == [fault.name for fault in FAULTS if fault.name in MADE]
+    assert sum(row.passing for row in found) == len(runs)
+    wrong = sum(run.end == "wrong" for run in runs)
+    assert sentence(found).startswith(f"Recovered from {len(runs) - wrong} of {len(runs)} faults that passed; of 0 ")
