@@ -56,6 +56,7 @@ _INTRODUCTION = """\
 | `gguf:PATH`, `hf:REPO/FILE` | any GGUF file of yours or of the model hub, run in the same way: nothing to start |
 | `scripted` | a deterministic model that plays each case perfectly, from what it was sent |
 | `probes` | a model that misbehaves on purpose |
+| `faults` | the scripted model, with a [fault](faults.md) put into each run |
 | `replay` | the recorded responses of earlier runs: of `traces/local`, or of those that `--replay FOLDER` names |
 | `ENDPOINT/MODEL` | a model of an endpoint below: `ollama/qwen3:8b`, `openrouter/meta-llama/llama-3.3-70b-instruct` |
 | a name, with `--base-url URL` | a server that is none of them; its key is in `OPENAI_API_KEY`, or `--key-variable` |
