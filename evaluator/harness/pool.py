@@ -44,9 +44,7 @@ class Pool:
     async def __aexit__(self, *_: object) -> None:
         for worker in self._workers.values():
             await worker.stop()
-        await asyncio.to_thread(
-            sweep_scratch
-        )  # once more: a worker that has lost its harness may have lived on a while
+        await asyncio.to_thread(sweep_scratch)  # a worker that lost its harness may have lived on a while
         self._while_open.close()
 
     async def worker(self, framework: Framework) -> Worker:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from evaluator.harness.gateway import VERBATIM_INPUTS, Gateway, GatewayRun
-from evaluator.models.upstreams import Reply, Session, Upstream, UpstreamError
+from evaluator.models.upstreams import STREAM_HEADERS, BrokenOff, Reply, Session, Upstream, UpstreamError
 from evaluator.models.upstreams.scripted import ScriptedUpstream
 from evaluator.trace import ModelCall
 from evaluator.wire.messages import completion_of
@@ -142,6 +142,29 @@ async def test_a_connection_on_which_nothing_comes_is_closed_after_a_while(
         assert said.startswith(b"HTTP/1.1 404") is sent.startswith(b"GET")
         writer.close()
         assert (await post(client, url, HELLO))[0] == 200
+
+
+@pytest.mark.parametrize("streamed", (False, True))
+async def test_a_connection_is_closed_where_the_upstream_says_so(streamed: bool) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'data: {"choices": []}\n\n'
+        raise BrokenOff("broken off in the middle")
+
+    async def chat(*_: Any) -> Reply:
+        if not streamed:
+            raise BrokenOff("closed before anything came")
+        return Reply(200, STREAM_HEADERS, pieces())
+
+    async with gateway_to(Custom(chat)) as (gateway, client):
+        run = open_run(gateway)
+        with pytest.raises(aiohttp.ClientError):
+            async with client.post(gateway.base_url(run) + "/chat/completions", json=HELLO) as response:
+                await response.read()
+        [call] = closed(gateway, run)
+    assert run.upstream_failure is None and not run.gateway_failed
+    assert (call.error, call.status) == (
+        ("broken off in the middle", 200) if streamed else ("closed before anything came", 0)
+    )
 
 
 async def test_a_slow_request_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
