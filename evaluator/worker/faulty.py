@@ -76,6 +76,13 @@ def _gone_wrong(how: str | None, tool: Tool, args: tuple[Any, ...], kwargs: dict
     return text + _DIRT
 
 
+def went_wrong(result: Any, error: str | None) -> bool:
+    """Whether what a tool gave, or raised, is what a faulty one does."""
+    if error is not None:
+        return any(say in error for say in SAYS)
+    return isinstance(result, str) and (_PADDING in result or _DIRT in result)
+
+
 def searched(brief: Any, fault: RetrievalFault | None) -> Any:
     """The brief with what there is to be searched, if that goes wrong."""
     if fault is None or not hasattr(brief, "documents"):

@@ -10,7 +10,7 @@ from evaluator.catalog.tasks import Task
 from evaluator.trace import Injected, Trace
 from evaluator.wire.smallest import as_json
 from evaluator.wire.tokens import text_of
-from evaluator.worker.faulty import SAYS
+from evaluator.worker.faulty import SAYS, went_wrong
 from tasks.base import play
 
 End = Literal["right", "wrong", "stopped", "cap", "hung"]
@@ -67,7 +67,7 @@ def _came(trace: Trace, injected: Injected) -> bool:
     if injected.came is not None:
         return injected.came > 0
     if injected.fault.startswith("tool_"):
-        return len(trace.tool_calls) > 0
+        return any(went_wrong(call.result, call.error) for call in trace.tool_calls)
     return True
 
 
@@ -97,7 +97,7 @@ def _end(trace: Trace, task: Task) -> End:
     if trace.outcome.ended == "error":
         return "stopped"
     outcome = outcome_of(trace, task)
-    calls = [call for call in outcome.tool_calls if call.error is None or not any(say in call.error for say in SAYS)]
+    calls = [call for call in outcome.tool_calls if call.error is None or not went_wrong(None, call.error)]
     grade = task.grade(task.read_case(trace.case), outcome.model_copy(update={"tool_calls": calls}))
     return "right" if grade.passed else "wrong"
 
