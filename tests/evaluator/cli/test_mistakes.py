@@ -69,7 +69,19 @@ COMMANDS = ("run", "score", "report", "compare", "parity", "export", "doctor", "
         (("run", "-m", "replay", *TASK, "--cases", "mine.jsonl"), "bakeoff: mine.jsonl:3: question: Field required"),
         (("run", "--budget", "10"), "bakeoff: --budget '10': must be a time such as 90s, 10m or 1h, or none"),
         (("run", "--budget", "0m"), "bakeoff: --budget '0m': must be a time such as 90s, 10m or 1h, or none"),
-        (("run", "-m", "probes", "--budget", "1m"), "bakeoff: --budget is not for --rerecord, -m probes and -m replay"),
+        (("run", "-m", "probes", "--budget", "1m"), "bakeoff: --budget is not for --rerecord, -m probes, -m faults "),
+        (
+            ("run", "-m", "scripted", "--faults", "reset"),
+            "bakeoff: --faults and --seed are for -m faults, and not for ",
+        ),
+        (
+            ("run", "-m", "faults", "--faults", "x"),
+            "bakeoff: --faults 'x': there is no such fault; there are broken_json,",
+        ),
+        (
+            ("faults", "--traces", "."),
+            "bakeoff: faults: has no runs of what was asked for; make them with `bakeoff run ",
+        ),
         (("run", "--rerecord", "--dry-run"), "bakeoff: --rerecord is for one model, for none that is probing"),
         (("run", "--rerecord", "-m", "probes"), "bakeoff: --rerecord is for one model, for none that is probing"),
         (("run", "--rerecord", "-m", "scripted", "--traces", "."), "bakeoff: scripted: there is no such folder of "),
