@@ -44,7 +44,6 @@ class Pool:
     async def __aexit__(self, *_: object) -> None:
         for worker in self._workers.values():
             await worker.stop()
-        await asyncio.to_thread(sweep_scratch)  # a worker that lost its harness may have lived on a while
         self._while_open.close()
 
     async def worker(self, framework: Framework) -> Worker:

@@ -14,6 +14,7 @@ from evaluator.analysis.faults.judged import judged
 from evaluator.analysis.faults.report import print_rows, rows
 from evaluator.errors import Failure, error_in_words
 from evaluator.harness.plans import Plan, Standing, make
+from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import exclusive
 from evaluator.harness.runner import ModelGoneError
@@ -65,6 +66,7 @@ class Command:
     def _make(self, standings: Sequence[Standing], asked: Asked) -> None:
         """Make the runs, while nobody else writes to these traces."""
         with exclusive(self.traces):
+            sweep_scratch()  # here, too: where all is recorded no worker is started
             try:
                 for one in standings:
                     if asked.rerecorded is not None:

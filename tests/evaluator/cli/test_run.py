@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from commands import CASES, PLANTED, TASK, Bakeoff, written
+from commands import CASES, ONE, PLANTED, TASK, Bakeoff, written
 from model_server import Answer, completion, serving
 from rich.console import Console
 
@@ -168,6 +169,23 @@ def test_what_every_run_would_meet_ends_with_one_line_and_records_nothing(
     assert said.err == f"bakeoff: {line}; what was made is kept, and the same command goes on from here\n"
     assert PLANTED not in said.out
     assert list(read_traces(tmp_path / "traces")) == []
+
+
+def test_what_a_killed_harness_left_goes_also_where_all_is_recorded(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("run", "-m", "scripted", "-f", "baseline", *TASK, "--cases", "mine.jsonl", "--traces", "traces")
+    written(tmp_path / "mine.jsonl", [ONE])
+    assert bakeoff(*command).code == 0
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left, own = (tmp_path / f"bakeoff-worker-{pid}-x" for pid in (gone.pid, os.getpid()))
+    left.mkdir()
+    own.mkdir()
+    said = bakeoff(*command)
+    assert said.code == 0 and "recorded already" in said.out
+    assert not left.exists() and own.exists()
 
 
 def test_a_run_with_several_models_ends_with_the_table_of_models(
