@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from evaluator.wire.handoffs import is_handoff
+from evaluator.worker.faulty import RetrievalFault, ToolFault
 
 Message = dict[str, Any]
 Layer = Literal["reply", "transport", "tool", "retrieval"]
@@ -55,10 +56,6 @@ class Transport:
     stall_s: float = 0.0
 
 
-ToolFault = Literal["raises", "times_out", "returns_200_kb", "returns_dirty_text"]
-RetrievalFault = Literal["finds_nothing", "finds_duplicates", "fails"]
-
-
 @dataclass(frozen=True)
 class Fault:
     """One row: what happens, and what a good framework does. One of the four says how it is done.
@@ -73,7 +70,7 @@ class Fault:
     spoil: Spoil | None = None
     transport: Transport | None = None
     tool: ToolFault | None = None
-    retrieval: RetrievalFault | None = None
+    retrieval: RetrievalFault | Literal["fails"] | None = None
 
     @property
     def layer(self) -> Layer:
