@@ -121,9 +121,7 @@ def own_folder(folder: Path) -> Iterator[Path]:
     except Timeout:
         own = folder / str(os.getpid())
         own.mkdir(exist_ok=True)
-    for path in folder.iterdir():
-        if path.name.isdecimal() and not psutil.pid_exists(int(path.name)):
-            shutil.rmtree(path, ignore_errors=True)
+    sweep((path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()), _OWN)
     try:
         yield own
     finally:
@@ -131,20 +129,24 @@ def own_folder(folder: Path) -> Iterator[Path]:
             lock.release()
 
 
-def sweep(paths: Iterable[Path]) -> None:
-    """Of these remove what a process that is gone was writing with this module, or had replaced."""
+_BESIDE = re.compile(r"\..+\.(?P<pid>\d{1,9})\.(tmp|old)")
+_OWN = re.compile(r"(?P<pid>\d{1,9})")
+
+
+def sweep(paths: Iterable[Path], named: re.Pattern[str] = _BESIDE) -> None:
+    """Of these remove what is of a process that is gone, by the `pid` that such names have in them.
+
+    Without `named` that is what was being written with this module, or had been replaced.
+    """
     for path in paths:
-        match = _BESIDE.fullmatch(path.name)
+        match = named.fullmatch(path.name)
         if match is None or psutil.pid_exists(int(match["pid"])):
             continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink()
-
-
-_BESIDE = re.compile(r"\..+\.(?P<pid>\d{1,9})\.(tmp|old)")
 
 
 def _beside(path: Path, what: str) -> Path:

@@ -132,6 +132,11 @@ class Script(Data):
     needs: list[list[str]] = []
     answer: str
 
+    @property
+    def steps(self) -> list[Step]:
+        """The calls of all turns, in order."""
+        return [step for turn in self.turns for step in turn]
+
 
 CaseT = TypeVar("CaseT", bound=Case)
 

@@ -17,7 +17,7 @@ import orjson
 from evaluator.analysis.breakdown import Judged
 from evaluator.analysis.levels import level_of
 from evaluator.catalog.tasks import Task
-from tasks.base import Outcome, Tool, play
+from tasks.base import Outcome, play
 from tasks.cases import Case
 from tasks.grading import FLOORS, floor_outcomes
 
@@ -65,14 +65,9 @@ def _judged(task: Task, content: bytes) -> tuple[Judged, ...]:
 
 def _gold(task: Task, case: Case) -> Outcome:
     """A perfect run: the calls of the task's script on a fresh state, all documents read, the right answer."""
-    tools: dict[str, Tool] = {}
-
-    def kept(tool: Tool, _agent: str | None) -> Tool:
-        return tools.setdefault(tool.__name__, tool)
-
-    prepared = task.prepare(case, kept)
+    prepared = task.prepare(case)
     script = task.script(case)
-    calls = play([step for turn in script.turns for step in turn], tools)
+    calls = play(script.steps, task.tools_in(prepared.brief))
     return Outcome(
         answer=script.answer,
         tool_calls=calls,

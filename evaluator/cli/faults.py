@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from evaluator.analysis.faults.judged import judged
+from evaluator.analysis.faults.judged import judged_below
 from evaluator.analysis.faults.report import as_data, print_rows, rows
 from evaluator.cli.options import (
     FrameworkOption,
@@ -21,7 +21,6 @@ from evaluator.errors import Mistake
 from evaluator.harness.jobs import WORK
 from evaluator.providers.names import FAULTS_NAME
 from evaluator.text import shown_path
-from evaluator.trace import Trace, read_trace, trace_files
 
 app = command()
 
@@ -46,12 +45,9 @@ def faults(
     recovered runs took beyond the same run without the fault.
     """
     frameworks, tasks = every_framework(), every_task()
-    names = [one.name for one in chosen(framework, frameworks, "framework")]
+    names = {one.name for one in chosen(framework, frameworks, "framework")}
     of_tasks = {one.name: one for one in chosen(task, tasks, "task")}
-    traces = existing(traces)
-    found = (read_trace(path) for path in trace_files(traces, [FAULTS_NAME]))
-    usable = [one for one in found if isinstance(one, Trace) and one.key.framework in names]
-    table = rows(judged(usable, of_tasks))
+    table = rows(judged_below(existing(traces), of_tasks, lambda key: key.framework in names))
     if not table:
         raise Mistake(
             f"{shown_path(traces / FAULTS_NAME)}: has no runs of what was asked for; make them with `bakeoff run -m "

@@ -25,8 +25,8 @@ from evaluator.providers.names import (
     FAULTS_NAME,
     GGUF_ON_HUB,
     GGUF_PATH,
+    IN_ONE_GO,
     LOCAL,
-    PROBES_NAME,
     REPLAY,
     SCRIPTED,
 )
@@ -157,7 +157,7 @@ def run(
         raise Mistake("a replay has its recorded limits: leave out --timeout and --max-model-calls")
     if FAULTS_NAME not in names and (faults is not None or seed is not None):
         raise Mistake(f"--faults and --seed are for -m {FAULTS_NAME}, and not for -m {names[0]}")
-    if rerecord and (rerun or dry_run or len(models) > 1 or models[0].name in (PROBES_NAME, FAULTS_NAME, REPLAY)):
+    if rerecord and (rerun or dry_run or len(models) > 1 or models[0].name in IN_ONE_GO):
         raise Mistake(
             "--rerecord is for one model, for none that is probing or replaying, and not for --rerun or --dry-run"
         )

@@ -149,8 +149,7 @@ class Examination:
             return Exchange(request, failure=str(error))
         response = session.without_secrets(parsed(b"".join(piece for _, piece in pieces)))
         first_s, last_s = times_of_content(pieces)
-        later = dict(reply.headers).get(b"retry-after", b"").decode(errors="replace") or None
-        return Exchange(request, reply.status, response, first_s=first_s, last_s=last_s, retry_after=later)
+        return Exchange(request, reply.status, response, first_s=first_s, last_s=last_s, retry_after=reply.retry_after)
 
     async def ask(self, method: str, path: str, body: Request | None = None) -> Exchange:
         """Ask for anything else: `path` is put behind the base URL, or from the root if it begins with a slash."""

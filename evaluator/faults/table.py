@@ -33,7 +33,7 @@ class Spoiled:
 
 
 Spoil = Callable[[Message, Tools], Spoiled | None]
-"""Makes a faulty reply of a sound one; nothing where it does not fit."""
+"""Makes a faulty reply of a sound one of the fault's kind, `when`; nothing where it does not fit."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +85,19 @@ class Fault:
 # --- faults of the model's reply -------------------------------------------------------------
 
 
-def _calls(message: Message) -> list[Message]:
-    return list(message.get("tool_calls") or [])
-
-
-def _changed(message: Message, change: Callable[[Message], None], *, all_of_them: bool = False) -> Message:
+def _changed(message: Message, change: Callable[[Message], None]) -> Message:
     """The message with its first call's function changed, under ids that belong to no step."""
     changed = deepcopy(message)
     for call in changed["tool_calls"]:
         call["id"] = f"{call['id']}_f"
-    for call in changed["tool_calls"][: None if all_of_them else 1]:
-        change(call["function"])
+    change(changed["tool_calls"][0]["function"])
     return changed
+
+
+def _first(message: Message) -> Message:
+    """The function of the first call."""
+    function: Message = message["tool_calls"][0]["function"]
+    return function
 
 
 def _arguments(function: Message) -> dict[str, Any]:
@@ -108,24 +109,18 @@ def _with(function: Message, arguments: dict[str, Any]) -> None:
     function["arguments"] = orjson.dumps(arguments).decode()
 
 
-def _own_tool(message: Message) -> bool:
-    """Whether the message calls a tool that does not hand over."""
-    calls = _calls(message)
-    return bool(calls) and not is_handoff(calls[0]["function"]["name"])
-
-
-def _broken_json(message: Message, tools: Tools) -> Spoiled | None:
+def _broken_json(message: Message, tools: Tools) -> Spoiled:
     """The arguments break off."""
 
     def cut(function: Message) -> None:
         function["arguments"] = function["arguments"][: max(len(function["arguments"]) - 2, 1)]
 
-    return Spoiled(_changed(message, cut)) if _own_tool(message) else None
+    return Spoiled(_changed(message, cut))
 
 
 def _wrong_type(message: Message, tools: Tools) -> Spoiled | None:
     """A list stands where the first argument belongs."""
-    if not _own_tool(message) or not (arguments := _arguments(message["tool_calls"][0]["function"])):
+    if not (arguments := _arguments(_first(message))):
         return None
     first = next(iter(arguments))
     return Spoiled(_changed(message, lambda function: _with(function, {**arguments, first: [[1]]})))
@@ -133,29 +128,24 @@ def _wrong_type(message: Message, tools: Tools) -> Spoiled | None:
 
 def _missing_argument(message: Message, tools: Tools) -> Spoiled | None:
     """A required argument is left out."""
-    if not _own_tool(message):
-        return None
-    function = message["tool_calls"][0]["function"]
-    schema = tools.get(function["name"], {}).get("parameters") or {}
-    arguments, required = _arguments(function), [name for name in schema.get("required") or []]
-    if not (left_out := next((name for name in required if name in arguments), None)):
+    function = _first(message)
+    arguments, schema = _arguments(function), tools.get(function["name"], {}).get("parameters") or {}
+    left_out = next((name for name in schema.get("required") or [] if name in arguments), None)
+    if left_out is None:
         return None
     rest = {name: value for name, value in arguments.items() if name != left_out}
     return Spoiled(_changed(message, lambda function: _with(function, rest)))
 
 
-def _extra_argument(message: Message, tools: Tools) -> Spoiled | None:
+def _extra_argument(message: Message, tools: Tools) -> Spoiled:
     """An argument is given that there is not."""
-    if not _own_tool(message):
-        return None
-    arguments = _arguments(message["tool_calls"][0]["function"])
+    arguments = _arguments(_first(message))
     return Spoiled(_changed(message, lambda function: _with(function, {**arguments, "verbosity": "high"})))
 
 
-def _unknown_tool(message: Message, tools: Tools) -> Spoiled | None:
+def _unknown_tool(message: Message, tools: Tools) -> Spoiled:
     """The call is of a tool that there is nowhere."""
-    renamed = _changed(message, lambda function: function.update(name="lookup_everything")) if _calls(message) else None
-    return Spoiled(renamed) if renamed and _own_tool(message) else None
+    return Spoiled(_changed(message, lambda function: function.update(name="lookup_everything")))
 
 
 def _no_reply(message: Message, tools: Tools) -> Spoiled:
@@ -163,51 +153,50 @@ def _no_reply(message: Message, tools: Tools) -> Spoiled:
     return Spoiled({"role": "assistant", "content": ""}, "stop")
 
 
-def _cut_at_length(message: Message, tools: Tools) -> Spoiled | None:
-    """The reply ends at the limit of tokens: a text in its middle, a call in its arguments."""
-    if _calls(message):
-        half = _changed(message, lambda f: f.update(arguments=f["arguments"][: len(f["arguments"]) // 2]))
-        return Spoiled(half, "length")
+def _cut_call(message: Message, tools: Tools) -> Spoiled:
+    """The reply ends at the limit of tokens, in the arguments of a call."""
+    half = _changed(message, lambda f: f.update(arguments=f["arguments"][: len(f["arguments"]) // 2]))
+    return Spoiled(half, "length")
+
+
+def _cut_answer(message: Message, tools: Tools) -> Spoiled:
+    """The reply ends at the limit of tokens, in the first half of the answer."""
     return Spoiled({**message, "content": message["content"][: len(message["content"]) // 3]}, "length")
 
 
-def _call_as_text(message: Message, tools: Tools) -> Spoiled | None:
+def _call_as_text(message: Message, tools: Tools) -> Spoiled:
     """The call stands in the text, as models without a tool parser write it."""
-    if not _own_tool(message):
-        return None
-    functions = [call["function"] for call in _calls(message)]
+    functions = [call["function"] for call in message["tool_calls"]]
     texts = [f'<tool_call>\n{{"name": "{f["name"]}", "arguments": {f["arguments"]}}}\n</tool_call>' for f in functions]
     return Spoiled({"role": "assistant", "content": "\n".join(texts)}, "stop")
 
 
-def _same_call_twice(message: Message, tools: Tools) -> Spoiled | None:
-    """The call is made twice in one turn, with the same arguments."""
-    if not _own_tool(message):
-        return None
+def _and_again(message: Message, ending: str) -> tuple[Message, Message]:
+    """The message with its first call made once more, under an id with that ending; and the function of that."""
     again = deepcopy(message["tool_calls"][0])
-    again["id"] += "_again"
-    return Spoiled({**message, "tool_calls": [*message["tool_calls"], again]})
+    again["id"] += ending
+    return {**message, "tool_calls": [*message["tool_calls"], again]}, again["function"]
+
+
+def _same_call_twice(message: Message, tools: Tools) -> Spoiled:
+    """The call is made twice in one turn, with the same arguments."""
+    both, _ = _and_again(message, "_again")
+    return Spoiled(both)
 
 
 def _contradictory_calls(message: Message, tools: Tools) -> Spoiled | None:
     """Beside the call there is one of the same tool with another value."""
-    if not _own_tool(message):
-        return None
-    other = deepcopy(message["tool_calls"][0])
-    arguments = _arguments(other["function"])
+    both, other = _and_again(message, "_other")
+    arguments = _arguments(other)
     name = next((name for name, value in arguments.items() if isinstance(value, str)), None)
     if name is None:
         return None
-    other["id"] += "_other"
-    _with(other["function"], {**arguments, name: f"{arguments[name]}-B"})
-    return Spoiled({**message, "tool_calls": [*message["tool_calls"], other]})
+    _with(other, {**arguments, name: f"{arguments[name]}-B"})
+    return Spoiled(both)
 
 
-def _unknown_agent(message: Message, tools: Tools) -> Spoiled | None:
+def _unknown_agent(message: Message, tools: Tools) -> Spoiled:
     """The handoff is to an agent that there is not."""
-    calls = _calls(message)
-    if not calls or not is_handoff(calls[0]["function"]["name"]):
-        return None
 
     def misdirect(function: Message) -> None:
         schema = tools.get(function["name"], {}).get("parameters") or {}
@@ -223,23 +212,17 @@ def _unknown_agent(message: Message, tools: Tools) -> Spoiled | None:
 
 def _handoff_and_call(message: Message, tools: Tools) -> Spoiled | None:
     """Beside the handoff, a tool of the agent that hands over is called."""
-    calls = _calls(message)
-    if not calls or not is_handoff(calls[0]["function"]["name"]):
-        return None
     own = next((name for name in sorted(tools) if not is_handoff(name)), None)
     if own is None:
         return None
+    calls = message["tool_calls"]
     call = {"id": f"{calls[0]['id']}_own", "type": "function", "function": {"name": own, "arguments": "{}"}}
     return Spoiled({**message, "tool_calls": [call, *calls]})
 
 
-def _answers_too_early(message: Message, tools: Tools) -> Spoiled | None:
+def _answers_too_early(message: Message, tools: Tools) -> Spoiled:
     """It says that it is going to do something, and does not."""
-    return (
-        Spoiled({"role": "assistant", "content": "One moment, I am looking that up."}, "stop")
-        if _calls(message)
-        else None
-    )
+    return Spoiled({"role": "assistant", "content": "One moment, I am looking that up."}, "stop")
 
 
 def _filtered(message: Message, tools: Tools) -> Spoiled:
@@ -268,8 +251,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("unknown_tool", "A tool is called that there is not.", _TOLD, spoil=_unknown_tool),
     Fault("empty_reply", "The reply is empty.", _ASKED, spoil=_no_reply),
-    Fault("cut_call", "A call is cut off at the limit of tokens.", _ASKED, spoil=_cut_at_length),
-    Fault("cut_answer", "The answer is cut off at the limit of tokens.", _ASKED, when="answer", spoil=_cut_at_length),
+    Fault("cut_call", "A call is cut off at the limit of tokens.", _ASKED, spoil=_cut_call),
+    Fault("cut_answer", "The answer is cut off at the limit of tokens.", _ASKED, when="answer", spoil=_cut_answer),
     Fault("call_as_text", "The call stands in the text.", _ASKED, spoil=_call_as_text),
     Fault(
         "same_call_twice",

@@ -412,7 +412,7 @@ async def _deliver(call: _Call, reply: Reply, send: Send) -> None:
     """Hand the reply to the framework as it comes in, and keep a copy."""
     call.status = reply.status
     if reply.status >= 400:
-        call.retry_after = dict(reply.headers).get(b"retry-after", b"").decode(errors="replace") or None
+        call.retry_after = reply.retry_after
     if isinstance(reply.body, bytes):
         call.response = reply.body
         call.received = call.first_byte

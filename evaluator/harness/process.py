@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-import shutil
+import re
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ import psutil
 
 from evaluator import ROOT
 from evaluator.catalog.frameworks import Framework
+from evaluator.files import sweep
 from evaluator.harness.environments import python_of
 from evaluator.harness.watch import Watch
 from evaluator.models.upstreams.redaction import CleanedBytes, Redactor
@@ -79,14 +80,19 @@ def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
 _SCRATCH = "bakeoff-worker-"
 """How the names of scratch folders begin, before the process that made them."""
 
+_OF_A_PROCESS = re.compile(rf"{_SCRATCH}(?P<pid>\d{{1,9}})-.*")
+
 
 def sweep_scratch() -> None:
     """Remove the scratch folders of harnesses that were killed before they could."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
-        number = folder.name.removeprefix(_SCRATCH).partition("-")[0]
-        with contextlib.suppress(OSError):
-            if number.isdecimal() and not psutil.pid_exists(int(number)) and folder.stat().st_uid == os.getuid():
-                shutil.rmtree(folder, ignore_errors=True)
+    sweep(filter(_is_own_folder, Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*")), _OF_A_PROCESS)
+
+
+def _is_own_folder(path: Path) -> bool:
+    """Whether it is a folder of this user's: others have their temporary files in the same place."""
+    with contextlib.suppress(OSError):
+        return path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.getuid()
+    return False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ REPLAY = "replay"
 PLAYED = (SCRIPTED, PROBES_NAME, FAULTS_NAME, REPLAY)
 """The models that do not answer by themselves."""
 
+IN_ONE_GO = (PROBES_NAME, FAULTS_NAME, REPLAY)
+"""Those of them whose runs are not made in rounds, and are no recordings that could be made again."""
+
 BUILT_IN = (LOCAL, LOCAL_HALF_B, *PLAYED)
 
 GGUF_PATH, GGUF_ON_HUB = "gguf:PATH", "hf:REPO/FILE"

@@ -17,7 +17,6 @@ from evaluator.models import specs
 from evaluator.text import duration
 
 _COLUMNS = ("rounds", "cases", "runs", "recorded", "to be made")
-_BY_IMPORTANCE = (3, 5, 4, 1, 2)
 
 
 def print_dry_run(

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any
 
 from evaluator.catalog.frameworks import Framework, implements
@@ -38,14 +38,14 @@ def named(names: str | None) -> tuple[str, ...]:
 
 def jobs(
     frameworks: Iterable[Framework], task_names: Iterable[str], faults: Iterable[str] = (), seed: int = SEED
-) -> list[list[Job]]:
-    """The runs in rounds: the same fault at the same place of the same case, with every framework that has the task.
+) -> list[Job]:
+    """The runs: the same fault at the same place of the same case, with every framework that has the task.
 
     For each fault, strength and task a case is drawn in which it fits, and the fault is put at its first, a middle and
     its last place. Each case that was drawn is run undisturbed, too. The same seed draws the same.
     """
     tasks, order, wanted = all_tasks(), list(frameworks), set(faults)
-    rounds: list[list[Job]] = []
+    disturbed: list[Job] = []
     undisturbed: dict[tuple[str, str], list[Job]] = {}
     for name in task_names:
         task = tasks[name]
@@ -59,9 +59,9 @@ def jobs(
                 case = random.Random(f"{seed} {fault.name} {strength} {name}").choice(fitting)
                 for place, moment in placed(moments(fault, task.script(case))).items():
                     injected = Injected(fault=fault.name, strength=strength, place=place, moment=moment)
-                    rounds.append([_job(framework, task, case, injected) for framework in having])
+                    disturbed += [_job(framework, task, case, injected) for framework in having]
                 undisturbed.setdefault((name, case.id), [_job(framework, task, case, None) for framework in having])
-    return [*undisturbed.values(), *rounds]
+    return [*chain.from_iterable(undisturbed.values()), *disturbed]
 
 
 def moments(fault: Fault, script: Script) -> list[int]:
@@ -69,7 +69,7 @@ def moments(fault: Fault, script: Script) -> list[int]:
 
     Calls that are made in one turn are one moment to the model.
     """
-    steps = [step for turn in script.turns for step in turn]
+    steps = script.steps
     if fault.when == "answer":
         return [len(steps) or len(script.searches)]
     if fault.when == "handoff":
@@ -91,12 +91,8 @@ def _job(framework: Framework, task: Task, case: Case, injected: Injected | None
         case,
         1,
         injected=injected,
-        faulty=None if injected is None else _faulty(injected, _steps(task.script(case))),
+        faulty=None if injected is None else _faulty(injected, task.script(case).steps),
     )
-
-
-def _steps(script: Script) -> list[Step]:
-    return [step for turn in script.turns for step in turn]
 
 
 def _script(task: Task, injected: Injected | None, case: Any) -> FaultScript:
@@ -104,7 +100,7 @@ def _script(task: Task, injected: Injected | None, case: Any) -> FaultScript:
     fields: dict[str, Any] = script.model_dump()
     if injected is not None:
         fields |= {"fault": injected.fault, "moment": injected.moment, "times": TIMES[injected.strength]}
-    return FaultScript(**fields, given=_given(task, case, _steps(script)))
+    return FaultScript(**fields, given=_given(task, case, script.steps))
 
 
 def _given(task: Task, case: Any, steps: Sequence[Step]) -> list[list[str]]:

@@ -241,8 +241,7 @@ class _Judge:
             return completion.text
         if reply.status < 400:
             raise _Busy(f"the model's server answered {reply.status}: {message_of(response)}".removesuffix(": "))
-        said = dict(reply.headers).get(b"retry-after", b"").decode(errors="replace")
-        refusal = Refusal(reply.status, response, said or None)
+        refusal = Refusal(reply.status, response, reply.retry_after)
         if refusal.come_back or refusal.is_of_all:
             raise _Refused(refusal.come_back or str(refusal))
         if reply.status in _WORTH_ANOTHER_TRY or reply.status >= 500:

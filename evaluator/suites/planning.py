@@ -11,7 +11,7 @@ from evaluator.errors import Mistake
 from evaluator.harness.jobs import Job, Settings, in_rounds
 from evaluator.harness.plans import Plan
 from evaluator.models.specs import ModelSpec, computed_here
-from evaluator.providers.names import FAULTS_NAME, PROBES_NAME, REPLAY
+from evaluator.providers.names import FAULTS_NAME, IN_ONE_GO, PROBES_NAME, REPLAY
 from evaluator.suites import faulting, probing, replays
 from evaluator.text import shown_path
 from tasks.cases import SIZES, Case, of_size
@@ -50,7 +50,7 @@ class Asked:
 def planned(spec: ModelSpec, asked: Asked, say: Callable[[str], None]) -> Plan:
     """The runs to make against a model. Raises `Mistake`."""
     at_once = asked.jobs or spec.jobs
-    in_one_go = asked.rerecorded is not None or spec.name in (PROBES_NAME, FAULTS_NAME, REPLAY)
+    in_one_go = asked.rerecorded is not None or spec.name in IN_ONE_GO
     if in_one_go and asked.budget is not None:
         in_one = f"-m {PROBES_NAME}, -m {FAULTS_NAME} and -m {REPLAY}"
         raise Mistake(f"--budget is not for --rerecord, {in_one}, which are not made in rounds")
@@ -58,11 +58,11 @@ def planned(spec: ModelSpec, asked: Asked, say: Callable[[str], None]) -> Plan:
         jobs = probing.jobs(asked.frameworks, [task.name for task in asked.tasks])
         return Plan(probing.settings(jobs=at_once), [jobs])
     if spec.name == FAULTS_NAME:
-        rounds = faulting.jobs(asked.frameworks, [task.name for task in asked.tasks], asked.faults, asked.seed)
+        jobs = faulting.jobs(asked.frameworks, [task.name for task in asked.tasks], asked.faults, asked.seed)
         settings = Settings(
             model=spec, timeout_s=asked.timeout_s or spec.timeout_s, jobs=asked.jobs or faulting.AT_ONCE
         )
-        return Plan(settings, [[job for jobs in rounds for job in jobs]])
+        return Plan(settings, [jobs])
     if spec.name == REPLAY:
         return Plan(replays.settings(jobs=at_once), [_recorded(asked.replayed, asked, say)])
     settings = Settings(

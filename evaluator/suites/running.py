@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from evaluator import scorecard
-from evaluator.analysis.faults.judged import judged
+from evaluator.analysis.faults.judged import judged_below
 from evaluator.analysis.faults.report import print_rows, rows
 from evaluator.errors import Failure, error_in_words
 from evaluator.harness.plans import Plan, Standing, make
@@ -26,7 +26,6 @@ from evaluator.suites.planning import Asked
 from evaluator.suites.rerecording import came_out_as_recorded, no_longer_replaying
 from evaluator.suites.standing import WholeRounds, in_words, left_out
 from evaluator.text import shown_path, visible
-from evaluator.trace import Trace, read_trace, trace_files
 
 _GOES_ON = "the same command goes on from here"
 
@@ -105,11 +104,12 @@ class Command:
     def _print_faults(self, plans: Sequence[Plan], asked: Asked) -> None:
         """Print what the frameworks made of the faults that were asked for."""
         asked_for = {(job.framework.name, job.task.name, job.name) for plan in plans for job in plan.jobs}
-        found = (read_trace(path) for path in trace_files(self.traces, [FAULTS_NAME]))
-        traces = [one for one in found if isinstance(one, Trace)]
-        runs = [one for one in traces if (one.key.framework, one.key.task, one.key.case) in asked_for]
-        table = rows(judged(runs, {task.name: task for task in asked.tasks}))
-        print_rows(self.console, table, {framework.name: framework.title for framework in asked.frameworks})
+        runs = judged_below(
+            self.traces,
+            {task.name: task for task in asked.tasks},
+            lambda key: (key.framework, key.task, key.case) in asked_for,
+        )
+        print_rows(self.console, rows(runs), {framework.name: framework.title for framework in asked.frameworks})
 
     def _say_unsound(self, unsound: Sequence[str]) -> int:
         """Say which runs count for no framework; gives 1 where there are any."""

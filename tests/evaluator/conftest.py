@@ -1,14 +1,13 @@
 """A framework that a test writes itself, and a harness that runs it against the scripted model."""
 
 import contextlib
-import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import LOCK, PYPROJECT, MakeFramework, OpenHarness
+from fakes import MakeFramework, OpenHarness, fake_folder
 
 from evaluator.catalog.frameworks import Framework, read_framework
 from evaluator.catalog.tasks import Task, all_tasks
@@ -33,13 +32,7 @@ def make_framework(tmp_path: Path) -> MakeFramework:
     """Writes a framework's folder; its environment is the harness's own. `modules` are task names and code."""
 
     def make(name: str = "fake", **modules: str) -> Framework:
-        folder = tmp_path / "implementations" / name
-        python = folder / ".venv" / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-        python.chmod(0o755)
-        (folder / "pyproject.toml").write_text(PYPROJECT)
-        (folder / "uv.lock").write_text(LOCK)
+        folder = fake_folder(tmp_path, name)
         for module, code in modules.items():
             (folder / f"{module}.py").write_text(textwrap.dedent(code))
         return read_framework(folder)

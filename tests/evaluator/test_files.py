@@ -111,6 +111,7 @@ def test_a_folder_is_one_processs_and_the_next_has_its_own_in_it(tmp_path: Path)
             assert second.stdout and second.stdout.readline() == f"{folder / str(second.pid)} {second.pid}\n"
             second.kill()
         first.kill()
+    (folder / f"0{second.pid}").write_text("a file that happens to be called so")
     with files.own_folder(folder) as own:  # however the others ended
-        assert own == folder
+        assert own == folder and (folder / f"0{second.pid}").exists()
         assert not (folder / str(second.pid)).exists() and (folder / str(os.getpid())).exists()

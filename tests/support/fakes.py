@@ -1,7 +1,9 @@
 """A framework that a test writes itself: what its folder holds, and the fixtures that make and run it."""
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 from evaluator.catalog.frameworks import Framework
 from evaluator.harness.runner import Harness
@@ -19,6 +21,19 @@ homepage = "https://example.org"
 package = "fake"
 """
 LOCK = '[[package]]\nname = "fake"\nversion = "1.2.3"\n'
+
+
+def fake_folder(root: Path, name: str, python: Path | str = sys.executable) -> Path:
+    """The folder of a framework below `root`, without modules, whose environment is an interpreter that there is."""
+    folder = root / "implementations" / name
+    link = folder / ".venv" / "bin" / "python"
+    link.parent.mkdir(parents=True)
+    link.write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
+    link.chmod(0o755)
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "uv.lock").write_text(LOCK)
+    return folder
+
 
 ASK = """
 import json

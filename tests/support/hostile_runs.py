@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fakes import LOCK, PYPROJECT
+from fakes import fake_folder
 from hostile import KINDS, Kind, Server
 
 from evaluator import ROOT
@@ -53,13 +53,7 @@ def agent(folder: Path, name: str, python: Path, retries: bool = True) -> Framew
 
     Its client waits a second between its retries; it may be told to make none.
     """
-    home = folder / "implementations" / name
-    link = home / ".venv" / "bin" / "python"
-    link.parent.mkdir(parents=True)
-    link.write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
-    link.chmod(0o755)
-    (home / "pyproject.toml").write_text(PYPROJECT)
-    (home / "uv.lock").write_text(LOCK)
+    home = fake_folder(folder, name, python)
     code = CODE[name].read_text(encoding="utf-8")
     code = code if retries else code.replace("AsyncOpenAI(base_url", "AsyncOpenAI(max_retries=0, base_url")
     (home / "tool_calling.py").write_text(code, encoding="utf-8")

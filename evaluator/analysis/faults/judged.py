@@ -1,13 +1,16 @@
 """One run with a fault, beside the same run without it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from evaluator.analysis.graded_run import outcome_of
 from evaluator.catalog.tasks import Task
-from evaluator.trace import Injected, Trace
+from evaluator.faults.table import BY_NAME
+from evaluator.providers.names import FAULTS_NAME
+from evaluator.trace import Injected, Key, Trace, read_traces
 from evaluator.wire.smallest import as_json
 from evaluator.wire.tokens import text_of
 from evaluator.worker.faulty import SAYS, went_wrong
@@ -47,6 +50,12 @@ class FaultRun:
     seconds: float | None
 
 
+def judged_below(folder: Path, tasks: Mapping[str, Task], keep: Callable[[Key], bool]) -> list[FaultRun]:
+    """The runs below a folder of traces whose key `keep` accepts, judged; damaged traces are left out."""
+    traces = (trace for trace in read_traces(folder, [FAULTS_NAME]) if isinstance(trace, Trace))
+    return judged((trace for trace in traces if keep(trace.key)), tasks)
+
+
 def judged(traces: Iterable[Trace], tasks: Mapping[str, Task]) -> list[FaultRun]:
     """The runs into which a fault was put, and did come; those of a task that there is no more are left out."""
     every = [trace for trace in traces if trace.key.task in tasks and trace.outcome.fault is None]
@@ -66,7 +75,8 @@ def _came(trace: Trace, injected: Injected) -> bool:
     """Whether the fault did come: a run may end before, or take another way."""
     if injected.came is not None:
         return injected.came > 0
-    if injected.fault.startswith("tool_"):
+    fault = BY_NAME.get(injected.fault)
+    if fault is not None and fault.layer == "tool":
         return any(went_wrong(call.result, call.error) for call in trace.tool_calls)
     return True
 
@@ -104,14 +114,15 @@ def _end(trace: Trace, task: Task) -> End:
 
 def _done_twice(trace: Trace, task: Task, other: Trace | None) -> int:
     """Side effects that happened more often than they should have."""
-    effects = _with_effects(task, trace.case)
-    done, before = _done(trace, effects), _done(other, effects) if other else Counter[str]()
-    return sum(max(count - max(before[call], 1), 0) for call, count in done.items())
+    before = _done(other) if other else Counter[tuple[str, str]]()
+    again = {call: more for call, count in _done(trace).items() if (more := count - max(before[call], 1)) > 0}
+    effects = _with_effects(task, trace.case) if again else frozenset[str]()
+    return sum(more for (tool, _), more in again.items() if tool in effects)
 
 
-def _done(trace: Trace, tools: frozenset[str]) -> Counter[str]:
-    calls = (call for call in trace.tool_calls if call.name in tools and call.error is None)
-    return Counter(f"{call.name} {as_json(call.arguments)}" for call in calls)
+def _done(trace: Trace) -> Counter[tuple[str, str]]:
+    """How often each call has worked: its tool and arguments."""
+    return Counter((call.name, as_json(call.arguments)) for call in trace.tool_calls if call.error is None)
 
 
 def _with_effects(task: Task, case: dict[str, Any]) -> frozenset[str]:
@@ -119,7 +130,7 @@ def _with_effects(task: Task, case: dict[str, Any]) -> frozenset[str]:
     read = task.read_case(case)
     prepared = task.prepare(read)
     tools, found, state = task.tools_in(prepared.brief), set(), prepared.final_state()
-    for step in (step for turn in task.script(read).turns for step in turn):
+    for step in task.script(read).steps:
         play([step], tools)
         if (after := prepared.final_state()) != state:
             found.add(step.tool)

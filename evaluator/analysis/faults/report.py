@@ -3,17 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.analysis.faults.judged import FaultRun
+from evaluator.analysis.faults.judged import End, FaultRun
 from evaluator.faults.table import FAULTS
 from evaluator.fitting import Fitted
-
-_ENDS = ("right", "wrong", "stopped", "cap", "hung")
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def _row(framework: str, fault: str, runs: Sequence[FaultRun]) -> Row:
         recovered=len(recovered),
         lasting=len(lasting),
         ended_well=sum(run.well for run in lasting),
-        ends={end: count for end in _ENDS if (count := sum(run.end == end for run in runs))},
+        ends={end: count for end in get_args(End) if (count := sum(run.end == end for run in runs))},
         done_twice=sum(run.done_twice for run in runs),
         extra_calls=_mean(run.calls for run in recovered),
         extra_tokens=_mean(run.tokens for run in recovered),

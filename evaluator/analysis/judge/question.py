@@ -74,7 +74,7 @@ def _expected(case: Case, script: Script) -> dict[str, Any]:
         "facts": [_fact(fact.says, fact.about) for fact in case.facts],
         "must not say": case.forbidden,
         "a right answer in full": case.answer,
-        "expected calls": [_step(step) for turn in script.turns for step in turn],
+        "expected calls": [_step(step) for step in script.steps],
     }
     return {name: value for name, value in told.items() if value}
 

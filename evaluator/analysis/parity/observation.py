@@ -118,7 +118,7 @@ def _unlike_script(trace: Trace, task: Task, spec: TaskSpec, asked: Iterable[Ask
     if spec.passages:
         searched = [searched_for(one) for one in made]
         return _what_differs(searched, script.searches[: max(len(searched), 1)])
-    expected = [f"{step.tool} {as_json(step.arguments)}" for turn in script.turns for step in turn]
+    expected = [f"{step.tool} {as_json(step.arguments)}" for step in script.steps]
     return _what_differs([f"{one.name} {as_json(one.arguments)}" for one in made], expected)
 
 

@@ -16,6 +16,11 @@ class Reply:
     headers: list[tuple[bytes, bytes]]
     body: bytes | AsyncIterator[bytes]
 
+    @property
+    def retry_after(self) -> str | None:
+        """What the header `Retry-After` says; None where there is none, or it says nothing."""
+        return dict(self.headers).get(b"retry-after", b"").decode(errors="replace") or None
+
 
 class UpstreamError(Exception):
     """The upstream could not be reached or broke off. The message is for people."""

@@ -37,8 +37,7 @@ class FaultSession(ScriptedSession):
         super().__init__(script)
         self._plan = script
         self._fault = BY_NAME[script.fault] if script.fault else None
-        self._times_left = script.times if self._fault else 0
-        self._came = 0
+        self._times_left = script.times
         self.disturbance: Transport | None = None
         """What is to become of the reply that was given last, on its way."""
 
@@ -48,7 +47,7 @@ class FaultSession(ScriptedSession):
         if self._fault is None or not self._is_due(completion):
             return completion
         if self._fault.transport is not None:
-            self._comes()
+            self._times_left -= 1
             self.disturbance = self._fault.transport
         if self._fault.spoil is None:
             return completion
@@ -57,7 +56,7 @@ class FaultSession(ScriptedSession):
         spoiled = self._fault.spoil(choice["message"], tools)
         if spoiled is None:
             return completion
-        self._comes()
+        self._times_left -= 1
         if not self._steps and self._fault.when == "call":
             self._searched -= 1  # which was not made, and is still to be
         usual = "tool_calls" if "tool_calls" in spoiled.message else "stop"
@@ -77,18 +76,14 @@ class FaultSession(ScriptedSession):
             return False
         if self._plan.searches.index(texts[0]) < self._plan.moment:
             return False
-        self._comes()
+        self._times_left -= 1
         return True
 
     @property
     def faults_played(self) -> int | None:
         """See `Session.faults_played`."""
         is_own = self._fault is not None and (self._fault.tool is None and self._fault.retrieval in (None, "fails"))
-        return self._came if is_own else None
-
-    def _comes(self) -> None:
-        self._times_left -= 1
-        self._came += 1
+        return self._plan.times - self._times_left if is_own else None
 
     def _is_due(self, completion: dict[str, Any]) -> bool:
         """Whether the fault comes now, in place of this sound reply."""

@@ -6,7 +6,7 @@ secret was spelled there.
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 SHORTEST = 8
@@ -76,22 +76,26 @@ class Redactor:
                 places.setdefault(place, []).append((holder, name))
         for held in places.values():
             pieces = [holder[name] for holder, name in held]
-            for (holder, name), piece in zip(held, self._without_spans(pieces), strict=True):
-                holder[name] = piece
+            if spans := [match.span() for match in self._any.finditer("".join(pieces))]:
+                for (holder, name), piece in zip(held, _without(spans, pieces), strict=True):
+                    holder[name] = piece
         return items
 
-    def _without_spans(self, pieces: list[str]) -> Iterator[str]:
-        """The pieces of a text without its secrets; what is shown for one stands where it began."""
-        spans = [match.span() for match in self._any.finditer("".join(pieces))]
-        start = 0
-        for piece in pieces:
-            end, kept, at = start + len(piece), "", start
-            for first, last in spans:
-                if last > start and first < end:
-                    kept += piece[at - start : max(first, start) - start] + (_SHOWN if first >= start else "")
-                    at = min(last, end)
-            yield kept + piece[at - start :]
-            start = end
+
+def _without(spans: Sequence[tuple[int, int]], pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces of a text without the spans of its secrets; what is shown for one stands where it began."""
+    start, number = 0, 0
+    for piece in pieces:
+        end, kept, at = start + len(piece), "", start
+        while number < len(spans) and spans[number][0] < end:
+            first, last = spans[number]
+            kept += piece[at - start : max(first, start) - start] + (_SHOWN if first >= start else "")
+            at = min(last, end)
+            if last > end:
+                break
+            number += 1
+        yield kept + piece[at - start :]
+        start = end
 
 
 def _texts(value: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:

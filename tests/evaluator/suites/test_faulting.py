@@ -26,7 +26,7 @@ MADE = ("broken_json", "status_500", "reset", "cut_in_text", "tool_raises", "sea
 
 
 def drawn(*names: str, seed: int = 1) -> list[Job]:
-    return [job for jobs in faulting.jobs([BASELINE], TASKS, names, seed) for job in jobs]
+    return faulting.jobs([BASELINE], TASKS, names, seed)
 
 
 def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
