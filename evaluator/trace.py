@@ -205,7 +205,10 @@ class Resources(_Record):
 
 
 class Trace(_Record):
-    """The raw record of one run. `case` is the case as it was asked."""
+    """The raw record of one run. `case` is the case as it was asked.
+
+    `hardened` is a run with the framework's own means against faults: see `catalog.frameworks.hardened`.
+    """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     key: Key
@@ -216,6 +219,7 @@ class Trace(_Record):
     outcome: RunOutcome
     reported_usage: ReportedUsage | None = None
     resources: Resources
+    hardened: bool = Field(default=False, exclude_if=lambda value: not value)
     injected: Injected | None = Field(default=None, exclude_if=lambda fault: fault is None)
 
     @property

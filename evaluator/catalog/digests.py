@@ -38,9 +38,9 @@ def digest_of(paths: Iterable[Path], root: Path = ROOT) -> str:
     return digest.hexdigest()[:16]
 
 
-def implementation_digest(framework: Framework, task: str) -> str:
-    """Digest of the one file that implements `task`."""
-    return digest_of([implementation_path(framework.folder, task)], framework.folder)
+def implementation_digest(framework: Framework, module: str) -> str:
+    """Digest of the one file that is a task's module."""
+    return digest_of([implementation_path(framework.folder, module)], framework.folder)
 
 
 def lock_digest(framework: Framework) -> str:

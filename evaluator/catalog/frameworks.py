@@ -165,14 +165,19 @@ def _shown(path: Path) -> str:
     return path.relative_to(path.parents[2]).as_posix()
 
 
-def implementation_path(folder: Path, task: str) -> Path:
-    """Where the framework of `folder` implements `task`; the file may not exist."""
-    return folder / f"{task}.py"
+def hardened(task: str) -> str:
+    """The name of a task's second module, if there is one: with the framework's own means against faults."""
+    return f"hardened/{task}"
 
 
-def implements(framework: Framework, task: str) -> bool:
-    """Whether the framework's folder has a module for `task`."""
-    return implementation_path(framework.folder, task).is_file()
+def implementation_path(folder: Path, module: str) -> Path:
+    """Where the framework of `folder` has a module: that of a task, or a `hardened` one. The file may not exist."""
+    return folder / f"{module}.py"
+
+
+def implements(framework: Framework, module: str) -> bool:
+    """Whether the framework's folder has the module of a task, or a `hardened` one."""
+    return implementation_path(framework.folder, module).is_file()
 
 
 def lacking(framework: Framework, tasks: Iterable[str]) -> dict[str, str | None]:

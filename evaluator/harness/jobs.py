@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import ROOT
-from evaluator.catalog.frameworks import Framework, implements
+from evaluator.catalog.frameworks import Framework, hardened, implements
 from evaluator.catalog.tasks import Task
 from evaluator.harness.limits import MAX_MODEL_CALLS
 from evaluator.models.specs import ModelSpec
@@ -26,7 +26,7 @@ class Job:
     `timeout_s` is there where its limit is not that of the settings. Jobs of a framework that share a
     `together` are made at the same time. A replay has the `recording` that it is answered from, whose
     limits it takes over. `injected` is the fault that is put into the run; what of that is the worker's to do is
-    `faulty`.
+    `faulty`. `hardened` takes the framework's second module of the task.
     """
 
     framework: Framework
@@ -38,13 +38,20 @@ class Job:
     recording: Trace | None = None
     injected: Injected | None = None
     faulty: Faulty | None = None
+    hardened: bool = False
 
     @property
     def name(self) -> str:
-        """What tells the run from others of its framework, task and trial: its case, and its fault."""
-        if self.injected is None:
-            return self.case.id
-        return f"{self.case.id}--{self.injected.fault}-{self.injected.strength}-{self.injected.place}"
+        """What tells the run from others of its framework, task and trial: its case, its fault, and its module."""
+        parts = [self.case.id]
+        if self.injected is not None:
+            parts.append(f"{self.injected.fault}-{self.injected.strength}-{self.injected.place}")
+        return "--".join([*parts, "hardened"] if self.hardened else parts)
+
+    @property
+    def module(self) -> str:
+        """The module of the framework's folder that makes the run."""
+        return hardened(self.task.name) if self.hardened else self.task.name
 
     def script(self) -> Script:
         """What decides how the model answers, where that is not a model of its own mind."""
@@ -55,7 +62,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes)."""
+    """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes).
+
+    With `hardened`, workers have the second modules of tasks, too.
+    """
 
     model: ModelSpec
     timeout_s: float
@@ -64,6 +74,7 @@ class Settings:
     max_model_calls: int = MAX_MODEL_CALLS
     memory_limit_mb: float = 4000.0
     logs: Path = field(default=WORK / "logs")
+    hardened: bool = False
 
 
 def in_rounds(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from evaluator.catalog.frameworks import Framework, implements
+from evaluator.catalog.frameworks import Framework, hardened, implements
 from evaluator.catalog.tasks import all_tasks
 from evaluator.files import own_folder
 from evaluator.harness.jobs import Settings
@@ -51,10 +51,11 @@ class Pool:
         worker = self._workers.get(framework.name)
         if worker is None:
             log = self._logs / f"{framework.name}.log"
-            task_names = [name for name in self._task_names if implements(framework, name)]
+            modules = [*self._task_names, *(map(hardened, self._task_names) if self._settings.hardened else ())]
+            modules = [name for name in modules if implements(framework, name)]
             endpoint = self._settings.model.endpoint
             redactor = Server(endpoint).redactor if endpoint else None
-            worker = Worker(framework, task_names, log, self._settings.memory_limit_mb, self.watch, redactor)
+            worker = Worker(framework, modules, log, self._settings.memory_limit_mb, self.watch, redactor)
             self._workers[framework.name] = worker
         async with self._starting.setdefault(framework.name, asyncio.Lock()):
             if not worker.alive and (not worker.start_error or worker.killed_at_start):

@@ -109,7 +109,7 @@ class Worker:
     def __init__(
         self,
         framework: Framework,
-        task_names: Sequence[str],
+        modules: Sequence[str],
         log: Path,
         memory_limit_mb: float,
         watch: Watch | None = None,
@@ -118,7 +118,7 @@ class Worker:
         """`redactor` takes out of the log what must not stand there: a server may show a key to the framework."""
         self.framework = framework
         self._redactor = redactor or Redactor()
-        self._task_names = list(task_names)
+        self._modules = list(modules)
         self._log = log
         self._memory_limit_mb = memory_limit_mb
         self._watch = watch
@@ -180,7 +180,7 @@ class Worker:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 str(python_of(self.framework)),
-                *("-m", *module, self.framework.name, *self._task_names),
+                *("-m", *module, self.framework.name, *self._modules),
                 cwd=scratch,
                 env=environment,
                 stdin=asyncio.subprocess.PIPE,

@@ -135,10 +135,10 @@ class Records:
     def setup(self, job: Job, python: str) -> Setup:
         """What the run's result depends on, and where it is made."""
         commit, dirty = _git()
-        pair = (job.framework.name, job.task.name)
+        pair = (job.framework.name, job.module)
         if pair not in self._digests:
             self._digests[pair] = {
-                "implementation_digest": implementation_digest(job.framework, job.task.name),
+                "implementation_digest": implementation_digest(job.framework, job.module),
                 "lock_digest": lock_digest(job.framework),
                 "task_digest": task_digest(job.task),
             }

@@ -120,6 +120,7 @@ class Harness:
                 packages=found.packages if found else None,
                 installed_mb=found.installed_mb if found else None,
             ),
+            hardened=job.hardened,
             injected=job.injected and job.injected.model_copy(update={"came": live.session.faults_played}),
         )
 
@@ -151,7 +152,7 @@ class Harness:
             self._pool.watch.allow(model.base_url)
         request = protocol.Job(
             run=live.token,
-            task=job.task.name,
+            module=job.module,
             spec=job.task.prepare.__module__,
             case=case_as_data(job.case),
             model=model,

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import accumulate, chain
 from typing import Any
 
-from evaluator.catalog.frameworks import Framework, implements
+from evaluator.catalog.frameworks import Framework, hardened, implements
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.errors import Mistake
 from evaluator.faults.script import TIMES, FaultScript, placed
@@ -42,7 +42,8 @@ def jobs(
     """The runs: the same fault at the same place of the same case, with every framework that has the task.
 
     For each fault, strength and task a case is drawn in which it fits, and the fault is put at its first, a middle and
-    its last place. Each case that was drawn is run undisturbed, too. The same seed draws the same.
+    its last place. Each case that was drawn is run undisturbed, too, and all of that with the frameworks' `hardened`
+    modules as well. The same seed draws the same.
     """
     tasks, order, wanted = all_tasks(), list(frameworks), set(faults)
     disturbed: list[Job] = []
@@ -50,7 +51,8 @@ def jobs(
     for name in task_names:
         task = tasks[name]
         cases = sorted((case for case in task.load() if case.level in LEVELS), key=lambda case: case.id)
-        having = [framework for framework in order if implements(framework, name)]
+        modules = [(framework, False) for framework in order if implements(framework, name)]
+        modules += [(framework, True) for framework in order if implements(framework, hardened(name))]
         for fault in FAULTS:
             fitting = [case for case in cases if moments(fault, task.script(case))]
             if not fitting or (wanted and fault.name not in wanted):
@@ -59,8 +61,8 @@ def jobs(
                 case = random.Random(f"{seed} {fault.name} {strength} {name}").choice(fitting)
                 for place, moment in placed(moments(fault, task.script(case))).items():
                     injected = Injected(fault=fault.name, strength=strength, place=place, moment=moment)
-                    disturbed += [_job(framework, task, case, injected) for framework in having]
-                undisturbed.setdefault((name, case.id), [_job(framework, task, case, None) for framework in having])
+                    disturbed += [_job(task, case, injected, *module) for module in modules]
+                undisturbed.setdefault((name, case.id), [_job(task, case, None, *module) for module in modules])
     return [*chain.from_iterable(undisturbed.values()), *disturbed]
 
 
@@ -84,7 +86,7 @@ def moments(fault: Fault, script: Script) -> list[int]:
     return turns or list(range(len(script.searches)))
 
 
-def _job(framework: Framework, task: Task, case: Case, injected: Injected | None) -> Job:
+def _job(task: Task, case: Case, injected: Injected | None, framework: Framework, is_hardened: bool) -> Job:
     return Job(
         framework,
         replace(task, script=partial(_script, task, injected)),
@@ -92,6 +94,7 @@ def _job(framework: Framework, task: Task, case: Case, injected: Injected | None
         1,
         injected=injected,
         faulty=None if injected is None else _faulty(injected, task.script(case).steps),
+        hardened=is_hardened,
     )
 
 

@@ -60,7 +60,10 @@ def planned(spec: ModelSpec, asked: Asked, say: Callable[[str], None]) -> Plan:
     if spec.name == FAULTS_NAME:
         jobs = faulting.jobs(asked.frameworks, [task.name for task in asked.tasks], asked.faults, asked.seed)
         settings = Settings(
-            model=spec, timeout_s=asked.timeout_s or spec.timeout_s, jobs=asked.jobs or faulting.AT_ONCE
+            model=spec,
+            timeout_s=asked.timeout_s or spec.timeout_s,
+            jobs=asked.jobs or faulting.AT_ONCE,
+            hardened=True,
         )
         return Plan(settings, [jobs])
     if spec.name == REPLAY:

@@ -155,7 +155,7 @@ async def _run(job: protocol.Job, implementation: Any, channel: Channel, serving
     )
 
 
-async def _serve(folder: str, task_names: list[str], jobs: TextIO, channel: Channel) -> None:
+async def _serve(folder: str, modules: list[str], jobs: TextIO, channel: Channel) -> None:
     loop, serving = asyncio.get_running_loop(), asyncio.current_task()
     assert serving is not None
     lines: asyncio.Queue[str] = asyncio.Queue()
@@ -169,10 +169,10 @@ async def _serve(folder: str, task_names: list[str], jobs: TextIO, channel: Chan
 
     implementations, broken = {}, {}
     start = time.monotonic()
-    for name in task_names:
+    for name in modules:
         try:
-            implementations[name] = importlib.import_module(f"implementations.{folder}.{name}")
-        except BaseException as error:  # the other tasks can be run all the same
+            implementations[name] = importlib.import_module(f"implementations.{folder}.{name.replace('/', '.')}")
+        except BaseException as error:  # the others can be run all the same
             traceback.print_exc()
             broken[name] = f"the implementation cannot be imported: {type(error).__name__}: {error}"
     import_s = round(time.monotonic() - start, 6)
@@ -180,20 +180,20 @@ async def _serve(folder: str, task_names: list[str], jobs: TextIO, channel: Chan
     running: set[asyncio.Task[None]] = set()
     while True:
         job = protocol.job_of(await lines.get())
-        if job.task in broken:
-            channel.send(protocol.Done(run=job.run, error=broken[job.task]))
+        if job.module in broken:
+            channel.send(protocol.Done(run=job.run, error=broken[job.module]))
             continue
-        task = asyncio.create_task(_run(job, implementations[job.task], channel, serving))
+        task = asyncio.create_task(_run(job, implementations[job.module], channel, serving))
         running.add(task)
         task.add_done_callback(running.discard)
 
 
 def main() -> None:
-    """`python -m evaluator.worker.main FRAMEWORK TASK…` (started by the runner)."""
-    folder, *task_names = sys.argv[1:]
+    """`python -m evaluator.worker.main FRAMEWORK MODULE…` (started by the runner)."""
+    folder, *modules = sys.argv[1:]
     jobs, channel = _jobs(), Channel()
     try:
-        asyncio.run(_serve(folder, task_names, jobs, channel))
+        asyncio.run(_serve(folder, modules, jobs, channel))
     except Exception as error:
         traceback.print_exc()
         with contextlib.suppress(OSError):

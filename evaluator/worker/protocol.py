@@ -24,13 +24,14 @@ class _Message(BaseModel):
 
 
 class Job(_Message):
-    """One run to make: `case` is data for the `CASE_TYPE` of the module `spec`. `run` names it in events.
+    """One run to make, with a module of the framework's folder: `case` is data for the `CASE_TYPE` of the module
+    `spec`. `run` names it in events.
 
     `faulty` says what of its tools or documents goes wrong on purpose.
     """
 
     run: str
-    task: str
+    module: str
     spec: str
     case: dict[str, Any]
     model: Model

@@ -39,6 +39,7 @@ class FaultRun:
 
     framework: str
     task: str
+    hardened: bool
     injected: Injected
     end: End
     well: bool
@@ -67,8 +68,8 @@ def judged(traces: Iterable[Trace], tasks: Mapping[str, Task]) -> list[FaultRun]
     ]
 
 
-def _place(trace: Trace) -> tuple[str, str, Any]:
-    return trace.key.framework, trace.key.task, trace.case.get("id")
+def _place(trace: Trace) -> tuple[str, str, Any, bool]:
+    return trace.key.framework, trace.key.task, trace.case.get("id"), trace.hardened
 
 
 def _came(trace: Trace, injected: Injected) -> bool:
@@ -87,6 +88,7 @@ def _judged(trace: Trace, injected: Injected, task: Task, other: Trace | None) -
     return FaultRun(
         framework=trace.key.framework,
         task=trace.key.task,
+        hardened=trace.hardened,
         injected=injected,
         end=end,
         well=end == "right" or (injected.strength == "always" and (end == "stopped" or admits)),

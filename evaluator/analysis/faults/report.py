@@ -16,7 +16,7 @@ from evaluator.fitting import Fitted
 
 @dataclass(frozen=True)
 class Row:
-    """The runs of one framework with one fault.
+    """The runs of one framework with one fault, with its modules of tasks or with its `hardened` ones.
 
     `recovered` of the `passing` runs, in which the fault came once or twice, ended right; of the `lasting` ones, in
     which it always came, `ended_well` did. `ends` counts how all of them ended. What is `extra` is the mean over the
@@ -24,6 +24,7 @@ class Row:
     """
 
     framework: str
+    hardened: bool
     fault: str
     passing: int
     recovered: int
@@ -39,21 +40,22 @@ class Row:
 
 
 def rows(runs: Iterable[FaultRun]) -> list[Row]:
-    """One for each framework and fault, in the order of the table of faults."""
-    groups: dict[tuple[str, str], list[FaultRun]] = {}
+    """One for each framework, module and fault, in the order of the table of faults."""
+    groups: dict[tuple[str, bool, str], list[FaultRun]] = {}
     for run in runs:
-        groups.setdefault((run.framework, run.injected.fault), []).append(run)
+        groups.setdefault((run.framework, run.hardened, run.injected.fault), []).append(run)
     order = [fault.name for fault in FAULTS]
-    known = (key for key in groups if key[1] in order)
-    return [_row(*key, groups[key]) for key in sorted(known, key=lambda key: (key[0], order.index(key[1])))]
+    known = (key for key in groups if key[2] in order)
+    return [_row(*key, groups[key]) for key in sorted(known, key=lambda key: (*key[:2], order.index(key[2])))]
 
 
-def _row(framework: str, fault: str, runs: Sequence[FaultRun]) -> Row:
+def _row(framework: str, hardened: bool, fault: str, runs: Sequence[FaultRun]) -> Row:
     passing = [run for run in runs if run.injected.strength != "always"]
     lasting = [run for run in runs if run.injected.strength == "always"]
     recovered = [run for run in passing if run.end == "right"]
     return Row(
         framework=framework,
+        hardened=hardened,
         fault=fault,
         passing=len(passing),
         recovered=len(recovered),
@@ -82,9 +84,10 @@ def as_data(found: Sequence[Row]) -> list[dict[str, Any]]:
 def print_rows(console: Console, found: Sequence[Row], titles: dict[str, str]) -> None:
     """A table for each framework, and a sentence on it."""
     happens = {fault.name: fault.happens for fault in FAULTS}
-    for framework in dict.fromkeys(row.framework for row in found):
-        of_it = [row for row in found if row.framework == framework]
-        table = Table(title=titles.get(framework, framework), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for framework, hardened in dict.fromkeys((row.framework, row.hardened) for row in found):
+        of_it = [row for row in found if (row.framework, row.hardened) == (framework, hardened)]
+        title = titles.get(framework, framework) + (", hardened" if hardened else "")
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
         table.add_column("fault")
         for heading in ("recovered", "always: well", "twice", "calls", "tokens", "s"):
             table.add_column(heading, justify="right")

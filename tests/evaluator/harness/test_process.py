@@ -40,7 +40,7 @@ def request(question: str = "Hello?", run: str = "run-1", timeout_s: float = 30.
         max_model_calls=3,
         timeout_s=timeout_s,
     )
-    return protocol.Job(run=run, task=TASK, spec=f"tasks.{TASK}.spec", case=case, model=model)
+    return protocol.Job(run=run, module=TASK, spec=f"tasks.{TASK}.spec", case=case, model=model)
 
 
 async def made(framework: Framework, tmp_path: Path, *requests: protocol.Job, **limits: Any) -> list[protocol.Done]:
