@@ -23,6 +23,7 @@ LARGEST_TRACE = 512_000_000
 
 Ended = Literal["answered", "error", "timeout", "call_limit"]
 Fault = Literal["server", "harness", "machine"]
+Operation = Literal["chat", "embeddings"]
 Api = Literal["chat_completions", "responses"]
 
 
@@ -120,10 +121,10 @@ class ModelCall(_Record):
     thought with, where the server says so. `request` is as the framework sent it; `changes` names
     the quirks that changed it before it went upstream. `retry_after` is what a refusal said of that.
     `recorded` is there where the response came from a recording: then the time that the model took is
-    that of the recording.
+    that of the recording. `injected` is a call that a fault met on purpose.
     """
 
-    operation: Literal["chat", "embeddings"] = Field(alias="gen_ai.operation.name")
+    operation: Operation = Field(alias="gen_ai.operation.name")
     request_model: str = Field(alias="gen_ai.request.model")
     api: Api = Field(default="chat_completions", exclude_if=lambda api: api == "chat_completions")
     stream: bool = False
@@ -146,6 +147,7 @@ class ModelCall(_Record):
     request: Any
     response: Any
     recorded: RecordedTimes | None = Field(default=None, exclude_if=lambda times: times is None)
+    injected: bool = Field(default=False, exclude_if=lambda value: not value)
 
     @property
     def answered(self) -> bool:

@@ -81,6 +81,11 @@ class Fault:
             return "transport"
         return "tool" if self.tool is not None else "retrieval"
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it is there from the beginning of a run to its end: so are documents that are missing."""
+        return self.retrieval in ("finds_nothing", "finds_duplicates")
+
 
 # --- faults of the model's reply -------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from evaluator import ROOT
+from evaluator import ROOT, packs
 from evaluator.catalog.digests import implementation_digest, lock_digest, since, task_digest
 from evaluator.errors import Failure, Mistake
 from evaluator.files import sweep
@@ -24,6 +24,7 @@ from evaluator.harness.jobs import Job, Settings, groups
 from evaluator.models import specs
 from evaluator.models.upstreams.replay import recording_digest
 from evaluator.trace import (
+    DamagedTrace,
     Key,
     Setup,
     Trace,
@@ -86,6 +87,7 @@ class Records:
         self._sitting = sitting
         self.knows_cases = specs.knows_cases(settings.model)
         self._digests: dict[tuple[str, str], dict[str, str]] = {}
+        self._packs: dict[Path, dict[str, bytes]] = {}
 
     def key(self, job: Job) -> Key:
         """What identifies the run."""
@@ -112,7 +114,7 @@ class Records:
 
         One that ended by another fault than the framework's or the model's is none.
         """
-        trace = read_trace(trace_path(traces, self.key(job)))
+        trace = self._recorded(traces, self.key(job))
         if not isinstance(trace, Trace) or trace.key != self.key(job) or trace.outcome.fault is not None:
             return None
         setup = self.setup(job, trace.setup.python)
@@ -131,6 +133,15 @@ class Records:
         if asked.inputs() != job.case.inputs() or (self.knows_cases and trace.case != case_as_data(job.case)):
             return None
         return trace
+
+    def _recorded(self, traces: Path, key: Key) -> Trace | DamagedTrace:
+        """The trace of this key, single or packed."""
+        single, pack = trace_path(traces, key), packs.pack_path(traces, key)
+        if not single.exists() and pack not in self._packs:
+            with contextlib.suppress(packs.PackError):
+                self._packs[pack] = packs.lines(pack)
+        line = None if single.exists() else self._packs.get(pack, {}).get(f"{key.case}.{key.trial}")
+        return read_trace(single) if line is None else packs.parsed(line, pack)
 
     def setup(self, job: Job, python: str) -> Setup:
         """What the run's result depends on, and where it is made."""

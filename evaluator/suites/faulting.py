@@ -1,7 +1,7 @@
 """Faults as runs: which case gets which fault, and where."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, chain
@@ -10,7 +10,7 @@ from typing import Any
 from evaluator.catalog.frameworks import Framework, hardened, implements
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.errors import Mistake
-from evaluator.faults.script import TIMES, FaultScript, placed
+from evaluator.faults.script import TIMES, FaultScript, Place, Strength, placed
 from evaluator.faults.table import BY_NAME, FAULTS, Fault
 from evaluator.harness.jobs import Job
 from evaluator.trace import Injected
@@ -27,6 +27,8 @@ AT_ONCE = 8
 
 LEVELS = (1, 2, 3)
 
+_CASES_OF_LASTING = 3
+
 
 def named(names: str | None) -> tuple[str, ...]:
     """The faults that the user names, with commas between them; none for all. Raises `Mistake`."""
@@ -42,7 +44,8 @@ def jobs(
     """The runs: the same fault at the same place of the same case, with every framework that has the task.
 
     For each fault, strength and task a case is drawn in which it fits, and the fault is put at its first, a middle and
-    its last place. Each case that was drawn is run undisturbed, too, and all of that with the frameworks' `hardened`
+    its last place. Of a fault that lasts from beginning to end there is but one strength; there, three cases are drawn.
+    Each case that was drawn is run undisturbed, too, and all of that with the frameworks' `hardened`
     modules as well. The same seed draws the same.
     """
     tasks, order, wanted = all_tasks(), list(frameworks), set(faults)
@@ -57,11 +60,9 @@ def jobs(
             fitting = [case for case in cases if moments(fault, task.script(case))]
             if not fitting or (wanted and fault.name not in wanted):
                 continue
-            for strength in TIMES:
-                case = random.Random(f"{seed} {fault.name} {strength} {name}").choice(fitting)
-                for place, moment in placed(moments(fault, task.script(case))).items():
-                    injected = Injected(fault=fault.name, strength=strength, place=place, moment=moment)
-                    disturbed += [_job(task, case, injected, *module) for module in modules]
+            for strength, case, place, moment in _drawn(fault, task, fitting, seed):
+                injected = Injected(fault=fault.name, strength=strength, place=place, moment=moment)
+                disturbed += [_job(task, case, injected, *module) for module in modules]
                 undisturbed.setdefault((name, case.id), [_job(task, case, None, *module) for module in modules])
     return [*chain.from_iterable(undisturbed.values()), *disturbed]
 
@@ -84,6 +85,18 @@ def moments(fault: Fault, script: Script) -> list[int]:
         return list(range(len(script.searches)))
     turns = list(accumulate(map(len, script.turns), initial=0))[:-1]
     return turns or list(range(len(script.searches)))
+
+
+def _drawn(fault: Fault, task: Task, fitting: Sequence[Case], seed: int) -> Iterator[tuple[Strength, Case, Place, int]]:
+    """Which cases get the fault, how often, and where."""
+    if fault.lasts:
+        drawn = random.Random(f"{seed} {fault.name} {task.name}").sample(fitting, min(len(fitting), _CASES_OF_LASTING))
+        yield from (("always", case, "first", 0) for case in drawn)
+        return
+    for strength in TIMES:
+        case = random.Random(f"{seed} {fault.name} {strength} {task.name}").choice(fitting)
+        for place, moment in placed(moments(fault, task.script(case))).items():
+            yield strength, case, place, moment
 
 
 def _job(task: Task, case: Case, injected: Injected | None, framework: Framework, is_hardened: bool) -> Job:
@@ -119,6 +132,4 @@ def _faulty(injected: Injected, steps: Sequence[Step]) -> Faulty | None:
         name = steps[injected.moment].tool
         skip = sum(step.tool == name for step in steps[: injected.moment])
         return Faulty(tool=fault.tool, name=name, skip=skip, times=TIMES[injected.strength])
-    if fault.retrieval in ("finds_nothing", "finds_duplicates"):
-        return Faulty(retrieval=fault.retrieval)
-    return None
+    return Faulty(retrieval=fault.retrieval) if fault.retrieval in ("finds_nothing", "finds_duplicates") else None

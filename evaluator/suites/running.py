@@ -1,7 +1,7 @@
 """What `bakeoff run` does: plans made one after the other, and the scorecard of what there is at the end."""
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import exclusive
 from evaluator.harness.runner import ModelGoneError
 from evaluator.harness.stopping import Stopped, stoppable
+from evaluator.packs import pack
 from evaluator.probes.behaviours import unexpected
 from evaluator.providers.names import FAULTS_NAME, REPLAY
 from evaluator.scorecard import Scorecard
@@ -26,6 +27,7 @@ from evaluator.suites.planning import Asked
 from evaluator.suites.rerecording import came_out_as_recorded, no_longer_replaying
 from evaluator.suites.standing import WholeRounds, in_words, left_out
 from evaluator.text import shown_path, visible
+from evaluator.trace import model_folder
 
 _GOES_ON = "the same command goes on from here"
 
@@ -73,10 +75,25 @@ class Command:
                         one.plan = replace(one.plan, rounds=[to_record])
                     again = self.rerun or asked.rerecorded is not None
                     make(one, self.traces, again, self.console, self.say, WholeRounds(self.traces).table)
+                    if one.plan.model == FAULTS_NAME:
+                        self._pack(one.plan, asked)
             except ModelGoneError as gone:
                 raise Failure(f"{gone}; what was made is kept, and {_GOES_ON}") from None
             except OSError as error:
                 raise Failure(f"{error_in_words(error)}; what was made is kept, and {_GOES_ON}") from None
+
+    def _pack(self, plan: Plan, asked: Asked) -> None:
+        """Put the runs of a plan into few files; where all faults were asked for, these are all that stay there."""
+        folders: dict[Path, set[str]] = defaultdict(set)
+        for job in plan.jobs:
+            folder = model_folder(self.traces, plan.model) / job.framework.name / job.task.name
+            folders[folder].add(f"{job.name}.{job.trial}")
+        with UnderWay(self.console) as under_way, under_way.doing(f"{plan.model}: packing its runs"):
+            pack(
+                self.traces,
+                plan.model,
+                drop=lambda folder, name: not asked.faults and name not in folders.get(folder, {name}),
+            )
 
     def _print(self, standings: Sequence[Standing], asked: Asked) -> int:
         """Print the scorecard, and what it can tell; gives 1 where something came out as it must not."""

@@ -9,8 +9,10 @@ from typing import Any, Literal
 from evaluator.analysis.graded_run import outcome_of
 from evaluator.catalog.tasks import Task
 from evaluator.faults.table import BY_NAME
+from evaluator.packs import read_packed
 from evaluator.providers.names import FAULTS_NAME
-from evaluator.trace import Injected, Key, Trace, read_traces
+from evaluator.trace import Injected, Key, Trace
+from evaluator.wire.messages import calls_in, completion_of
 from evaluator.wire.smallest import as_json
 from evaluator.wire.tokens import text_of
 from evaluator.worker.faulty import SAYS, went_wrong
@@ -32,7 +34,8 @@ class FaultRun:
     """What came of one fault. `well` is whether that is as good as can be: with a fault that always comes, an error or
     an answer that admits it will do.
 
-    `done_twice` counts side effects that happened more often than in the same run without the fault. `told` is what the
+    `done_twice` counts side effects that happened more often than in the same run without the fault, and more often
+    than the model asked for in one reply. `told` is what the
     model was told after the fault came first, in words; empty where it was told nothing. The rest is what the run took
     beyond the one without the fault, in calls, tokens and seconds; None where that one is not recorded.
     """
@@ -53,16 +56,16 @@ class FaultRun:
 
 def judged_below(folder: Path, tasks: Mapping[str, Task], keep: Callable[[Key], bool]) -> list[FaultRun]:
     """The runs below a folder of traces whose key `keep` accepts, judged; damaged traces are left out."""
-    traces = (trace for trace in read_traces(folder, [FAULTS_NAME]) if isinstance(trace, Trace))
-    return judged((trace for trace in traces if keep(trace.key)), tasks)
+    found = read_packed(folder, FAULTS_NAME, keep)
+    return judged((trace for trace in found if isinstance(trace, Trace)), tasks)
 
 
 def judged(traces: Iterable[Trace], tasks: Mapping[str, Task]) -> list[FaultRun]:
     """The runs into which a fault was put, and did come; those of a task that there is no more are left out."""
     every = [trace for trace in traces if trace.key.task in tasks and trace.outcome.fault is None]
-    undisturbed = {_place(trace): trace for trace in every if trace.injected is None}
+    judge = _Judge(tasks, {_place(trace): trace for trace in every if trace.injected is None})
     return [
-        _judged(trace, trace.injected, tasks[trace.key.task], undisturbed.get(_place(trace)))
+        judge.run(trace, trace.injected)
         for trace in every
         if trace.injected is not None and _came(trace, trace.injected)
     ]
@@ -82,44 +85,66 @@ def _came(trace: Trace, injected: Injected) -> bool:
     return True
 
 
-def _judged(trace: Trace, injected: Injected, task: Task, other: Trace | None) -> FaultRun:
-    end = _end(trace, task)
-    admits = trace.outcome.ended == "answered" and ADMITS in trace.outcome.answer
-    return FaultRun(
-        framework=trace.key.framework,
-        task=trace.key.task,
-        hardened=trace.hardened,
-        injected=injected,
-        end=end,
-        well=end == "right" or (injected.strength == "always" and (end == "stopped" or admits)),
-        error=trace.outcome.error or "",
-        done_twice=_done_twice(trace, task, other),
-        told=_told(trace, other),
-        calls=len(trace.chats) - len(other.chats) if other else None,
-        tokens=_tokens(trace) - _tokens(other) if other else None,
-        seconds=trace.resources.wall_s - other.resources.wall_s if other else None,
-    )
+class _Judge:
+    """Judges runs beside the `undisturbed` ones. Most end like another one, which is graded but once."""
 
+    def __init__(self, tasks: Mapping[str, Task], undisturbed: Mapping[Any, Trace]) -> None:
+        self._tasks = tasks
+        self._undisturbed = undisturbed
+        self._passed: dict[str, bool] = {}
+        self._effects: dict[str, frozenset[str]] = {}
 
-def _end(trace: Trace, task: Task) -> End:
-    if trace.outcome.ended == "timeout":
-        return "hung"
-    if trace.outcome.ended == "call_limit":
-        return "cap"
-    if trace.outcome.ended == "error":
-        return "stopped"
-    outcome = outcome_of(trace, task)
-    calls = [call for call in outcome.tool_calls if call.error is None or not went_wrong(None, call.error)]
-    grade = task.grade(task.read_case(trace.case), outcome.model_copy(update={"tool_calls": calls}))
-    return "right" if grade.passed else "wrong"
+    def run(self, trace: Trace, injected: Injected) -> FaultRun:
+        """What came of the fault."""
+        other, end = self._undisturbed.get(_place(trace)), self._end(trace)
+        admits = trace.outcome.ended == "answered" and ADMITS in trace.outcome.answer
+        return FaultRun(
+            framework=trace.key.framework,
+            task=trace.key.task,
+            hardened=trace.hardened,
+            injected=injected,
+            end=end,
+            well=end == "right" or (injected.strength == "always" and (end == "stopped" or admits)),
+            error=trace.outcome.error or "",
+            done_twice=self._done_twice(trace, other),
+            told=_told(trace, other),
+            calls=len(trace.chats) - len(other.chats) if other else None,
+            tokens=_tokens(trace) - _tokens(other) if other else None,
+            seconds=trace.resources.wall_s - other.resources.wall_s if other else None,
+        )
 
+    def _end(self, trace: Trace) -> End:
+        if trace.outcome.ended == "timeout":
+            return "hung"
+        if trace.outcome.ended == "call_limit":
+            return "cap"
+        if trace.outcome.ended == "error":
+            return "stopped"
+        task = self._tasks[trace.key.task]
+        outcome = outcome_of(trace, task)
+        calls = [call for call in outcome.tool_calls if call.error is None or not went_wrong(None, call.error)]
+        outcome = outcome.model_copy(update={"tool_calls": calls})
+        name = as_json([task.name, trace.case, outcome.model_dump()])
+        if name not in self._passed:
+            self._passed[name] = task.grade(task.read_case(trace.case), outcome).passed
+        return "right" if self._passed[name] else "wrong"
 
-def _done_twice(trace: Trace, task: Task, other: Trace | None) -> int:
-    """Side effects that happened more often than they should have."""
-    before = _done(other) if other else Counter[tuple[str, str]]()
-    again = {call: more for call, count in _done(trace).items() if (more := count - max(before[call], 1)) > 0}
-    effects = _with_effects(task, trace.case) if again else frozenset[str]()
-    return sum(more for (tool, _), more in again.items() if tool in effects)
+    def _done_twice(self, trace: Trace, other: Trace | None) -> int:
+        """Side effects that happened more often than they should have."""
+        done, before = _done(trace), _done(other) if other else Counter[tuple[str, str]]()
+        if max(done.values(), default=0) < 2:
+            return 0
+        asked = _asked_at_once(trace)
+        again = {call: count - max(before[call], asked.get(call[0], 1), 1) for call, count in done.items()}
+        effects = self._with_effects(trace) if max(again.values()) > 0 else frozenset[str]()
+        return sum(more for (tool, _), more in again.items() if more > 0 and tool in effects)
+
+    def _with_effects(self, trace: Trace) -> frozenset[str]:
+        """The tools among the expected calls that change the state."""
+        task, name = self._tasks[trace.key.task], as_json([trace.key.task, trace.case])
+        if name not in self._effects:
+            self._effects[name] = _effects(task, trace.case)
+        return self._effects[name]
 
 
 def _done(trace: Trace) -> Counter[tuple[str, str]]:
@@ -127,7 +152,17 @@ def _done(trace: Trace) -> Counter[tuple[str, str]]:
     return Counter((call.name, as_json(call.arguments)) for call in trace.tool_calls if call.error is None)
 
 
-def _with_effects(task: Task, case: dict[str, Any]) -> frozenset[str]:
+def _asked_at_once(trace: Trace) -> dict[str, int]:
+    """How often the model asked for the same call of a tool in one reply, at most."""
+    most: dict[str, int] = {}
+    for chat in trace.chats:
+        calls = calls_in(completion_of(chat.response).message or {}) if chat.answered else []
+        for (tool, _), count in Counter((call.name, as_json(call.arguments)) for call in calls).items():
+            most[tool] = max(most.get(tool, 1), count)
+    return most
+
+
+def _effects(task: Task, case: dict[str, Any]) -> frozenset[str]:
     """The tools among the expected calls that change the state."""
     read = task.read_case(case)
     prepared = task.prepare(read)

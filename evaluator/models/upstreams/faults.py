@@ -16,6 +16,7 @@ from evaluator.faults.script import FaultScript
 from evaluator.faults.table import BY_NAME, Transport
 from evaluator.models.upstreams import JSON_HEADERS, BrokenOff, Reply, Session
 from evaluator.models.upstreams.scripted import PLAYED_BY, ScriptedSession, ScriptedUpstream
+from evaluator.trace import ModelCall, Operation
 from evaluator.wire.handoffs import is_handoff
 from evaluator.wire.tokens import text_of
 from tasks.cases import Script
@@ -40,6 +41,8 @@ class FaultSession(ScriptedSession):
         self._times_left = script.times
         self.disturbance: Transport | None = None
         """What is to become of the reply that was given last, on its way."""
+        self.met: dict[Operation, list[bool]] = {"chat": [], "embeddings": []}
+        """Of each call so far, whether the fault met it."""
 
     def complete(self, request: dict[str, Any]) -> dict[str, Any]:
         """The chat completion for `request`, spoiled where that is due."""
@@ -71,6 +74,18 @@ class FaultSession(ScriptedSession):
 
     def refuses_to_embed(self, texts: list[str]) -> bool:
         """Whether the embedding of a query fails now."""
+        refused = self._refuses(texts)
+        self.met["embeddings"].append(refused)
+        return refused
+
+    def annotated(self, calls: list[ModelCall]) -> list[ModelCall]:
+        """See `Session.annotated`: which calls the fault met."""
+        met = {operation: iter(each) for operation, each in self.met.items()}
+        return [
+            call.model_copy(update={"injected": True}) if next(met[call.operation], False) else call for call in calls
+        ]
+
+    def _refuses(self, texts: list[str]) -> bool:
         is_query = len(texts) == 1 and texts[0] in self._plan.searches
         if not is_query or self._fault is None or self._fault.retrieval != "fails" or self._times_left <= 0:
             return False
@@ -113,7 +128,9 @@ class FaultUpstream(ScriptedUpstream):
     async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
         """See `Upstream.chat`. Raises `BrokenOff` where the connection is to be closed."""
         assert isinstance(session, FaultSession)
+        played = session.faults_played
         sound = await super().chat(body, request, session, time_left_s)
+        session.met["chat"].append(session.faults_played != played)
         return sound if session.disturbance is None else await _disturbed(session.disturbance, sound)
 
 
