@@ -30,11 +30,16 @@ def pack_path(root: Path, key: Key) -> Path:
     return _of_folder(trace_path(root, key).parent)
 
 
-def read_packed(
-    root: Path, model: str, keep: Callable[[Key], bool] = lambda key: True
-) -> Iterator[Trace | DamagedTrace]:
-    """The traces of a model whose key `keep` accepts, packed ones and single ones, by framework, task and name."""
+def frameworks_in(root: Path, model: str) -> list[str]:
+    """The frameworks that have runs of a model, packed or single."""
+    return sorted({folder.parent.name for folder in _folders(model_folder(root, model))})
+
+
+def read_packed(root: Path, model: str, framework: str) -> Iterator[Trace | DamagedTrace]:
+    """The traces of a model and framework, packed ones and single ones, by task and name."""
     for folder in _folders(model_folder(root, model)):
+        if folder.parent.name != framework:
+            continue
         try:
             packed = lines(_of_folder(folder))
         except PackError as error:
@@ -42,9 +47,7 @@ def read_packed(
             packed = {}
         single = {path.name.removesuffix(".json") for path in _single(folder)}
         for name in sorted(packed.keys() | single):
-            found = read_trace(folder / f"{name}.json") if name in single else parsed(packed[name], _of_folder(folder))
-            if isinstance(found, DamagedTrace) or keep(found.key):
-                yield found
+            yield read_trace(folder / f"{name}.json") if name in single else parsed(packed[name], _of_folder(folder))
 
 
 def lines(path: Path) -> dict[str, bytes]:

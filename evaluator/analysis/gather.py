@@ -5,13 +5,7 @@ Nothing else is kept of a trace once that is done, so memory grows with the numb
 their traces. The order of results is that of the cases, whatever the number of processes.
 """
 
-import multiprocessing
-import multiprocessing.context
-import multiprocessing.process
-import os
-import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import chain, compress
@@ -24,6 +18,7 @@ from evaluator.analysis import judge, parity
 from evaluator.analysis.breakdown import Judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.analysis.kept import Kept
+from evaluator.analysis.parallel import cores, each
 from evaluator.analysis.parity import Comparison, Observation
 from evaluator.analysis.references import judged_references
 from evaluator.analysis.repricing import Priced, price_run
@@ -156,16 +151,18 @@ def gather(
     names = frozenset(frameworks)
     work = partial(_gather_case, Folder.of(root, files), names, priced_on, look, tasks)
     cases = [group for _, group in sorted(groups.items())]
-    at_once = _cores() if processes is None else processes
-    if tasks is not None:
-        at_once = 1
+    most = 1 if tasks is not None else cores() if processes is None else processes
+
+    def fresh_from(cases: Sequence[Sequence[Path]]) -> Iterator[list[Gathered]]:
+        return each(work, cases, most if sum(map(len, cases)) >= _WORTH_PROCESSES else 1, _CASES_AT_ONCE)
+
     if kept is None:
-        yield from chain.from_iterable(_each(work, cases, at_once))
+        yield from chain.from_iterable(fresh_from(cases))
         return
     asked = repr((sorted(names), priced_on, look)).encode()
     named = [kept.name([asked, *_contents(root, case)]) for case in cases]
     missing = [not kept.has(name) for name in named]
-    fresh = _each(work, list(compress(cases, missing)), at_once)
+    fresh = fresh_from(list(compress(cases, missing)))
     for case, name, is_missing in zip(cases, named, missing, strict=True):
         results = next(fresh) if is_missing else kept.get(name)
         if is_missing or results is None:
@@ -183,22 +180,6 @@ def asked_for(root: Path, models: Sequence[str] | None, keep: Callable[[Key], bo
     return [path for path in files if (key := _key(root, path)) is None or keep(key)]
 
 
-def _cores() -> int:
-    """How many cores this process may use; macOS does not say, so all of them there."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _each(
-    work: Callable[[Sequence[Path]], list[Gathered]], cases: Sequence[Sequence[Path]], at_once: int
-) -> Iterator[list[Gathered]]:
-    """What the cases give, in their order, made by so many processes if that is worth it."""
-    if at_once == 1 or sum(map(len, cases)) < _WORTH_PROCESSES:
-        yield from map(work, cases)
-        return
-    with ProcessPoolExecutor(at_once, _context(), _end_with_parent) as pool:
-        yield from pool.map(work, cases, chunksize=_CASES_AT_ONCE)
-
-
 def _contents(root: Path, paths: Iterable[Path]) -> Iterator[bytes]:
     """The names and contents of files; of one that cannot be read nothing."""
     for path in paths:
@@ -212,27 +193,6 @@ def _contents(root: Path, paths: Iterable[Path]) -> Iterator[bytes]:
 def _case(path: Path) -> str:
     """What the names of a case's traces begin with, its last dot included, so that cases sort as their files do."""
     return path.name[: path.name.removesuffix(".json").rfind(".") + 1]
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """How processes start: not forked from this one, which may have threads, but from one that has imported all."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["evaluator.analysis.forked"])
-    return context
-
-
-def _end_with_parent() -> None:
-    """Let a process that reads traces end when the one that it works for is killed; it would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_wait_and_end, args=(parent,), daemon=True).start()
-
-
-def _wait_and_end(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _key(root: Path, path: Path) -> Key | None:

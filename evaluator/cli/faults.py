@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from evaluator.analysis.faults.judged import judged_below
-from evaluator.analysis.faults.report import as_data, print_rows, rows
+from evaluator.analysis.faults.gather import gather
+from evaluator.analysis.faults.report import print_faults
+from evaluator.analysis.faults.rows import as_data, rows, totals
 from evaluator.cli.options import (
     FrameworkOption,
     TaskOption,
@@ -19,6 +20,7 @@ from evaluator.cli.options import (
 )
 from evaluator.errors import Mistake
 from evaluator.harness.jobs import WORK
+from evaluator.harness.progress import UnderWay
 from evaluator.providers.names import FAULTS_NAME
 from evaluator.text import shown_path
 
@@ -46,8 +48,11 @@ def faults(
     """
     frameworks, tasks = every_framework(), every_task()
     names = {one.name for one in chosen(framework, frameworks, "framework")}
-    of_tasks = {one.name: one for one in chosen(task, tasks, "task")}
-    table = rows(judged_below(existing(traces), of_tasks, lambda key: key.framework in names))
+    of_tasks = [one.name for one in chosen(task, tasks, "task")]
+    with UnderWay(console) as under_way, under_way.doing("looking at what came of the faults"):
+        found = list(gather(existing(traces), names, of_tasks))
+    runs = [run for of in found for run in of.runs]
+    table = rows(runs)
     if not table:
         raise Mistake(
             f"{shown_path(traces / FAULTS_NAME)}: has no runs of what was asked for; make them with `bakeoff run -m "
@@ -56,4 +61,4 @@ def faults(
     if as_json:
         console.print_json(data=as_data(table))
     else:
-        print_rows(console, table, {one.name: one.title for one in frameworks.values()})
+        print_faults(console, table, totals(runs), {one.name: one.title for one in frameworks.values()})

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from evaluator import scorecard
-from evaluator.analysis.faults.judged import judged_below
-from evaluator.analysis.faults.report import print_rows, rows
+from evaluator.analysis.faults.gather import gather
+from evaluator.analysis.faults.report import print_faults
+from evaluator.analysis.faults.rows import rows, totals
 from evaluator.errors import Failure, error_in_words
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
@@ -120,13 +121,12 @@ class Command:
 
     def _print_faults(self, plans: Sequence[Plan], asked: Asked) -> None:
         """Print what the frameworks made of the faults that were asked for."""
-        asked_for = {(job.framework.name, job.task.name, job.name) for plan in plans for job in plan.jobs}
-        runs = judged_below(
-            self.traces,
-            {task.name: task for task in asked.tasks},
-            lambda key: (key.framework, key.task, key.case) in asked_for,
-        )
-        print_rows(self.console, rows(runs), {framework.name: framework.title for framework in asked.frameworks})
+        asked_for = {(job.case.id, job.injected, job.hardened) for plan in plans for job in plan.jobs}
+        titles = {framework.name: framework.title for framework in asked.frameworks}
+        with UnderWay(self.console) as under_way, under_way.doing("looking at what came of the faults"):
+            found = list(gather(self.traces, titles, [task.name for task in asked.tasks]))
+        runs = [run for of in found for run in of.runs if (run.case, run.asked, run.hardened) in asked_for]
+        print_faults(self.console, rows(runs), totals(runs), titles)
 
     def _say_unsound(self, unsound: Sequence[str]) -> int:
         """Say which runs count for no framework; gives 1 where there are any."""

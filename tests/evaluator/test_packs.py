@@ -7,7 +7,7 @@ import pytest
 
 from evaluator import packs
 from evaluator.errors import Failure
-from evaluator.packs import PackError, lines, pack, pack_path, read_packed
+from evaluator.packs import PackError, frameworks_in, lines, pack, pack_path, read_packed
 from evaluator.trace import DamagedTrace, Trace, trace_path, write_trace
 from tests.support.factories import key, trace
 
@@ -16,8 +16,8 @@ MODEL = key().model
 
 def names(root: Path) -> dict[str, str]:
     """The answers of what can be read, by case and framework."""
-    found = [one for one in read_packed(root, MODEL) if isinstance(one, Trace)]
-    return {f"{one.key.framework}/{one.key.case}": one.outcome.answer for one in found}
+    found = [one for name in frameworks_in(root, MODEL) for one in read_packed(root, MODEL, name)]
+    return {f"{one.key.framework}/{one.key.case}": one.outcome.answer for one in found if isinstance(one, Trace)}
 
 
 def packed(root: Path) -> Path:
@@ -35,8 +35,8 @@ def test_runs_that_are_packed_are_the_same_in_one_file(tmp_path: Path) -> None:
     pack(tmp_path, MODEL)
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert files == [f"scripted/{framework}/tool_calling.jsonl.xz" for framework in ("baseline", "crewai")]
-    assert list(read_packed(tmp_path, MODEL)) == made
-    assert list(read_packed(tmp_path, MODEL, lambda key: key.framework == "crewai")) == made[2:]
+    assert frameworks_in(tmp_path, MODEL) == ["baseline", "crewai"]
+    assert [one for name in ("baseline", "crewai") for one in read_packed(tmp_path, MODEL, name)] == made
 
 
 def test_a_single_run_stands_before_the_packed_one_and_takes_its_place(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_pack_that_cannot_be_read_is_named_and_kept(tmp_path: Path, content: b
     path = packed(tmp_path)
     path.write_bytes(content)
     write_trace(tmp_path, trace(key("c")))
-    damaged, whole = read_packed(tmp_path, MODEL)
+    damaged, whole = read_packed(tmp_path, MODEL, "baseline")
     assert isinstance(damaged, DamagedTrace) and damaged.path == path and why in damaged.reason
     assert isinstance(whole, Trace) and whole.key == key("c")
     with pytest.raises(Failure, match=r"tool_calling\.jsonl\.xz: .*; delete it, and make its runs again"):
@@ -99,7 +99,7 @@ def test_a_line_that_is_no_trace_is_left_out_alone(tmp_path: Path) -> None:
     path = packed(tmp_path)
     first, second = lzma.decompress(path.read_bytes()).splitlines()
     path.write_bytes(lzma.compress(first.replace(b'"schema":1', b'"schema":2') + b"\n" + second + b"\n"))
-    damaged, whole = read_packed(tmp_path, MODEL)
+    damaged, whole = read_packed(tmp_path, MODEL, "baseline")
     assert isinstance(damaged, DamagedTrace) and damaged.reason.startswith("schema: ")
     assert isinstance(whole, Trace) and whole.key == key("b")
 

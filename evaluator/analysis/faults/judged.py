@@ -1,26 +1,23 @@
 """One run with a fault, beside the same run without it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from evaluator.analysis.graded_run import outcome_of
 from evaluator.catalog.tasks import Task
 from evaluator.faults.table import BY_NAME
-from evaluator.packs import read_packed
-from evaluator.providers.names import FAULTS_NAME
-from evaluator.trace import Injected, Key, Trace
+from evaluator.trace import Injected, Trace
 from evaluator.wire.messages import calls_in, completion_of
 from evaluator.wire.smallest import as_json
 from evaluator.wire.tokens import text_of
 from evaluator.worker.faulty import SAYS, went_wrong
 from tasks.base import play
 
-End = Literal["right", "wrong", "stopped", "cap", "hung"]
-"""How a run ended: with the right calls, state and answer; with an answer, and not so; with an error; at the cap on
-model calls; at its time limit."""
+End = Literal["right", "admits", "stopped", "wrong", "cap", "hung"]
+"""How a run ended: with the right calls, state and answer; with an answer that admits that it is none; with an error;
+with an answer as if all were well; at the cap on model calls; at its time limit."""
 
 ADMITS = "I don't know"
 """How the model says that it could not do what was asked."""
@@ -42,6 +39,7 @@ class FaultRun:
 
     framework: str
     task: str
+    case: str
     hardened: bool
     injected: Injected
     end: End
@@ -53,19 +51,19 @@ class FaultRun:
     tokens: int | None
     seconds: float | None
 
+    @property
+    def asked(self) -> Injected:
+        """The fault as it was asked for, however often it came."""
+        return self.injected.model_copy(update={"came": None})
 
-def judged_below(folder: Path, tasks: Mapping[str, Task], keep: Callable[[Key], bool]) -> list[FaultRun]:
-    """The runs below a folder of traces whose key `keep` accepts, judged; damaged traces are left out."""
-    found = read_packed(folder, FAULTS_NAME, keep)
-    return judged((trace for trace in found if isinstance(trace, Trace)), tasks)
 
-
-def judged(traces: Iterable[Trace], tasks: Mapping[str, Task]) -> list[FaultRun]:
-    """The runs into which a fault was put, and did come; those of a task that there is no more are left out."""
+def judged(traces: Iterable[Trace], tasks: Mapping[str, Task]) -> list[tuple[Trace, FaultRun]]:
+    """The runs into which a fault was put, and did come, beside their traces; those of a task that there is no more are
+    left out."""
     every = [trace for trace in traces if trace.key.task in tasks and trace.outcome.fault is None]
     judge = _Judge(tasks, {_place(trace): trace for trace in every if trace.injected is None})
     return [
-        judge.run(trace, trace.injected)
+        (trace, judge.run(trace, trace.injected))
         for trace in every
         if trace.injected is not None and _came(trace, trace.injected)
     ]
@@ -97,14 +95,14 @@ class _Judge:
     def run(self, trace: Trace, injected: Injected) -> FaultRun:
         """What came of the fault."""
         other, end = self._undisturbed.get(_place(trace)), self._end(trace)
-        admits = trace.outcome.ended == "answered" and ADMITS in trace.outcome.answer
         return FaultRun(
             framework=trace.key.framework,
             task=trace.key.task,
+            case=str(trace.case.get("id")),
             hardened=trace.hardened,
             injected=injected,
             end=end,
-            well=end == "right" or (injected.strength == "always" and (end == "stopped" or admits)),
+            well=end == "right" or (injected.strength == "always" and end in ("stopped", "admits")),
             error=trace.outcome.error or "",
             done_twice=self._done_twice(trace, other),
             told=_told(trace, other),
@@ -127,7 +125,9 @@ class _Judge:
         name = as_json([task.name, trace.case, outcome.model_dump()])
         if name not in self._passed:
             self._passed[name] = task.grade(task.read_case(trace.case), outcome).passed
-        return "right" if self._passed[name] else "wrong"
+        if self._passed[name]:
+            return "right"
+        return "admits" if ADMITS in trace.outcome.answer else "wrong"
 
     def _done_twice(self, trace: Trace, other: Trace | None) -> int:
         """Side effects that happened more often than they should have."""

@@ -1,0 +1,76 @@
+"""From the runs with faults to what came of them, a framework at a time, over several processes."""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from evaluator.analysis.faults.judged import FaultRun, judged
+from evaluator.analysis.gather import every_task
+from evaluator.analysis.kept import Kept
+from evaluator.analysis.parallel import cores, each
+from evaluator.packs import SUFFIX, frameworks_in, read_packed
+from evaluator.providers.names import FAULTS_NAME
+from evaluator.trace import DamagedTrace, Trace, model_folder
+
+Look = Callable[[str, Sequence[tuple[Trace, FaultRun]]], Any]
+"""Makes something of a framework's runs. It is sent to another process, and what it gives is sent back."""
+
+_WORTH_PROCESSES = 3
+"""With fewer frameworks, starting processes takes longer than it saves."""
+
+
+@dataclass(frozen=True)
+class FaultsOf:
+    """What came of the faults in the runs of one framework, the files that cannot be used, and what `look` made."""
+
+    framework: str
+    runs: list[FaultRun]
+    damaged: list[DamagedTrace]
+    seen: Any = None
+
+
+def gather(
+    root: Path,
+    frameworks: Container[str],
+    tasks: Iterable[str],
+    *,
+    look: Look | None = None,
+    kept: Kept | None = None,
+    processes: int | None = None,
+) -> Iterator[FaultsOf]:
+    """Judge the runs with faults below a folder of traces, of these frameworks and tasks.
+
+    What a framework's runs gave is taken from `kept` where that has it; then `repr(look)` says all that it depends on.
+    """
+    names = [name for name in frameworks_in(root, FAULTS_NAME) if name in frameworks]
+    work = partial(_of_framework, root, frozenset(tasks), look)
+    keys = {name: kept.name(_contents(root, name, repr((sorted(tasks), look)))) for name in names} if kept else {}
+    missing = [name for name in names if not (kept and kept.has(keys[name]))]
+    most = cores() if processes is None else processes
+    fresh = each(work, missing, most if len(missing) >= _WORTH_PROCESSES else 1)
+    for name in names:
+        found = next(fresh) if name in missing else kept.get(keys[name]) if kept else None
+        if found is None:
+            found = work(name)
+        if kept:
+            kept.put(keys[name], found)
+        yield found
+
+
+def _of_framework(root: Path, tasks: frozenset[str], look: Look | None, name: str) -> FaultsOf:
+    read = list(read_packed(root, FAULTS_NAME, name))
+    of_tasks = {task: every_task()[task] for task in sorted(tasks)}
+    found = judged((one for one in read if isinstance(one, Trace)), of_tasks)
+    damaged = [one for one in read if isinstance(one, DamagedTrace)]
+    return FaultsOf(name, [run for _, run in found], damaged, look(name, found) if look else None)
+
+
+def _contents(root: Path, framework: str, asked: str) -> Iterator[bytes]:
+    """What is asked, and the names and contents of a framework's files."""
+    yield asked.encode()
+    folder = model_folder(root, FAULTS_NAME) / framework
+    for path in sorted([*folder.glob(f"*{SUFFIX}"), *folder.glob("*/*.json")]):
+        yield path.relative_to(root).as_posix().encode()
+        yield path.read_bytes()
