@@ -1,17 +1,31 @@
 """Fills the published documents from a scorecard, and dumps them."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import orjson
 
+from evaluator.analysis.faults.rows import Total
+from evaluator.analysis.faults.rows import as_data as as_fault_data
 from evaluator.analysis.metrics import METRICS, rounded
 from evaluator.analysis.models import as_data as as_comparison_data
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.parity.report import as_data as as_parity_data
 from evaluator.analysis.repricing import as_data as as_repricing_data
-from evaluator.scorecard.content import COMMAND, FAILURES_NAME, JSON_NAME, PAIRS_NAME, Cell, ReferenceRow, Scorecard
+from evaluator.faults.table import FAULTS
+from evaluator.scorecard.content import (
+    COMMAND,
+    FAILURES_NAME,
+    FAULTS_NAME,
+    JSON_NAME,
+    PAIRS_NAME,
+    Cell,
+    Faults,
+    ReferenceRow,
+    Scorecard,
+)
 from evaluator.scorecard.document import (
     SCHEMA_VERSION,
     Companion,
@@ -19,6 +33,7 @@ from evaluator.scorecard.document import (
     Document,
     FailedRun,
     FailuresDocument,
+    FaultsDocument,
     PairRow,
     PairsDocument,
     ScorecardDocument,
@@ -38,9 +53,13 @@ def documents(scorecard: Scorecard) -> dict[str, str]:
         **_BEGIN,
         failures=[FailedRun(**one.key.model_dump(), reasons=list(one.reasons)) for one in scorecard.failures],
     )
-    beside = {PAIRS_NAME: _dumped(pairs, "rows"), FAILURES_NAME: _dumped(failures)}
+    beside = {
+        PAIRS_NAME: _dumped(pairs, "rows"),
+        FAILURES_NAME: _dumped(failures),
+        FAULTS_NAME: _dumped(_faults(scorecard.faults)),
+    }
     companions = {name: Companion(file=name, sha256=_digest(content)) for name, content in beside.items()}
-    files = Companions(pairs=companions[PAIRS_NAME], failures=companions[FAILURES_NAME])
+    files = Companions(pairs=companions[PAIRS_NAME], failures=companions[FAILURES_NAME], faults=companions[FAULTS_NAME])
     return {JSON_NAME: _dumped(_main(scorecard, files)), **beside}
 
 
@@ -88,6 +107,33 @@ def _main(scorecard: Scorecard, files: Companions) -> ScorecardDocument:
             "files": files,
         }
     )
+
+
+def _faults(faults: Faults | None) -> FaultsDocument:
+    found = faults or Faults((), (), (), {})
+    shown = {row.fault for row in found.rows}
+    return FaultsDocument.model_validate(
+        {
+            **_BEGIN,
+            "faults": [fault for fault in FAULTS if fault.name in shown],
+            "totals": [_of_total(total, found.lines) for total in found.totals],
+            "rows": as_fault_data(found.rows),
+            "pairs": found.pairs,
+        }
+    )
+
+
+def _of_total(total: Total, lines: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    own, beside = lines.get(total.framework, (None, None)) if total.hardened else (None, None)
+    return {
+        **asdict(total.figures),
+        "framework": total.framework,
+        "hardened": total.hardened,
+        "layers": total.layers,
+        "beside": total.beside,
+        "lines": own,
+        "lines_beside": beside,
+    }
 
 
 def _of_cell(cell: Cell) -> dict[str, Any]:

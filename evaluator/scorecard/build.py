@@ -10,6 +10,10 @@ from typing import Any
 from evaluator import files
 from evaluator.analysis import judge, parity
 from evaluator.analysis.breakdown import Judged, by_level, components, judged
+from evaluator.analysis.faults import gather as faulted
+from evaluator.analysis.faults.judged import FaultRun
+from evaluator.analysis.faults.pairs import compare as compare_faults
+from evaluator.analysis.faults.rows import rows, totals
 from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, Unsound, gather
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.kept import Kept
@@ -28,6 +32,7 @@ from evaluator.catalog.frameworks import (
     Framework,
     baseline_first,
     framework_folders,
+    hardened,
     implementation_path,
     lacking,
     numbered_deviations,
@@ -43,6 +48,7 @@ from evaluator.scorecard.content import (
     Cell,
     Damaged,
     Failure,
+    Faults,
     FrameworkNotes,
     Scorecard,
 )
@@ -90,11 +96,13 @@ def build(
     seen: Callable[[Any], None] = lambda made: None,
     kept: Kept | None = None,
     prices: Sequence[str] = (),
+    look_at_faults: faulted.Look | None = None,
 ) -> Scorecard:
     """The scorecard of all traces below `traces` whose key `keep` accepts, the same for any number of `processes`.
 
     With `models`, only the folders of these models are read. `look` is shown all traces of each case, in the process
-    that reads them, and `seen` is told what it made of them; what `kept` has is not read again. `prices` names the
+    that reads them, and `look_at_faults` the runs with faults of each framework; `seen` is told what they made of them,
+    and what `kept` has is not read again. Faults are looked at only where all models and tasks are. `prices` names the
     models of the price list on which the runs are priced, too. Raises `Mistake` for one that is not there.
 
     A trace that cannot be used (damaged, of an unknown task or framework, of a run recorded
@@ -132,6 +140,14 @@ def build(
             setup[name].add(getattr(one.setup, name))
         setup["dates"].add(one.setup.started_at[:10])
 
+    of_faults: list[FaultRun] = []
+    if models is None and tasks is None:
+        for of in faulted.gather(traces, folders, all_tasks(), look=look_at_faults, kept=kept, processes=processes):
+            of_faults += of.runs
+            damaged += [Damaged(one.path.relative_to(traces).as_posix(), one.reason) for one in of.damaged]
+            if of.seen is not None:
+                seen(of.seen)
+
     untimed_notes = _put_in_sittings(cells)
     recorded: dict[str, set[str]] = defaultdict(set)
     for (model, _, _), cell in cells.items():
@@ -144,6 +160,7 @@ def build(
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), baseline_first(key[1])))
     of_probes = behaviours(trace for trace in probed if trace.key.framework in folders)
     named = {framework for _, framework, _ in cells} | {behaviour.framework for behaviour in of_probes}
+    named |= {run.framework for run in of_faults}
     with_runs = {name: folder for name, folder in folders.items() if name in named}
     frameworks, broken = usable_frameworks(implementations)
     numbered = numbered_deviations(frameworks.values())
@@ -206,9 +223,28 @@ def build(
             ),
         ),
         outdated_models=outdated_models,
+        faults=_faults(of_faults, frameworks) if of_faults else None,
         runs=tuple(all_runs),
         judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )
+
+
+def _faults(runs: Sequence[FaultRun], frameworks: Mapping[str, Framework]) -> Faults:
+    modules = sorted({(run.framework, run.task) for run in runs if run.hardened and run.framework in frameworks})
+    lines: dict[str, tuple[int, int]] = {}
+    for name, task in modules:
+        before = lines.get(name, (0, 0))
+        both = [_lines(frameworks[name], module) for module in (hardened(task), task)]
+        lines[name] = before[0] + both[0], before[1] + both[1]
+    return Faults(tuple(rows(runs)), tuple(totals(runs)), tuple(compare_faults(runs)), lines)
+
+
+def _lines(framework: Framework, module: str) -> int:
+    """The source lines of a module of the framework's folder; 0 where it cannot be read."""
+    try:
+        return code_size(files.read_text(implementation_path(framework.folder, module)), by_hand=False).lines
+    except (OSError, SyntaxError, ValueError):
+        return 0
 
 
 def _judgements(one: Scored, verdicts: judge.Verdicts) -> list[judge.Judgement]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluator.analysis.breakdown import Component, LevelRate
+from evaluator.analysis.faults.pairs import FaultPair
+from evaluator.analysis.faults.rows import Row, Total
 from evaluator.analysis.gather import Unsound
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.judge import Figures, Judgement
@@ -24,7 +26,8 @@ COMMAND = "uv run bakeoff score"
 JSON_NAME = "scorecard.json"
 PAIRS_NAME = "scorecard.pairs.json"
 FAILURES_NAME = "scorecard.failures.json"
-DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME)
+FAULTS_NAME = "scorecard.faults.json"
+DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME, FAULTS_NAME)
 MARKDOWN_NAME = "SCORECARD.md"
 
 SETUP_FIELDS = {
@@ -172,6 +175,21 @@ class FrameworkNotes:
 
 
 @dataclass(frozen=True)
+class Faults:
+    """What the frameworks made of faults that were put in on purpose.
+
+    `rows` has each framework and fault, `totals` each framework, and `pairs` compares them; in all of them `hardened`
+    modules stand apart. `lines` has of each framework with such modules the lines of code of these, and of the modules
+    that they stand beside.
+    """
+
+    rows: tuple[Row, ...]
+    totals: tuple[Total, ...]
+    pairs: tuple[FaultPair, ...]
+    lines: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Scorecard:
     """Cells sorted by model, task and framework (the baseline first), and what explains them.
 
@@ -183,7 +201,8 @@ class Scorecard:
     has for each model the values of every set-up field that occurs in its traces. `price_list` says
     where the costs on the models that were used come from, if there are any. `runs` are those that the
     cells are computed from, and `judgements` what judges said of them. `outdated_models` are those embedded models
-    whose runs were recorded with other weights, engine, settings or another chat template than today's.
+    whose runs were recorded with other weights, engine, settings or another chat template than today's. `faults` is
+    there where runs with faults were made.
     """
 
     cells: tuple[Cell, ...]
@@ -204,6 +223,7 @@ class Scorecard:
     runs: tuple[GradedRun, ...]
     judgements: tuple[Judgement, ...] = ()
     outdated_models: tuple[str, ...] = ()
+    faults: Faults | None = None
 
     @property
     def models(self) -> list[str]:

@@ -5,16 +5,18 @@ The models here are all there is to say of their form: `as_json` fills and dumps
 """
 
 from collections.abc import Callable, Container
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema, create_model
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from evaluator.analysis.faults.judged import End
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.models import METRICS as MODEL_METRICS
 from evaluator.analysis.pairs import Verdict
 from evaluator.analysis.references import Kind as ReferenceKind
+from evaluator.faults.table import Layer
 from evaluator.scorecard.content import SETUP_FIELDS
 from evaluator.trace import Fault
 from tasks.grading import KINDS
@@ -385,6 +387,7 @@ class Companions(Part):
 
     pairs: Companion
     failures: Companion
+    faults: Companion
 
 
 class ScorecardDocument(Document):
@@ -478,3 +481,79 @@ class FailuresDocument(Document):
     """`scorecard.failures.json`: the runs that did not pass."""
 
     failures: list[FailedRun]
+
+
+# --- scorecard.faults.json -------------------------------------------------------------------
+
+
+class FaultOfTable(Part):
+    """A fault that was put into runs on purpose: what happens, and what a good framework does."""
+
+    name: str
+    layer: Layer
+    happens: str
+    wanted: str
+
+
+class FaultFigures(Part):
+    """Of some runs with faults: how they ended, and what those took that recovered, beyond the undisturbed run."""
+
+    passing: Count = Field(description="runs in which the fault came once or twice")
+    recovered: Count = Field(description="those of them that ended right")
+    lasting: Count = Field(description="runs in which the fault always came")
+    ended_well: Count = Field(description="those that ended right, with an error, or admitting that they failed")
+    ends: dict[str, Count] = Field(json_schema_extra={"propertyNames": {"enum": list(get_args(End))}})
+    done_twice: Count = Field(description="side effects that happened more often than without the fault")
+    extra_calls: Number | None
+    extra_tokens: Number | None
+    extra_s: Number | None
+
+
+class FaultRow(FaultFigures):
+    """One framework with one fault. `hardened` is with the framework's own means against faults."""
+
+    framework: str
+    hardened: bool
+    fault: str
+    told: str = Field(description="the first words that the model was told about it")
+    error: str = Field(description="of the first run that ended with one")
+
+
+class FaultTotal(FaultFigures):
+    """One framework with all faults, and with those of each layer."""
+
+    framework: str
+    hardened: bool
+    layers: dict[Layer, FaultFigures]
+    beside: FaultFigures | None = Field(description="the same runs with the modules that hardened ones stand beside")
+    lines: Count | None = Field(description="of the hardened modules")
+    lines_beside: Count | None = Field(description="of the modules that these stand beside")
+
+
+class FaultPairRow(Part):
+    """Two frameworks, or a framework's hardened modules and its others: who recovers from more of the faults that pass.
+
+    A draw is a fault, strength, task and case. `p_holm` is null where the test could show nothing.
+    """
+
+    framework: str
+    hardened: bool
+    against: str
+    against_hardened: bool
+    draws: Count
+    runs: Count
+    difference: Number
+    low: Number
+    high: Number
+    p: Share
+    p_holm: Share | None
+    verdict: Verdict
+
+
+class FaultsDocument(Document):
+    """`scorecard.faults.json`: what the frameworks made of faults that were put into their runs on purpose."""
+
+    faults: list[FaultOfTable]
+    totals: list[FaultTotal]
+    rows: list[FaultRow]
+    pairs: list[FaultPairRow]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from evaluator.analysis.pairs import COMPARED, Compared, Pair, letters
 from evaluator.catalog.frameworks import BASELINE
-from evaluator.scorecard.content import Scorecard
+from evaluator.scorecard.content import Faults, Scorecard
 
 
 def with_baseline(scorecard: Scorecard, model: str, task: str | None) -> list[Pair]:
@@ -39,6 +39,13 @@ def letters_of(pairs: Sequence[Pair]) -> dict[tuple[str | None, str], str]:
         for compared in COMPARED
         for framework, tied in tie_letters(pairs, compared).items()
     }
+
+
+def fault_letters(faults: Faults) -> dict[str, str]:
+    """Letters of frameworks as they come, by the share of faults that they recover from; none where all are ties."""
+    differing = [(one.framework, one.against) for one in faults.pairs if one.verdict != "tie" and not one.hardened]
+    shares = {total.framework: total.figures.share or 0 for total in faults.totals if not total.hardened}
+    return letters(sorted(shares, key=lambda name: (-shares[name], name)), differing) if differing else {}
 
 
 def detectable(compared: Compared, pairs: Sequence[Pair]) -> float | None:

@@ -6,8 +6,15 @@ from typing import Any
 import orjson
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from evaluator.scorecard.content import FAILURES_NAME, JSON_NAME, PAIRS_NAME
-from evaluator.scorecard.document import SCHEMA_VERSION, Document, FailuresDocument, PairsDocument, ScorecardDocument
+from evaluator.scorecard.content import FAILURES_NAME, FAULTS_NAME, JSON_NAME, PAIRS_NAME
+from evaluator.scorecard.document import (
+    SCHEMA_VERSION,
+    Document,
+    FailuresDocument,
+    FaultsDocument,
+    PairsDocument,
+    ScorecardDocument,
+)
 
 COMMAND = "uv run python -m evaluator.scorecard.schema"
 
@@ -15,6 +22,7 @@ DOCUMENTS: dict[str, type[Document]] = {
     JSON_NAME: ScorecardDocument,
     PAIRS_NAME: PairsDocument,
     FAILURES_NAME: FailuresDocument,
+    FAULTS_NAME: FaultsDocument,
 }
 """The model of each file."""
 

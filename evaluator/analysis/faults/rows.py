@@ -10,6 +10,7 @@ from evaluator.analysis.faults.judged import End, FaultRun
 from evaluator.analysis.metrics import rounded
 from evaluator.catalog.frameworks import baseline_first
 from evaluator.faults.table import BY_NAME, FAULTS, Layer
+from evaluator.trace import Injected
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,13 @@ class Row:
 @dataclass(frozen=True)
 class Total:
     """All runs of one framework with faults, with its modules of tasks or with its `hardened` ones, and those of each
-    layer that there is."""
+    layer that there is. `beside` are the same runs with the modules that the `hardened` ones stand beside."""
 
     framework: str
     hardened: bool
     figures: Figures
     layers: dict[Layer, Figures]
+    beside: Figures | None = None
 
 
 def rows(runs: Iterable[FaultRun]) -> list[Row]:
@@ -80,14 +82,23 @@ def totals(runs: Iterable[FaultRun]) -> list[Total]:
     for run in runs:
         if run.injected.fault in BY_NAME:
             groups.setdefault((run.framework, run.hardened), []).append(run)
-    return [
-        Total(
-            *key,
-            figures(groups[key]),
-            {layer: figures(of) for layer in get_args(Layer) if (of := _of(groups[key], layer))},
-        )
-        for key in sorted(groups, key=lambda key: (baseline_first(key[0]), key[1]))
-    ]
+    in_order = sorted(groups, key=lambda key: (baseline_first(key[0]), key[1]))
+    return [_total(*key, groups[key], groups.get((key[0], False), [])) for key in in_order]
+
+
+def _total(framework: str, hardened: bool, runs: Sequence[FaultRun], others: Sequence[FaultRun]) -> Total:
+    made = {_place(run) for run in runs}
+    return Total(
+        framework=framework,
+        hardened=hardened,
+        figures=figures(runs),
+        layers={layer: figures(of) for layer in get_args(Layer) if (of := _of(runs, layer))},
+        beside=figures([run for run in others if _place(run) in made]) if hardened else None,
+    )
+
+
+def _place(run: FaultRun) -> tuple[str, str, Injected]:
+    return run.task, run.case, run.asked
 
 
 def figures(runs: Sequence[FaultRun]) -> Figures:

@@ -60,7 +60,7 @@ def behaviour(scorecard: Scorecard) -> list[str]:
         "**in bold**. Tasks are named where a framework did not do the same in all of the probe's tasks."
     )
     return [
-        "## What they do when something goes wrong",
+        "## What they do with what is unusual",
         said,
         table(["probe", "most of them", "the others"], rows, text_columns=2),
     ]
