@@ -17,10 +17,15 @@ IMPLEMENTATIONS = ROOT / "implementations"
 BASELINE = "baseline"
 
 
+FAULT = "fault:"
+"""How the name of a fault begins among the differences that a deviation explains."""
+
+
 class Deviation(BaseModel):
     """Where an implementation cannot follow a task's spec, in words; without a task, in all of them.
 
-    `differences` names what it explains, with the names that `bakeoff parity` prints; `*` stands for any characters.
+    `differences` names what it explains, with the names that `bakeoff parity` prints; `*` stands for any characters. A
+    deviation that explains what becomes of faults has their names there, each after `FAULT`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,6 +33,11 @@ class Deviation(BaseModel):
     task: str | None = None
     note: str = Field(min_length=1)
     differences: tuple[str, ...] = ()
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The faults that it is about, if it is about faults."""
+        return tuple(name.removeprefix(FAULT) for name in self.differences if name.startswith(FAULT))
 
 
 @dataclass(frozen=True)

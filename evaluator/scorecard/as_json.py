@@ -119,6 +119,7 @@ def _faults(faults: Faults | None) -> FaultsDocument:
             "totals": [_of_total(total, found.lines) for total in found.totals],
             "rows": as_fault_data(found.rows),
             "pairs": found.pairs,
+            "notes": found.notes,
         }
     )
 

@@ -48,6 +48,7 @@ from evaluator.scorecard.content import (
     Cell,
     Damaged,
     Failure,
+    FaultNote,
     Faults,
     FrameworkNotes,
     Scorecard,
@@ -223,20 +224,31 @@ def build(
             ),
         ),
         outdated_models=outdated_models,
-        faults=_faults(of_faults, frameworks) if of_faults else None,
+        faults=_faults(of_faults, frameworks, numbered) if of_faults else None,
         runs=tuple(all_runs),
         judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )
 
 
-def _faults(runs: Sequence[FaultRun], frameworks: Mapping[str, Framework]) -> Faults:
+def _faults(
+    runs: Sequence[FaultRun],
+    frameworks: Mapping[str, Framework],
+    numbered: Mapping[str, Sequence[tuple[int, Deviation]]],
+) -> Faults:
     modules = sorted({(run.framework, run.task) for run in runs if run.hardened and run.framework in frameworks})
     lines: dict[str, tuple[int, int]] = {}
     for name, task in modules:
         before = lines.get(name, (0, 0))
         both = [_lines(frameworks[name], module) for module in (hardened(task), task)]
         lines[name] = before[0] + both[0], before[1] + both[1]
-    return Faults(tuple(rows(runs)), tuple(totals(runs)), tuple(compare_faults(runs)), lines)
+    made_by = {run.framework for run in runs}
+    notes = tuple(
+        FaultNote(number, name, one.task, one.faults, one.note)
+        for name, deviations in numbered.items()
+        for number, one in deviations
+        if one.faults and name in made_by
+    )
+    return Faults(tuple(rows(runs)), tuple(totals(runs)), tuple(compare_faults(runs)), lines, notes)
 
 
 def _lines(framework: Framework, module: str) -> int:
@@ -358,7 +370,7 @@ def _framework_notes(
 ) -> FrameworkNotes:
     if framework is None:
         return FrameworkNotes(name, None, (), ())
-    noted = tuple((number, deviation.task, deviation.note) for number, deviation in deviations)
+    noted = tuple((number, one.task, one.note) for number, one in deviations if not one.faults)
     lacks = tuple(lacking(framework, tasks).items())
     return FrameworkNotes(framework.title, framework.homepage, framework.by_hand, noted, lacks)
 

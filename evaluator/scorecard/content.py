@@ -163,8 +163,8 @@ class Damaged:
 class FrameworkNotes:
     """What a reader must know about a framework's implementations.
 
-    Deviations are (number, task, note), without a task where they hold for all. `not_implemented` has the
-    tasks that it does not implement, each with the reason if there is one.
+    Deviations are (number, task, note), without a task where they hold for all; those on faults are elsewhere.
+    `not_implemented` has the tasks that it does not implement, each with the reason if there is one.
     """
 
     title: str
@@ -175,18 +175,34 @@ class FrameworkNotes:
 
 
 @dataclass(frozen=True)
+class FaultNote:
+    """Why a framework makes of some faults what it does: one of its deviations."""
+
+    number: int
+    framework: str
+    task: str | None
+    faults: tuple[str, ...]
+    note: str
+
+
+@dataclass(frozen=True)
 class Faults:
     """What the frameworks made of faults that were put in on purpose.
 
     `rows` has each framework and fault, `totals` each framework, and `pairs` compares them; in all of them `hardened`
     modules stand apart. `lines` has of each framework with such modules the lines of code of these, and of the modules
-    that they stand beside.
+    that they stand beside. `notes` are in the order of the frameworks.
     """
 
     rows: tuple[Row, ...]
     totals: tuple[Total, ...]
     pairs: tuple[FaultPair, ...]
     lines: dict[str, tuple[int, int]]
+    notes: tuple[FaultNote, ...] = ()
+
+    def notes_on(self, framework: str, fault: str) -> list[int]:
+        """The numbers of the notes on what a framework makes of a fault."""
+        return [one.number for one in self.notes if one.framework == framework and fault in one.faults]
 
 
 @dataclass(frozen=True)

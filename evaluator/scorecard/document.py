@@ -550,6 +550,16 @@ class FaultPairRow(Part):
     verdict: Verdict
 
 
+class FaultNoteRow(Part):
+    """Why a framework makes of some faults what it does."""
+
+    number: Count
+    framework: str
+    task: str | None
+    faults: list[str]
+    note: str
+
+
 class FaultsDocument(Document):
     """`scorecard.faults.json`: what the frameworks made of faults that were put into their runs on purpose."""
 
@@ -557,3 +567,4 @@ class FaultsDocument(Document):
     totals: list[FaultTotal]
     rows: list[FaultRow]
     pairs: list[FaultPairRow]
+    notes: list[FaultNoteRow]

@@ -19,12 +19,13 @@ from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework, framework_f
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import about_model
-from evaluator.site import charts, code, levels, method, overview
+from evaluator.site import charts, code, faults, levels, method, overview
 from evaluator.site.cases import Grid, Maker, Part, grids, page_data
 from evaluator.site.drawing import Chart
+from evaluator.site.faults import FaultMaker, FaultPart
 from evaluator.site.output import MADE_BY, START, replacing
 from evaluator.site.overview import Selection
-from evaluator.site.render import Pages, case_page, documentation
+from evaluator.site.render import Pages, case_page, documentation, framework_page
 from evaluator.stats.variance import SOURCES
 
 Say = Callable[[str, int, int], None]
@@ -45,20 +46,31 @@ def build(
     """
     tasks = all_tasks()
     parts: list[Part] = []
+    of_faults: list[FaultPart] = []
 
-    def seen(part: Part | None) -> None:
-        if part is not None:
+    def seen(part: Part | FaultPart | None) -> None:
+        if isinstance(part, FaultPart):
+            of_faults.append(part)
+        elif part is not None:
             parts.append(part)
-            say("runs read", sum(len(one.runs) for one in parts), 0)
+        say("runs read", sum(len(one.runs) for one in parts) + sum(len(one.marks) for one in of_faults), 0)
 
     frameworks, _ = usable_frameworks(implementations)  # the scorecard's notes name the others
     folders = [folder.name for folder in framework_folders(implementations)]
     titles = {name: frameworks[name].title if name in frameworks else name for name in folders}
     with replacing(out) as folder:
         card = scorecard.build(
-            traces, implementations=implementations, look=Maker(titles), seen=seen, kept=kept, prices=DEFAULT_MODELS
+            traces,
+            implementations=implementations,
+            look=Maker(titles),
+            look_at_faults=FaultMaker(titles),
+            seen=seen,
+            kept=kept,
+            prices=DEFAULT_MODELS,
         )
-        _write(Pages(folder, _shared(card)), card, grids(parts, list(tasks)), tasks, frameworks, kept, say)
+        pages = Pages(folder, _shared(card))
+        _write(pages, card, grids(parts, list(tasks)), tasks, frameworks, kept, say)
+        _write_faults(pages, card, of_faults)
     if kept:
         kept.forget_others()
     return card
@@ -96,6 +108,14 @@ def _write(
     )
     _write_cases(pages, card, found, say)
     pages.add("method.html", "method.html", method.data(card))
+
+
+def _write_faults(pages: Pages, card: Scorecard, parts: Sequence[FaultPart]) -> None:
+    if card.faults is None:
+        return
+    pages.add(faults.PAGE, "faults.html", faults.overview(card, card.faults))
+    for part in parts:
+        pages.add(framework_page(part.framework), "fault_runs.html", faults.of_framework(card, card.faults, part))
 
 
 def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) -> None:

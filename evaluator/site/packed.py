@@ -119,6 +119,7 @@ class Packer:
             "from": round(event.start_s, 6),
             "to": round(event.end_s, 6),
             **({"failed": 1} if event.failed else {}),
+            **({"injected": 1} if event.injected else {}),
         }
         if isinstance(step, ToolRun):
             agent = [f"tool of {visible(step.call.agent)}"] if step.call.agent else []

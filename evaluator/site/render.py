@@ -17,6 +17,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from evaluator.analysis.faults.report import signed
 from evaluator.analysis.models import in_words, shown
 from evaluator.analysis.parity.report import per_call
 from evaluator.scorecard import count, seconds
@@ -62,6 +63,16 @@ def run_name(key: Key) -> str:
     return f"{slug(key.framework)}.{key.trial}"
 
 
+def framework_page(name: str) -> str:
+    """The page with all runs of a framework with faults, as a path below the site."""
+    return f"faults/{slug(name)}.html"
+
+
+def heat(part: int, whole: int) -> str:
+    """The class of a cell that shows a share: one of ten steps."""
+    return f"heat-{10 * part // whole}"
+
+
 def embedded(data: Any) -> str:
     """Data as JSON, compressed, in letters and digits that can stand anywhere in a page and mean nothing there.
 
@@ -103,6 +114,7 @@ def environment() -> Environment:
         per_1000_runs=per_1000_runs, per_1000_runs_on=per_1000_runs_on, percent=percent, in_words=in_words, shown=shown
     )
     env.globals.update(to=_to, run_page=run_page, run_place=run_place, run_name=run_name, case_page=case_page)
+    env.globals.update(framework_page=framework_page, heat=heat, signed=signed)
     return env
 
 

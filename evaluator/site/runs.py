@@ -18,6 +18,7 @@ from evaluator.trace import ModelCall, Trace, TracedToolCall
 from evaluator.wire.messages import calls_in, completion_of
 from evaluator.wire.tokens import text_of
 from evaluator.wire.tool_schemas import collapsed
+from evaluator.worker.faulty import went_wrong
 
 Kind = Literal["spec", "added", "said"]
 """Of a stretch of text: from the task's spec, added by the framework, or said by model and tools."""
@@ -44,7 +45,8 @@ class Span:
 
 @dataclass(frozen=True)
 class Event:
-    """A call on the timeline. `number` counts the calls of a run from 1; times in seconds since its start."""
+    """A call on the timeline. `number` counts the calls of a run from 1; times in seconds since its start. `injected`
+    is one that a fault met on purpose."""
 
     number: int
     lane: Literal["model", "embeddings", "tools"]
@@ -52,6 +54,7 @@ class Event:
     start_s: float
     end_s: float
     failed: bool
+    injected: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,12 +156,14 @@ def _events(trace: Trace) -> list[tuple[Event, ModelCall | TracedToolCall]]:
 
 def _event(number: int, call: ModelCall | TracedToolCall) -> Event:
     if isinstance(call, TracedToolCall):
-        return Event(number, "tools", call.name, call.start_s, call.end_s, call.error is not None)
+        met = went_wrong(call.result, call.error)
+        return Event(number, "tools", call.name, call.start_s, call.end_s, call.error is not None, met)
     failed = not call.answered
     if call.operation == "embeddings":
-        return Event(number, "embeddings", "embeddings", call.start_s, call.end_s, failed)
+        return Event(number, "embeddings", "embeddings", call.start_s, call.end_s, failed, call.injected)
     asked = ", ".join(one.name for one in _asked(_reply(call)))
-    return Event(number, "model", asked or ("no answer" if failed else "answer"), call.start_s, call.end_s, failed)
+    label = asked or ("no answer" if failed else "answer")
+    return Event(number, "model", label, call.start_s, call.end_s, failed, call.injected)
 
 
 def view(

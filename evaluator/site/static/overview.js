@@ -1,11 +1,9 @@
-// The overview: shows one model and one task, and sorts the matrix. The address says which: #model/task
+// The overview: shows one model and one task. The address says which: #model/task
 "use strict";
 document.addEventListener("DOMContentLoaded", function () {
   const model = document.getElementById("model"), task = document.getElementById("task");
   if (!model) return;
   const nothing = document.getElementById("nothing"), said = document.getElementById("chosen");
-  const table = document.getElementById("matrix");
-  let sorting = null;
 
   function fromAddress() {
     const [wanted, of = ""] = location.hash.slice(1).split("/").map(decodeURIComponent);
@@ -28,32 +26,8 @@ document.addEventListener("DOMContentLoaded", function () {
     location.hash = `${encodeURIComponent(model.value)}${task.value ? "/" + encodeURIComponent(task.value) : ""}`;
   }
 
-  function sort(header) {
-    const index = [...header.parentElement.children].indexOf(header);
-    const first = header.dataset.first || "ascending", second = first === "ascending" ? "descending" : "ascending";
-    const direction = sorting && sorting.index === index && sorting.direction === first ? second : first;
-    sorting = { index, direction };
-    for (const other of header.parentElement.children) other.removeAttribute("aria-sort");
-    header.setAttribute("aria-sort", direction);
-    const number = header.dataset.sort !== "name", sign = direction === "ascending" ? 1 : -1;
-    for (const body of table.tBodies) {
-      const references = [...body.querySelectorAll(".reference")]; // no frameworks: they stay below
-      const rows = [...body.rows].filter((row) => !row.classList.contains("no-js-only") && !references.includes(row));
-      const value = (row) => row.cells[index].dataset.value;
-      rows.sort(function (a, b) {
-        const one = value(a), other = value(b);
-        if (one === "" || other === "") return (one === "") - (other === ""); // what is not known comes last
-        return sign * (number ? one - other : one.localeCompare(other));
-      });
-      body.append(...rows, ...references);
-    }
-  }
-
   model.addEventListener("change", chosen);
   task.addEventListener("change", chosen);
   addEventListener("hashchange", fromAddress);
-  for (const header of table.tHead.rows[0].cells) {
-    header.querySelector("button").addEventListener("click", () => sort(header));
-  }
   fromAddress();
 });

@@ -1,4 +1,5 @@
-// The page of a case: shows one of its runs. The address says which, and what of it: #framework.trial/call-3
+// The page of a case, or of a framework's runs with faults: shows one of its runs. The address says which, and what of
+// it: #framework.trial/call-3
 // What models, tools and frameworks said is only ever set as text: nothing here makes markup of a string.
 "use strict";
 document.addEventListener("DOMContentLoaded", async function () {
@@ -19,10 +20,10 @@ document.addEventListener("DOMContentLoaded", async function () {
     for (const run of part.runs) if (!runs.has(run.name)) runs.set(run.name, { ...run, shared: part.shared });
   }
   const byId = (id) => document.getElementById(id);
-  const heading = byId("case"), head = byId("run"), shown = byId("shown"), across = byId("across"), asked = byId("asked");
+  const heading = byId("case"), head = byId("run"), shown = byId("shown"), across = byId("across");
   const caseTitle = document.title, code = byId("code");
   const neighbours = [...document.querySelectorAll("a.neighbour")].map((link) => [link, link.getAttribute("href")]);
-  const [others, trials] = document.querySelectorAll(".run-only");
+  const [others = null, trials = null] = document.querySelectorAll(".run-only"); // on the page of a case
   let current = null;
 
   function element(name, attributes, ...children) {
@@ -70,11 +71,12 @@ document.addEventListener("DOMContentLoaded", async function () {
     drawn.append(svg("rect", { class: "wall", x: 0, y: 0, width: scale * run.wall_s, height }));
     for (const step of run.steps) {
       const width = Math.max(scale * (step.to - step.from), 3), y = 26 * lanes.indexOf(step.lane) + 5;
-      const bar = svg("rect", { class: step.lane + (step.failed ? " failed" : ""), x: scale * step.from, y, width, height: 20 });
+      const bar = svg("rect", { class: step.lane + (step.failed ? " failed" : "") + (step.injected ? " injected" : ""), x: scale * step.from, y, width, height: 20 });
       const title = svg("title", {});
-      title.textContent = `${text(step.label)}, ${step.facts}`;
+      title.textContent = `${step.injected ? "the fault: " : ""}${text(step.label)}, ${step.facts}`;
       bar.append(title);
       drawn.append(bar);
+      if (step.injected) drawn.append(svg("rect", { class: "fault-mark", x: scale * step.from, y: y - 5, width, height: 4 }));
     }
     return drawn;
   }
@@ -142,7 +144,7 @@ document.addEventListener("DOMContentLoaded", async function () {
     function call(step, index) {
       const label = text(step.label), number = index + 1;
       const made = element("li", { id: `call-${number}`, class: `call ${step.lane}${step.failed ? " failed" : ""}` },
-        element("h3", null, label !== step.lane ? element("span", { class: "lane" }, step.lane) : null, ` ${label} `, element("small", null, step.facts)));
+        element("h3", null, step.injected ? element("strong", { class: "the-fault" }, "the fault") : null, label !== step.lane ? element("span", { class: "lane" }, step.lane) : null, ` ${label} `, element("small", null, step.facts)));
       if (step.lane === "tools") {
         const one = (title, of) => element("div", null, element("h4", null, title), block(null, text(of)));
         made.append(element("div", { class: "two" }, one("Arguments", step.arguments), one(step.what, step.result)));
@@ -181,27 +183,37 @@ document.addEventListener("DOMContentLoaded", async function () {
 
   const link = (run, words, here) => element("a", { href: `#${run.name}`, "aria-current": here ? "page" : null }, words);
 
-  function show(run) {
-    current = run;
-    for (const part of [heading, across]) part.hidden = run !== null;
-    head.hidden = run === null;
-    for (const [one, page] of neighbours) one.setAttribute("href", run ? `${page}#${run.framework}.1` : page);
+  // On the page of a case: links to its other runs, and to the code. Gives the trials of the run.
+  function around(run) {
     const every = [...runs.values()], same = run ? every.filter((one) => one.framework === run.framework) : [];
     others.hidden = run === null;
     trials.hidden = same.length < 2;
     code.hidden = run === null;
     for (const list of [others, trials]) while (list.children.length > 1) list.lastChild.remove();
-    shown.replaceChildren();
-    if (run === null) {
-      document.title = caseTitle;
-      return;
-    }
+    if (run === null) return same;
     code.setAttribute("href", `${code.getAttribute("href").split("#")[0]}#baseline,${run.framework}/${code.dataset.task}`);
     const firsts = every.filter((one) => every.find((other) => other.framework === one.framework) === one);
     firsts.sort((one, other) => (other.framework === "baseline") - (one.framework === "baseline"));
     for (const one of firsts) others.append(" ", link(one, one.title, one.framework === run.framework));
     for (const one of same) trials.append(" ", link(one, String(one.trial), one === run));
-    const words = `${run.version}, ${heading.firstChild.textContent.trim()}${same.length > 1 ? `, trial ${run.trial}` : ""}`;
+    return same;
+  }
+
+  function show(run) {
+    current = run;
+    for (const part of [heading, across]) part.hidden = run !== null;
+    head.hidden = run === null;
+    for (const [one, page] of neighbours) {
+      one.setAttribute("href", run ? `${page}#${"same" in one.dataset ? run.name : `${run.framework}.1`}` : page);
+    }
+    shown.replaceChildren();
+    const same = others ? around(run) : [];
+    if (run === null) {
+      document.title = caseTitle;
+      return;
+    }
+    const about = run.about || heading.firstChild.textContent.trim();
+    const words = `${run.version}, ${about}${same.length > 1 ? `, trial ${run.trial}` : ""}`;
     head.replaceChildren(element("h1", null, `${run.title} `, element("small", null, words), " ", verdict(run)));
     shown.replaceChildren(...view(run));
     document.title = `${run.title}, ${caseTitle}`;
@@ -214,10 +226,8 @@ document.addEventListener("DOMContentLoaded", async function () {
       show(run);
       scrollTo(0, 0);
     }
-    if (run && within) {
-      const target = byId(within);
-      if (target) target.scrollIntoView();
-    }
+    const target = byId(run ? within : name);
+    if (target) target.scrollIntoView();
   }
 
   const longest = Math.max(...[...runs.values()].map((run) => run.wall_s));
