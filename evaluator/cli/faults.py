@@ -61,4 +61,4 @@ def faults(
     if as_json:
         console.print_json(data=as_data(table))
     else:
-        print_faults(console, table, totals(runs), {one.name: one.title for one in frameworks.values()})
+        print_faults(console, table, totals(runs), frameworks)

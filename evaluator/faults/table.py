@@ -220,9 +220,23 @@ def _handoff_and_call(message: Message, tools: Tools) -> Spoiled | None:
     own = next((name for name in sorted(tools) if not is_handoff(name)), None)
     if own is None:
         return None
-    calls = message["tool_calls"]
-    call = {"id": f"{calls[0]['id']}_own", "type": "function", "function": {"name": own, "arguments": "{}"}}
+    calls, schema = message["tool_calls"], tools[own].get("parameters") or {}
+    properties = schema.get("properties") or {}
+    function: Message = {"name": own}
+    _with(function, {name: _some(properties.get(name)) for name in schema.get("required") or []})
+    call = {"id": f"{calls[0]['id']}_own", "type": "function", "function": function}
     return Spoiled({**message, "tool_calls": [call, *calls]})
+
+
+def _some(schema: Any) -> Any:
+    """Some value that a parameter takes, as far as its type says."""
+    of = schema if isinstance(schema, dict) else {}
+    if of.get("enum"):
+        return of["enum"][0]
+    values: dict[str, Any] = {"boolean": True, "integer": 1, "number": 1, "array": [], "object": {}}
+    types = of.get("type") or [part.get("type") for part in of.get("anyOf") or []]
+    first = types if isinstance(types, str) else next(iter(types), "string")
+    return values.get(first, "unknown")
 
 
 def _answers_too_early(message: Message, tools: Tools) -> Spoiled:

@@ -64,7 +64,7 @@ class FaultMaker:
         """The runs in the order of the table of faults."""
         order = [fault.name for fault in FAULTS]
         known = [pair for pair in found if pair[1].injected.fault in order]
-        known.sort(key=lambda pair: (order.index(pair[1].injected.fault), pair[1].hardened))
+        known.sort(key=lambda pair: (order.index(pair[1].injected.fault), pair[1].hardened, *_place(pair[1].injected)))
         packer = Packer()
         packed = [self._packed(packer, *pair) for pair in known]
         marks = tuple(_mark(*pair) for pair in known)
@@ -91,6 +91,11 @@ def _mark(trace: Trace, run: FaultRun) -> FaultMark:
         well=run.well,
         words=f"{run.task} {run.case}, {_in_words(run.injected)}: {ENDS[run.end]}",
     )
+
+
+def _place(injected: Injected) -> tuple[int, int]:
+    """How often it comes, and where: a key to sort by."""
+    return list(_STRENGTHS).index(injected.strength), injected.moment
 
 
 def _in_words(injected: Injected) -> str:

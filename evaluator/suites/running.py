@@ -122,11 +122,11 @@ class Command:
     def _print_faults(self, plans: Sequence[Plan], asked: Asked) -> None:
         """Print what the frameworks made of the faults that were asked for."""
         asked_for = {(job.case.id, job.injected, job.hardened) for plan in plans for job in plan.jobs}
-        titles = {framework.name: framework.title for framework in asked.frameworks}
+        frameworks = {framework.name: framework for framework in asked.frameworks}
         with UnderWay(self.console) as under_way, under_way.doing("looking at what came of the faults"):
-            found = list(gather(self.traces, titles, [task.name for task in asked.tasks]))
+            found = list(gather(self.traces, frameworks, [task.name for task in asked.tasks]))
         runs = [run for of in found for run in of.runs if (run.case, run.asked, run.hardened) in asked_for]
-        print_faults(self.console, rows(runs), totals(runs), titles)
+        print_faults(self.console, rows(runs), totals(runs), frameworks)
 
     def _say_unsound(self, unsound: Sequence[str]) -> int:
         """Say which runs count for no framework; gives 1 where there are any."""

@@ -21,6 +21,9 @@ from evaluator.wire.handoffs import is_handoff
 from evaluator.wire.tokens import text_of
 from tasks.cases import Script
 
+_NO_JSON = b"\n}}]"
+"""Breaks any JSON that it is put into: also a string, which has no line break as it is."""
+
 _SHORTEST_TELLING = 3
 """Characters of what a result says."""
 
@@ -67,9 +70,14 @@ class FaultSession(ScriptedSession):
         return {**completion, "choices": [changed]}
 
     def _answered(self, messages: list[dict[str, Any]]) -> set[int]:
-        """See `ScriptedSession`; a call whose result says nothing of what it gives has not worked."""
-        results = [text_of(message.get("content")) for message in messages if message.get("role") == "tool"]
-        said = "\n".join(results)
+        """See `ScriptedSession`; a call whose result says nothing of what it gives has not worked.
+
+        The result of a handoff may repeat the request, and so what any call gives.
+        """
+        names = {call.get("id"): _name_of(call) for message in messages for call in message.get("tool_calls") or []}
+        results = [message for message in messages if message.get("role") == "tool"]
+        own = [message for message in results if not is_handoff(names.get(message.get("tool_call_id"), ""))]
+        said = "\n".join(text_of(message.get("content")) for message in own)
         return {step for step in super()._answered(messages) if _states_most(said, self._plan.given[step])}
 
     def refuses_to_embed(self, texts: list[str]) -> bool:
@@ -109,6 +117,11 @@ class FaultSession(ScriptedSession):
             return False
         reached = len(self._done) if self._steps else self._searched - 1
         return kind == "answer" or reached >= self._plan.moment
+
+
+def _name_of(call: dict[str, Any]) -> str:
+    """The tool that is called."""
+    return str((call.get("function") or {}).get("name") or "")
 
 
 def _states_most(said: str, given: Sequence[str]) -> bool:
@@ -151,7 +164,7 @@ async def _disturbed(transport: Transport, sound: Reply) -> Reply:
     half = len(sound.body) // 2
     first, second = sound.body[:half], sound.body[half:]
     if transport.malformed:
-        return Reply(200, JSON_HEADERS, first + b"}}]" + second)
+        return Reply(200, JSON_HEADERS, first + _NO_JSON + second)
     length = (b"content-length", b"%d" % len(sound.body))
     return Reply(200, [*sound.headers, length], _in_pieces(transport, [first, second]))
 

@@ -65,6 +65,20 @@ def test_a_spoiled_call_is_of_no_step(name: str) -> None:
     assert spoiled.message["tool_calls"][0]["id"] != "call_1_1"
 
 
+def test_a_call_beside_a_handoff_is_one_that_the_tool_takes() -> None:
+    typed = {
+        "id": {"type": "string"},
+        "kind": {"enum": ["a", "b"]},
+        "n": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+    }
+    tools = {"find": {"name": "find", "parameters": {"properties": typed, "required": ["id", "kind", "n"]}}}
+    spoil = BY_NAME["handoff_and_call"].spoil
+    assert spoil is not None and (spoiled := spoil(copy.deepcopy(HANDS_OVER), tools)) is not None
+    own, handoff = spoiled.message["tool_calls"]
+    assert json.loads(own["function"]["arguments"]) == {"id": "unknown", "kind": "a", "n": 1}
+    assert handoff == HANDS_OVER["tool_calls"][0]  # type: ignore[index]
+
+
 def test_each_row_says_one_thing_and_has_a_name_of_its_own() -> None:
     assert len(BY_NAME) == len(FAULTS) > 30
     for fault in FAULTS:
