@@ -73,7 +73,9 @@ def test_a_call_beside_a_handoff_is_one_that_the_tool_takes() -> None:
     }
     tools = {"find": {"name": "find", "parameters": {"properties": typed, "required": ["id", "kind", "n"]}}}
     spoil = BY_NAME["handoff_and_call"].spoil
-    assert spoil is not None and (spoiled := spoil(copy.deepcopy(HANDS_OVER), tools)) is not None
+    assert spoil is not None
+    spoiled = spoil(copy.deepcopy(HANDS_OVER), tools)
+    assert spoiled is not None
     own, handoff = spoiled.message["tool_calls"]
     assert json.loads(own["function"]["arguments"]) == {"id": "unknown", "kind": "a", "n": 1}
     assert handoff == HANDS_OVER["tool_calls"][0]  # type: ignore[index]
