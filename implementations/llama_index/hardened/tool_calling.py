@@ -1,4 +1,4 @@
-"""Tool calling in LlamaIndex, hardened: a step that is retried, a check of each reply, and an end to repeated mistakes."""
+"""Tool calling in LlamaIndex, hardened: a retried step, a check of each reply, and an end to repeated mistakes."""
 
 import inspect
 import json

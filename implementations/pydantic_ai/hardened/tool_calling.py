@@ -1,10 +1,15 @@
-"""Tool calling in Pydantic AI, hardened: the default's few retries, and hooks that ask again for a spoiled reply."""
+"""Tool calling in Pydantic AI, hardened: few retries, and hooks that ask again for a spoiled reply."""
 
 from typing import Any
 
 from pydantic_ai import Agent, ModelRetry, ModelSettings, RetryModelRequest, RunContext, ToolFailed, UsageLimits
 from pydantic_ai.capabilities import Hooks, RaiseContentFilterError
-from pydantic_ai.exceptions import ModelConnectionError, ModelHTTPError
+from pydantic_ai.exceptions import (
+    ModelConnectionError,
+    ModelHTTPError,
+    OutputTokenLimitExceeded,
+    UsageLimitExceeded,
+)
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import ModelRequestContext
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -42,13 +47,13 @@ def ask_again_if_cut_off(
     ctx: RunContext, *, request_context: ModelRequestContext, response: ModelResponse
 ) -> ModelResponse:
     if response.finish_reason == "length":  # by default, half an answer is an answer
-        ask_again(request_context, RuntimeError("the reply was cut off at the limit of tokens"))
+        ask_again(request_context, OutputTokenLimitExceeded("the reply was cut off at the limit of tokens"))
     return response
 
 
 def ask_again_if_unreadable(ctx: RunContext, *, request_context: ModelRequestContext, error: Exception) -> None:
-    if isinstance(error, ModelHTTPError | ModelConnectionError):
-        raise error  # the client has tried those again
+    if isinstance(error, ModelHTTPError | ModelConnectionError | UsageLimitExceeded):
+        raise error  # the client has tried again what may pass
     ask_again(request_context, error)
 
 

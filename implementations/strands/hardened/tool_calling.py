@@ -1,4 +1,4 @@
-"""Tool calling in Strands Agents, hardened: a retry strategy, a check of each reply, and an end to repeated mistakes."""
+"""Tool calling in Strands Agents, hardened: retries, a check of each reply, and an end to repeated mistakes."""
 
 from json import JSONDecodeError
 from typing import Any
@@ -10,6 +10,7 @@ from strands import Agent, ModelRetryStrategy, tool
 from strands.hooks import AfterToolsEvent, HookProvider, HookRegistry
 from strands.middleware import InvokeModelResult, InvokeModelStage
 from strands.models.openai import OpenAIModel
+from strands.types.exceptions import MaxTokensReachedException
 
 from tasks.base import Model
 from tasks.tool_calling.spec import ToolCallingBrief
@@ -19,7 +20,7 @@ RETRIES = 3
 
 async def run(brief: ToolCallingBrief, model: Model) -> str:
     llm = OpenAIModel(
-        # The strategy below makes all retries, so that theirs do not multiply.
+        # The strategy below makes all retries: the client's own would multiply them.
         client_args={"base_url": model.base_url, "api_key": model.api_key, "max_retries": 0},
         model_id=model.name,
         params={"temperature": model.temperature},
@@ -43,24 +44,26 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
     return str(result).strip()
 
 
-class Incomplete(Exception):
-    """A reply that is empty, or was cut off."""
+class EmptyReply(Exception):
+    """The model has said nothing and called nothing."""
 
 
 class RetryStrategy(ModelRetryStrategy):
     """By default, only what is throttled is tried again: no error of the server, and no stream that breaks off."""
 
     def is_retryable(self, exception: Exception) -> bool:
-        passing = (Incomplete, APIConnectionError, InternalServerError, TransportError, JSONDecodeError)
-        return isinstance(exception, passing) or super().is_retryable(exception)
+        in_reply = (EmptyReply, MaxTokensReachedException, TransportError, JSONDecodeError)
+        in_place_of_it = (APIConnectionError, InternalServerError)
+        return isinstance(exception, (*in_reply, *in_place_of_it)) or super().is_retryable(exception)
 
 
 def whole(reply: InvokeModelResult) -> InvokeModelResult:
-    stop_reason, message = reply.result.stop_reason, reply.result.message
-    if stop_reason == "content_filtered":  # by default a result like any other
+    if reply.result.stop_reason == "content_filtered":  # by default a result like any other
         raise RuntimeError("the provider's filter has taken the reply")
-    if stop_reason == "max_tokens" or not any(part.get("text") or "toolUse" in part for part in message["content"]):
-        raise Incomplete(f"the reply is empty or cut off: {stop_reason}")
+    if reply.result.stop_reason == "max_tokens":  # raised here, the strategy sees it
+        raise MaxTokensReachedException("the reply was cut off at the limit of tokens")
+    if not any(part.get("text") or "toolUse" in part for part in reply.result.message["content"]):
+        raise EmptyReply("the reply is empty")
     return reply
 
 
