@@ -37,6 +37,8 @@ async def run(brief: ToolCallingBrief, model: Model) -> str:
     )
     # After the last round of tools comes one more call, which must be the answer.
     client.function_invocation_configuration["max_iterations"] = model.max_model_calls - 1
+    # One more than the default, which takes the tools away: a tool that refuses a request counts, too.
+    client.function_invocation_configuration["max_consecutive_errors_per_request"] = 4
     # The default hides what went wrong from the model.
     client.function_invocation_configuration["include_detailed_errors"] = True
     tools = [
