@@ -32,7 +32,16 @@ class Spoiled:
     finish_reason: str | None = None
 
 
-Spoil = Callable[[Message, Tools], Spoiled | None]
+@dataclass(frozen=True)
+class Around:
+    """What a fault may need to know of a reply: the tools that the request offers, and the tool and arguments of the
+    expected call that comes next, whoever has that tool."""
+
+    tools: Tools
+    ahead: tuple[str, dict[str, Any]] | None = None
+
+
+Spoil = Callable[[Message, Around], Spoiled | None]
 """Makes a faulty reply of a sound one of the fault's kind, `when`; nothing where it does not fit."""
 
 
@@ -60,7 +69,8 @@ class Transport:
 class Fault:
     """One row: what happens, and what a good framework does. One of the four says how it is done.
 
-    `when` is the kind of reply that a fault of the model's or of the transport meets.
+    `when` is the kind of reply that a fault of the model's or of the transport meets. A spoiled reply that
+    `leaves_call` has the call in it all the same, which a framework may well make.
     """
 
     name: str
@@ -71,6 +81,7 @@ class Fault:
     transport: Transport | None = None
     tool: ToolFault | None = None
     retrieval: RetrievalFault | Literal["fails"] | None = None
+    leaves_call: bool = False
 
     @property
     def layer(self) -> Layer:
@@ -114,7 +125,7 @@ def _with(function: Message, arguments: dict[str, Any]) -> None:
     function["arguments"] = orjson.dumps(arguments).decode()
 
 
-def _broken_json(message: Message, tools: Tools) -> Spoiled:
+def _broken_json(message: Message, around: Around) -> Spoiled:
     """The arguments break off."""
 
     def cut(function: Message) -> None:
@@ -123,7 +134,7 @@ def _broken_json(message: Message, tools: Tools) -> Spoiled:
     return Spoiled(_changed(message, cut))
 
 
-def _wrong_type(message: Message, tools: Tools) -> Spoiled | None:
+def _wrong_type(message: Message, around: Around) -> Spoiled | None:
     """A list stands where the first argument belongs."""
     if not (arguments := _arguments(_first(message))):
         return None
@@ -131,10 +142,10 @@ def _wrong_type(message: Message, tools: Tools) -> Spoiled | None:
     return Spoiled(_changed(message, lambda function: _with(function, {**arguments, first: [[1]]})))
 
 
-def _missing_argument(message: Message, tools: Tools) -> Spoiled | None:
+def _missing_argument(message: Message, around: Around) -> Spoiled | None:
     """A required argument is left out."""
     function = _first(message)
-    arguments, schema = _arguments(function), tools.get(function["name"], {}).get("parameters") or {}
+    arguments, schema = _arguments(function), around.tools.get(function["name"], {}).get("parameters") or {}
     left_out = next((name for name in schema.get("required") or [] if name in arguments), None)
     if left_out is None:
         return None
@@ -142,34 +153,36 @@ def _missing_argument(message: Message, tools: Tools) -> Spoiled | None:
     return Spoiled(_changed(message, lambda function: _with(function, rest)))
 
 
-def _extra_argument(message: Message, tools: Tools) -> Spoiled:
+def _extra_argument(message: Message, around: Around) -> Spoiled:
     """An argument is given that there is not."""
-    arguments = _arguments(_first(message))
-    return Spoiled(_changed(message, lambda function: _with(function, {**arguments, "verbosity": "high"})))
+    changed = deepcopy(message)  # under its own id: whoever leaves the argument out makes the call
+    function = _first(changed)
+    _with(function, {**_arguments(function), "verbosity": "high"})
+    return Spoiled(changed)
 
 
-def _unknown_tool(message: Message, tools: Tools) -> Spoiled:
+def _unknown_tool(message: Message, around: Around) -> Spoiled:
     """The call is of a tool that there is nowhere."""
     return Spoiled(_changed(message, lambda function: function.update(name="lookup_everything")))
 
 
-def _no_reply(message: Message, tools: Tools) -> Spoiled:
+def _no_reply(message: Message, around: Around) -> Spoiled:
     """Nothing is said and nothing is called."""
     return Spoiled({"role": "assistant", "content": ""}, "stop")
 
 
-def _cut_call(message: Message, tools: Tools) -> Spoiled:
+def _cut_call(message: Message, around: Around) -> Spoiled:
     """The reply ends at the limit of tokens, in the arguments of a call."""
     half = _changed(message, lambda f: f.update(arguments=f["arguments"][: len(f["arguments"]) // 2]))
     return Spoiled(half, "length")
 
 
-def _cut_answer(message: Message, tools: Tools) -> Spoiled:
+def _cut_answer(message: Message, around: Around) -> Spoiled:
     """The reply ends at the limit of tokens, in the first half of the answer."""
     return Spoiled({**message, "content": message["content"][: len(message["content"]) // 3]}, "length")
 
 
-def _call_as_text(message: Message, tools: Tools) -> Spoiled:
+def _call_as_text(message: Message, around: Around) -> Spoiled:
     """The call stands in the text, as models without a tool parser write it."""
     functions = [call["function"] for call in message["tool_calls"]]
     texts = [f'<tool_call>\n{{"name": "{f["name"]}", "arguments": {f["arguments"]}}}\n</tool_call>' for f in functions]
@@ -183,13 +196,13 @@ def _and_again(message: Message, ending: str) -> tuple[Message, Message]:
     return {**message, "tool_calls": [*message["tool_calls"], again]}, again["function"]
 
 
-def _same_call_twice(message: Message, tools: Tools) -> Spoiled:
+def _same_call_twice(message: Message, around: Around) -> Spoiled:
     """The call is made twice in one turn, with the same arguments."""
     both, _ = _and_again(message, "_again")
     return Spoiled(both)
 
 
-def _contradictory_calls(message: Message, tools: Tools) -> Spoiled | None:
+def _contradictory_calls(message: Message, around: Around) -> Spoiled | None:
     """Beside the call there is one of the same tool with another value."""
     both, other = _and_again(message, "_other")
     arguments = _arguments(other)
@@ -200,11 +213,11 @@ def _contradictory_calls(message: Message, tools: Tools) -> Spoiled | None:
     return Spoiled(both)
 
 
-def _unknown_agent(message: Message, tools: Tools) -> Spoiled:
+def _unknown_agent(message: Message, around: Around) -> Spoiled:
     """The handoff is to an agent that there is not."""
 
     def misdirect(function: Message) -> None:
-        schema = tools.get(function["name"], {}).get("parameters") or {}
+        schema = around.tools.get(function["name"], {}).get("parameters") or {}
         named = [name for name, one in (schema.get("properties") or {}).items() if isinstance(one, dict)]
         chooses = next((name for name in named if "enum" in schema["properties"][name] or "agent" in name), None)
         if chooses is None:
@@ -215,12 +228,25 @@ def _unknown_agent(message: Message, tools: Tools) -> Spoiled:
     return Spoiled(_changed(message, misdirect))
 
 
-def _handoff_and_call(message: Message, tools: Tools) -> Spoiled | None:
+def _tool_of_another_agent(message: Message, around: Around) -> Spoiled | None:
+    """In place of the handoff comes the call that the other agent would make."""
+    if around.ahead is None or around.ahead[0] in around.tools:
+        return None
+    name, arguments = around.ahead
+
+    def call(function: Message) -> None:
+        function["name"] = name
+        _with(function, arguments)
+
+    return Spoiled(_changed(message, call))
+
+
+def _handoff_and_call(message: Message, around: Around) -> Spoiled | None:
     """Beside the handoff, a tool of the agent that hands over is called."""
-    own = next((name for name in sorted(tools) if not is_handoff(name)), None)
+    own = next((name for name in sorted(around.tools) if not is_handoff(name)), None)
     if own is None:
         return None
-    calls, schema = message["tool_calls"], tools[own].get("parameters") or {}
+    calls, schema = message["tool_calls"], around.tools[own].get("parameters") or {}
     properties = schema.get("properties") or {}
     function: Message = {"name": own}
     _with(function, {name: _some(properties.get(name)) for name in schema.get("required") or []})
@@ -239,12 +265,12 @@ def _some(schema: Any) -> Any:
     return values.get(first, "unknown")
 
 
-def _answers_too_early(message: Message, tools: Tools) -> Spoiled:
+def _answers_too_early(message: Message, around: Around) -> Spoiled:
     """It says that it is going to do something, and does not."""
     return Spoiled({"role": "assistant", "content": "One moment, I am looking that up."}, "stop")
 
 
-def _filtered(message: Message, tools: Tools) -> Spoiled:
+def _filtered(message: Message, around: Around) -> Spoiled:
     """The provider's filter has taken the reply."""
     return Spoiled({"role": "assistant", "content": None}, "content_filter")
 
@@ -267,6 +293,7 @@ FAULTS: tuple[Fault, ...] = (
         "There is an argument that the tool has not.",
         f"{_TOLD}, or leaves it out",
         spoil=_extra_argument,
+        leaves_call=True,
     ),
     Fault("unknown_tool", "A tool is called that there is not.", _TOLD, spoil=_unknown_tool),
     Fault("empty_reply", "The reply is empty.", _ASKED, spoil=_no_reply),
@@ -276,14 +303,23 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "same_call_twice",
         "The same call is made twice in one turn.",
-        "calls the tool once, or as often as it is asked",
+        "cannot know that it is not meant; a guard against doing things twice would",
         spoil=_same_call_twice,
+        leaves_call=True,
     ),
     Fault(
         "contradictory_calls",
         "Two calls in one turn contradict each other.",
         "calls both, and tells the model what each gave",
         spoil=_contradictory_calls,
+        leaves_call=True,
+    ),
+    Fault(
+        "tool_of_another_agent",
+        "A tool of another agent is called, without a handoff.",
+        _TOLD,
+        when="handoff",
+        spoil=_tool_of_another_agent,
     ),
     Fault("unknown_agent", "A handoff is to an agent that there is not.", _TOLD, when="handoff", spoil=_unknown_agent),
     Fault(

@@ -114,6 +114,13 @@ class GatewayRun:
     gateway_failed: bool = False
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
+    @property
+    def last_failed(self) -> bool:
+        """Whether the last chat call that was made came to nothing: then it was that, and no limit, that stood in the
+        way."""
+        chats = [call for call in self.calls if call.operation == "chat"]
+        return bool(chats) and (chats[-1].status >= 400 or chats[-1].error is not None)
+
     def model_calls(self, run_start: float) -> list[ModelCall]:
         """All calls of a run that was closed, timed from `run_start`."""
         return [_recorded(call, run_start, self.session) for call in self.calls]

@@ -176,7 +176,7 @@ def _ended(live: GatewayRun, done: protocol.Done, wall_s: float, setup: Setup) -
         return "timeout"
     if done.error is None:
         return "answered"
-    return "call_limit" if live.chat_calls >= setup.max_model_calls else "error"
+    return "call_limit" if live.chat_calls >= setup.max_model_calls and not live.last_failed else "error"
 
 
 def _why(ended: Ended, done: protocol.Done, setup: Setup) -> str:

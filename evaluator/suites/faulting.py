@@ -122,7 +122,14 @@ def _script(task: Task, injected: Injected | None, case: Any) -> FaultScript:
 def _given(task: Task, case: Any, steps: Sequence[Step]) -> list[list[str]]:
     """What the result of each expected call says."""
     calls = play(steps, task.tools_in(task.prepare(case).brief))
-    return [[str(leaf) for leaf in leaves([call.result, call.error])] for call in calls]
+    return [_new([call.result, call.error], step.arguments) for call, step in zip(calls, steps, strict=True)]
+
+
+def _new(given: list[Any], arguments: dict[str, Any]) -> list[str]:
+    """What a call gives beyond its own arguments, which an error may repeat; where that is nothing, all of it."""
+    asked = {str(leaf) for leaf in leaves(arguments)}
+    said = [str(leaf) for leaf in leaves(given) if leaf is not None and not isinstance(leaf, bool)]
+    return [text for text in said if text not in asked] or said
 
 
 def _faulty(injected: Injected, steps: Sequence[Step]) -> Faulty | None:

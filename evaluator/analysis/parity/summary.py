@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from evaluator.analysis.parity.comparison import PARTS, Comparison
-from evaluator.catalog.frameworks import Deviation
+from evaluator.catalog.frameworks import FAULT, Deviation
 
 INFORMATION = frozenset({"handoff tool"})
 """Differences that need no explanation: every framework has its own way of handing over."""
 
-_OTHER_SUITES = "conformance:"
-"""How a deviation names what another suite finds."""
+_OTHER_SUITES = ("conformance:", FAULT)
+"""How a deviation names what other suites find."""
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from typing import Any
 from evaluator.faults import script as scripts
 from evaluator.faults import table
 from evaluator.faults.script import FaultScript
-from evaluator.faults.table import BY_NAME, Transport
+from evaluator.faults.table import BY_NAME, Around, Transport
 from evaluator.models.upstreams import JSON_HEADERS, BrokenOff, Reply, Session
 from evaluator.models.upstreams.scripted import PLAYED_BY, ScriptedSession, ScriptedUpstream
 from evaluator.trace import ModelCall, Operation
 from evaluator.wire.handoffs import is_handoff
 from evaluator.wire.tokens import text_of
 from tasks.cases import Script
+from tasks.grading import states_fact
 
 _NO_JSON = b"\n}}]"
 """Breaks any JSON that it is put into: also a string, which has no line break as it is."""
@@ -42,6 +43,7 @@ class FaultSession(ScriptedSession):
         self._plan = script
         self._fault = BY_NAME[script.fault] if script.fault else None
         self._times_left = script.times
+        self._search_spoiled = False
         self.disturbance: Transport | None = None
         """What is to become of the reply that was given last, on its way."""
         self.met: dict[Operation, list[bool]] = {"chat": [], "embeddings": []}
@@ -49,6 +51,10 @@ class FaultSession(ScriptedSession):
 
     def complete(self, request: dict[str, Any]) -> dict[str, Any]:
         """The chat completion for `request`, spoiled where that is due."""
+        if request.get("tool_choice") == "none":
+            request = {**request, "tools": None}
+        if self._search_spoiled:
+            self._search_again(request.get("messages") or [])
         completion, self.disturbance = super().complete(request), None
         if self._fault is None or not self._is_due(completion):
             return completion
@@ -59,26 +65,42 @@ class FaultSession(ScriptedSession):
             return completion
         [choice] = completion["choices"]
         tools = {tool["function"]["name"]: tool["function"] for tool in request.get("tools") or []}
-        spoiled = self._fault.spoil(choice["message"], tools)
+        spoiled = self._fault.spoil(choice["message"], Around(tools, self._ahead()))
         if spoiled is None:
             return completion
         self._times_left -= 1
-        if not self._steps and self._fault.when == "call":
-            self._searched -= 1  # which was not made, and is still to be
+        self._search_spoiled = not self._steps and self._fault.when == "call"
         usual = "tool_calls" if "tool_calls" in spoiled.message else "stop"
         changed = {**choice, "message": spoiled.message, "finish_reason": spoiled.finish_reason or usual}
         return {**completion, "choices": [changed]}
 
+    def _ahead(self) -> tuple[str, dict[str, Any]] | None:
+        """The tool and arguments of the next expected call."""
+        pending = (step for number, step in enumerate(self._steps) if number not in self._done)
+        return next(((step.tool, step.arguments) for step in pending), None)
+
+    def _search_again(self, messages: list[dict[str, Any]]) -> None:
+        """Have the search that was spoiled made once more, unless what it would have found is there."""
+        assert self._fault is not None
+        self._search_spoiled = False
+        seen = "\n".join(text_of(message.get("content")) for message in messages)
+        needs = self._plan.needs
+        if not all(states_fact(seen, fact) for fact in needs) if needs else not self._fault.leaves_call:
+            self._searched -= 1
+
     def _answered(self, messages: list[dict[str, Any]]) -> set[int]:
         """See `ScriptedSession`; a call whose result says nothing of what it gives has not worked.
 
-        The result of a handoff may repeat the request, and so what any call gives.
+        Only results of the same tool count: others, such as that of a handoff, may repeat what the call gives.
         """
         names = {call.get("id"): _name_of(call) for message in messages for call in message.get("tool_calls") or []}
-        results = [message for message in messages if message.get("role") == "tool"]
-        own = [message for message in results if not is_handoff(names.get(message.get("tool_call_id"), ""))]
-        said = "\n".join(text_of(message.get("content")) for message in own)
-        return {step for step in super()._answered(messages) if _states_most(said, self._plan.given[step])}
+        said: dict[str, str] = {}
+        for message in messages:
+            if message.get("role") == "tool":
+                name = names.get(message.get("tool_call_id"), "")
+                said[name] = f"{said.get(name, '')}\n{text_of(message.get('content'))}"
+        answered = ((step, said.get(self._steps[step].tool, "")) for step in super()._answered(messages))
+        return {step for step, text in answered if _states_most(text, self._plan.given[step])}
 
     def refuses_to_embed(self, texts: list[str]) -> bool:
         """Whether the embedding of a query fails now."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evaluator.faults.script import placed
-from evaluator.faults.table import BY_NAME, FAULTS, Fault
+from evaluator.faults.table import BY_NAME, FAULTS, Around, Fault
 
 CALL = {
     "id": "call_1_1",
@@ -27,6 +27,7 @@ TOOLS = {
     "get_order": {"name": "get_order", "parameters": {"properties": {"order_id": {}}, "required": ["order_id"]}},
     "transfer_to_sales": {"name": "transfer_to_sales"},
 }
+AROUND = Around(TOOLS, ("cancel_contract", {"customer_id": "C-1"}))
 SOUND = {"call": ASKS, "handoff": HANDS_OVER, "answer": SAYS}
 OF_THE_MODEL = [fault for fault in FAULTS if fault.spoil]
 
@@ -35,7 +36,7 @@ OF_THE_MODEL = [fault for fault in FAULTS if fault.spoil]
 def test_a_sound_reply_is_spoiled_and_stays_as_it_was(fault: Fault) -> None:
     sound = copy.deepcopy(SOUND[fault.when])
     assert fault.spoil is not None
-    spoiled = fault.spoil(sound, TOOLS)
+    spoiled = fault.spoil(sound, AROUND)
     assert spoiled is not None and spoiled.message != sound and sound == SOUND[fault.when]
     assert fault.layer == "reply" and spoiled.message["role"] == "assistant"
 
@@ -43,7 +44,7 @@ def test_a_sound_reply_is_spoiled_and_stays_as_it_was(fault: Fault) -> None:
 def arguments_of(name: str, number: int = 0) -> Any:
     spoil = BY_NAME[name].spoil
     assert spoil is not None
-    spoiled = spoil(copy.deepcopy(ASKS), TOOLS)
+    spoiled = spoil(copy.deepcopy(ASKS), AROUND)
     assert spoiled is not None
     return spoiled.message["tool_calls"][number]["function"]["arguments"]
 
@@ -61,7 +62,7 @@ def test_what_becomes_of_the_arguments() -> None:
 @pytest.mark.parametrize("name", ("broken_json", "wrong_type", "unknown_tool", "cut_call"))
 def test_a_spoiled_call_is_of_no_step(name: str) -> None:
     spoil = BY_NAME[name].spoil
-    assert spoil is not None and (spoiled := spoil(copy.deepcopy(ASKS), TOOLS)) is not None
+    assert spoil is not None and (spoiled := spoil(copy.deepcopy(ASKS), AROUND)) is not None
     assert spoiled.message["tool_calls"][0]["id"] != "call_1_1"
 
 
@@ -74,7 +75,7 @@ def test_a_call_beside_a_handoff_is_one_that_the_tool_takes() -> None:
     tools = {"find": {"name": "find", "parameters": {"properties": typed, "required": ["id", "kind", "n"]}}}
     spoil = BY_NAME["handoff_and_call"].spoil
     assert spoil is not None
-    spoiled = spoil(copy.deepcopy(HANDS_OVER), tools)
+    spoiled = spoil(copy.deepcopy(HANDS_OVER), Around(tools))
     assert spoiled is not None
     own, handoff = spoiled.message["tool_calls"]
     assert json.loads(own["function"]["arguments"]) == {"id": "unknown", "kind": "a", "n": 1}
