@@ -1,7 +1,8 @@
 """pytest plugin: the reference tasks as tests, with a marker for each framework and each task.
 
 A test that takes the fixture `graded` is run once for every framework × task × case × trial; one that
-takes `probed` once for every framework × task × probe; one that takes `replayed` once for every recorded run.
+takes `probed` once for every framework × task × probe; one that takes `replayed` once for every recorded run. One that
+takes `faulted` is run, where the marker `faults` was asked for, once for every framework × task × fault.
 """
 
 import asyncio
@@ -18,10 +19,12 @@ import pytest
 import uvloop
 from rich.console import Console
 
+from evaluator.analysis.faults.judged import FaultRun, judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.catalog.frameworks import Framework, all_frameworks, implements
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
+from evaluator.faults.table import BY_NAME
 from evaluator.files import own_folder
 from evaluator.harness.environments import provision
 from evaluator.harness.jobs import WORK, Job, Settings
@@ -29,9 +32,10 @@ from evaluator.harness.pool import Pool
 from evaluator.harness.runner import Harness, harness
 from evaluator.harness.watch import Watch
 from evaluator.models import specs
+from evaluator.packs import read_packed
 from evaluator.probes.behaviours import Behaviour, behaviours, expected_failure
-from evaluator.providers.names import REPLAY, is_real
-from evaluator.suites import probing, replays
+from evaluator.providers.names import FAULTS_NAME, REPLAY, is_real
+from evaluator.suites import faulting, probing, replays
 from evaluator.trace import Key, Trace, trace_path, write_trace
 from tasks.cases import of_size
 
@@ -73,6 +77,18 @@ class TestedReplay:
     trace: Path
 
 
+@dataclass(frozen=True)
+class TestedFault:
+    """A run with a fault made by a test, what came of it, what came of it where it was recorded, and where its trace
+    is. Nothing comes of a fault that did not come."""
+
+    __test__ = False
+
+    run: FaultRun | None
+    recorded: FaultRun | None
+    trace: Path
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options that say which model answers, and how often."""
     group = parser.getgroup("bakeoff")
@@ -95,6 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for task in all_tasks():
         config.addinivalue_line("markers", f"{task}: runs of the task {task}")
     config.addinivalue_line("markers", "live: needs a real model")
+    config.addinivalue_line("markers", "faults: runs with faults that are put in on purpose; only where asked for")
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -110,12 +127,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if name := next((mark.name for mark in item.iter_markers() if mark.name in frameworks), None):
             item.add_marker(pytest.mark.xdist_group(name))
-    if config.option.model != "scripted" or "live" in config.option.markexpr:
-        return
-    live = [item for item in items if item.get_closest_marker("live")]
-    if live:
-        config.hook.pytest_deselected(items=live)
-        items[:] = [item for item in items if not item.get_closest_marker("live")]
+    unasked = [] if config.option.model != "scripted" or "live" in config.option.markexpr else ["live"]
+    unasked += [] if _faults_asked_for(config) else ["faults"]
+    left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -124,6 +141,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("probed", _probe_parameters(), indirect=True)
     if "replayed" in metafunc.fixturenames:
         metafunc.parametrize("replayed", _replay_parameters(), indirect=True)
+    if "faulted" in metafunc.fixturenames and _faults_asked_for(metafunc.config):
+        metafunc.parametrize("faulted", _fault_parameters(), indirect=True)
     if "graded" not in metafunc.fixturenames:
         return
     option = metafunc.config.option
@@ -175,6 +194,26 @@ def _replay_parameters() -> list[Any]:
             id=f"{job.framework.name}/{job.task.name}/{job.case.id}.{job.trial}",
         )
         for job in jobs
+    ]
+
+
+def _faults_asked_for(config: pytest.Config) -> bool:
+    """Whether `-m` names the marker: these runs take minutes, and what they gave is recorded."""
+    return "faults" in config.option.markexpr
+
+
+def _fault_parameters() -> list[Any]:
+    """A test for each fault that comes once, at its first place, with each framework and task."""
+    jobs = faulting.jobs(all_frameworks().values(), all_tasks())
+    chosen = [job for job in jobs if job.injected and not job.hardened and job.injected.place == "first"]
+    return [
+        pytest.param(
+            job,
+            marks=marks_of(job.framework, job.task.name),
+            id=f"{job.framework.name}/{job.task.name}/{job.name}",
+        )
+        for job in chosen
+        if job.injected and (job.injected.strength == "once" or BY_NAME[job.injected.fault].lasts)
     ]
 
 
@@ -241,7 +280,7 @@ class _MadeAhead(Generic[T]):
 
 def _names(jobs: Sequence[Job]) -> tuple[Key, ...]:
     return tuple(
-        Key(model="any", framework=job.framework.name, task=job.task.name, case=job.case.id, trial=job.trial)
+        Key(model="any", framework=job.framework.name, task=job.task.name, case=job.name, trial=job.trial)
         for job in jobs
     )
 
@@ -332,6 +371,35 @@ class TestedReplays:
         return TestedReplay(tuple(replays.unlike(job.recording, trace)), write_trace(TRACES, trace))
 
 
+class TestedFaults:
+    """Makes runs with faults."""
+
+    __test__ = False
+
+    def __init__(self, shared: "_Shared", harness: Harness, jobs: Iterable[Job]) -> None:
+        self._harness = harness
+        self.made = _MadeAhead(shared, self._run, ([job] for job in jobs), _AT_ONCE)
+        self._recorded: dict[str, dict[str, FaultRun]] = {}
+
+    def make(self, job: Job) -> TestedFault:
+        """What comes of the fault of `job`, beside what came of it where it was recorded."""
+        name = job.framework.name
+        if name not in self._recorded:
+            recorded = read_packed(replays.FOLDER.parent, FAULTS_NAME, name)
+            runs = judged((one for one in recorded if isinstance(one, Trace)), all_tasks())
+            self._recorded[name] = {f"{run.task}/{trace.key.case}": run for trace, run in runs}
+        trace = self.made.get([job])
+        runs = judged([trace], all_tasks())
+        recorded_run = self._recorded[name].get(f"{job.task.name}/{job.name}")
+        return TestedFault(runs[0][1] if runs else None, recorded_run, trace_path(TRACES, trace.key))
+
+    async def _run(self, jobs: Sequence[Job]) -> Trace:
+        [job] = jobs
+        trace = await self._harness.run(job)
+        write_trace(TRACES, trace)
+        return trace
+
+
 @dataclass(frozen=True)
 class _Shared:
     """What all runs of the session share. The workers are watched."""
@@ -403,6 +471,22 @@ def tested_replays(shared_workers: _Shared, request: pytest.FixtureRequest) -> I
     runs = TestedReplays(shared_workers, shared_workers.harness(replays.settings()), _wanted(request, "replayed"))
     yield runs
     runs.made.close()
+
+
+@pytest.fixture(scope="session")
+def tested_faults(shared_workers: _Shared, request: pytest.FixtureRequest) -> Iterator[TestedFaults]:
+    """Makes runs with faults."""
+    spec = specs.resolve(FAULTS_NAME, None, None)
+    settings = Settings(model=spec, timeout_s=spec.timeout_s, jobs=faulting.AT_ONCE)
+    runs = TestedFaults(shared_workers, shared_workers.harness(settings), _wanted(request, "faulted"))
+    yield runs
+    runs.made.close()
+
+
+@pytest.fixture
+def faulted(request: pytest.FixtureRequest, tested_faults: TestedFaults) -> TestedFault:
+    """The run with this test's fault, framework and task."""
+    return tested_faults.make(request.param)
 
 
 @pytest.fixture

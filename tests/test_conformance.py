@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, implementation_path, implements
+from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, hardened, implementation_path, implements
 from evaluator.catalog.tasks import all_tasks
+from evaluator.faults.table import BY_NAME
 from evaluator.harness.environments import find_uv, uv_environment
 from evaluator.probes.behaviours import EXPECTED_FAILURE, expected_failure
 from evaluator.pytest_plugin import TestedProbe, TestedProbes, marks_of
@@ -29,13 +30,14 @@ OUTSIDE = "outside"
 each_framework = pytest.mark.parametrize(
     "framework", [pytest.param(framework, marks=marks_of(framework), id=name) for name, framework in FRAMEWORKS.items()]
 )
-each_task = pytest.mark.parametrize(
-    ("framework", "task"),
+each_module = pytest.mark.parametrize(
+    ("framework", "module"),
     [
-        pytest.param(framework, task, marks=marks_of(framework, task), id=f"{name}/{task}")
+        pytest.param(framework, module, marks=marks_of(framework, task), id=f"{name}/{module}")
         for name, framework in FRAMEWORKS.items()
         for task in TASKS
-        if implements(framework, task)
+        for module in (task, hardened(task))
+        if implements(framework, module)
     ],
 )
 
@@ -50,6 +52,16 @@ def test_a_folder_is_a_project_and_one_module_for_each_task_that_it_implements(f
     assert modules and files == {"pyproject.toml", "uv.lock", *modules}
     assert not modules & {f"{task}.py" for task in framework.not_implemented}
     assert {*framework.not_implemented} <= {*TASKS}
+    folders = {
+        path.name for path in framework.folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
+    }
+    assert folders <= {"hardened"}
+    assert {path.name for path in (framework.folder / "hardened").glob("*.*")} <= modules
+
+
+@each_framework
+def test_a_note_on_a_fault_is_of_one_that_there_is(framework: Framework) -> None:
+    assert {fault for deviation in framework.deviations for fault in deviation.faults} <= {*BY_NAME}
 
 
 def test_the_baseline_implements_every_task() -> None:
@@ -100,20 +112,20 @@ def imported(path: Path) -> set[str]:
     return names - {"tasks"}
 
 
-@each_task
-def test_an_implementation_imports_nothing_of_ours_but_its_task(framework: Framework, task: str) -> None:
-    names = imported(implementation_path(framework.folder, task))
+@each_module
+def test_an_implementation_imports_nothing_of_ours_but_its_task(framework: Framework, module: str) -> None:
+    names = imported(implementation_path(framework.folder, module))
     ours = {name for name in names if name.split(".")[0] in ("tasks", "evaluator", "implementations")}
-    assert ours <= {"tasks.base", f"tasks.{task}.spec"}
+    assert ours <= {"tasks.base", f"tasks.{module.rpartition('/')[2]}.spec"}
 
 
 def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@each_task
+@each_module
 def test_an_implementation_imports_nothing_beyond_its_framework(
-    framework: Framework, task: str, tested_probes: TestedProbes
+    framework: Framework, module: str, tested_probes: TestedProbes
 ) -> None:
     tested_probes.provision(framework)
     locked = tomllib.loads((framework.folder / "uv.lock").read_text(encoding="utf-8"))["package"]
@@ -123,7 +135,7 @@ def test_an_implementation_imports_nothing_beyond_its_framework(
     for package in distributions(path=[str(site_packages)]):
         if canonical(package.metadata["Name"]) in names:
             provided |= {file.parts[0].removesuffix(".py") for file in package.files or [] if file.suffix == ".py"}
-    foreign = {name.split(".")[0] for name in imported(implementation_path(framework.folder, task))} - provided
+    foreign = {name.split(".")[0] for name in imported(implementation_path(framework.folder, module))} - provided
     assert not foreign
 
 

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from rich.console import Console
 
 from evaluator import ROOT, scorecard
+from evaluator.catalog.frameworks import all_frameworks
+from evaluator.catalog.tasks import all_tasks
+from evaluator.harness.jobs import Settings
+from evaluator.harness.records import Records
 from evaluator.models import page as models_page
+from evaluator.models import specs
+from evaluator.providers.names import FAULTS_NAME
 from evaluator.scorecard import schema
+from evaluator.suites import faulting
 
 pytestmark = pytest.mark.xdist_group("generated")  # one process scores all traces once
 
@@ -27,6 +35,15 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_generated_file_is_up_to_date(name: str, scored: Path) -> None:
     message = f"{name} is out of date: run `uv run bakeoff score`"
     assert (scored / name).read_bytes() == (ROOT / name).read_bytes(), message
+
+
+def test_the_committed_runs_with_faults_are_those_that_would_be_made_now() -> None:
+    spec = specs.resolve(FAULTS_NAME, None, None)
+    settings = Settings(model=spec, timeout_s=spec.timeout_s, jobs=faulting.AT_ONCE)
+    records = Records(settings, specs.digest(spec, Console(quiet=True)))
+    missing = records.missing(faulting.jobs(all_frameworks().values(), all_tasks()), ROOT / "traces")
+    names = [f"{job.framework.name}/{job.task.name}/{job.name}" for job in missing]
+    assert not names, f"{len(names)} are out of date: run `uv run bakeoff run -m faults --traces traces`"
 
 
 def test_the_page_of_models_is_up_to_date() -> None:

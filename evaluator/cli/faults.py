@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from evaluator import ROOT
 from evaluator.analysis.faults.gather import gather
 from evaluator.analysis.faults.report import print_faults
 from evaluator.analysis.faults.rows import as_data, rows, totals
@@ -19,7 +20,6 @@ from evaluator.cli.options import (
     existing,
 )
 from evaluator.errors import Mistake
-from evaluator.harness.jobs import WORK
 from evaluator.harness.progress import UnderWay
 from evaluator.providers.names import FAULTS_NAME
 from evaluator.text import shown_path
@@ -30,14 +30,18 @@ app = command()
 @app.command(
     epilog="""[bold]Examples[/]
 
-    bakeoff run -m faults -f crewai && bakeoff faults -f crewai     what CrewAI makes of each fault
+    bakeoff faults -f crewai                        what CrewAI makes of each fault, as recorded
 
-    bakeoff run -m faults --faults status_429,reset                 two faults, every framework"""
+    bakeoff faults -f crewai,langgraph -t handoff --json
+
+    bakeoff run -m faults -f crewai                 the same made anew, in .bakeoff/traces
+
+    bakeoff faults --traces .bakeoff/traces         what came of it, once more"""
 )
 def faults(
     framework: FrameworkOption = None,
     task: TaskOption = None,
-    traces: TracesOption = WORK / "traces",
+    traces: TracesOption = ROOT / "traces",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what frameworks make of faults of the model, its server, tools and search, from recorded runs.

@@ -11,7 +11,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from evaluator.providers.names import PROBES_NAME
-from evaluator.site.render import run_page
+from evaluator.site.render import framework_page, run_page, slug
 from evaluator.trace import Key, Trace, read_trace, trace_files
 
 TAGS = "</pre></script><script>window.pwned = true</script><img src=x onerror='window.pwned = true'>"
@@ -21,12 +21,14 @@ HOSTILE = f"{TAGS} {UNSEEN} 🧨 {{{{ 7 * 7 }}}} {{% raw %}}"
 
 @dataclass(frozen=True)
 class Site:
-    """Where the site is, and the pages of one ordinary run and of the hostile one."""
+    """Where the site is, and the pages of one ordinary run and of the hostile one, each also with a fault."""
 
     folder: Path
     traces: Path
     run: Key
     hostile: Key
+    fault: Key
+    hostile_fault: Key
 
     def url(self, page: str) -> str:
         """The address of a page, which may have a hash."""
@@ -42,10 +44,8 @@ class Watched:
     complaints: list[str]
 
 
-def hostile_trace(folder: Path) -> Trace:
-    """A run in which model, tools and framework all say what would harm a careless page."""
-    trace = read_trace(sorted(folder.glob("*.json"))[0])
-    assert isinstance(trace, Trace)
+def hostile_trace(trace: Trace, **key: str) -> Trace:
+    """The run as one in which model, tools and framework all say what would harm a careless page."""
     call = trace.model_calls[0]
     message = {"role": "assistant", "content": HOSTILE, "tool_calls": [asked(HOSTILE)]}
     request = {
@@ -64,7 +64,7 @@ def hostile_trace(folder: Path) -> Trace:
     )
     return trace.model_copy(
         update={
-            "key": trace.key.model_copy(update={"model": "no/../<b>:model"}),
+            "key": trace.key.model_copy(update=key),
             "case": {**trace.case, "question": HOSTILE, "answer": HOSTILE},
             "model_calls": [bad_call, failed],
             "tool_calls": [tool],
@@ -95,7 +95,15 @@ def pages(site: Site) -> dict[str, str]:
         "case of probes": first("cases/probes"),
         "method": "method.html",
         "hostile": run_page(site.hostile),
+        "faults": "faults.html",
+        "faults of one": framework_page(site.fault.framework),
+        "run with a fault": _fault_page(site.fault),
+        "hostile fault": _fault_page(site.hostile_fault),
     }
+
+
+def _fault_page(key: Key) -> str:
+    return f"{framework_page(key.framework)}#{slug(key.case)}"
 
 
 def runs_on(page: Path) -> dict[str, dict[str, Any]]:

@@ -11,9 +11,12 @@ from sites import Site, Watched, hostile_trace
 from evaluator import ROOT
 from evaluator.catalog.frameworks import BASELINE, all_frameworks
 from evaluator.catalog.tasks import all_tasks
-from evaluator.providers.names import PROBES_NAME, SCRIPTED
+from evaluator.packs import read_packed
+from evaluator.providers.names import FAULTS_NAME, PROBES_NAME, SCRIPTED
 from evaluator.site.build import build
 from evaluator.trace import Trace, read_trace, write_trace
+
+FAULTS = ("broken_json", "status_500", "tool_raises")
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +35,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
                     trace = read_trace(path)
                     assert isinstance(trace, Trace)
                     keys.append(trace.key)
-    hostile = hostile_trace(ROOT / "traces" / SCRIPTED / BASELINE / "handoff")
+    ordinary = read_trace(min((ROOT / "traces" / SCRIPTED / BASELINE / "handoff").glob("*.json")))
+    assert isinstance(ordinary, Trace)
+    hostile = hostile_trace(ordinary, model="no/../<b>:model")
     write_trace(traces, hostile)
+    faulty = [trace for name in (BASELINE, "langgraph") for trace in with_faults(name)]
+    fault = next(trace for trace in faulty if trace.injected and trace.injected.fault == "status_500")
+    hostile_fault = hostile_trace(fault, case="hostile")
+    for trace in (*faulty, hostile_fault):
+        write_trace(traces, trace)
     build(traces, folder / "site")
     run = next(key for key in keys if key.model == "local" and key.framework != BASELINE)
-    return Site(folder / "site", traces, run, hostile.key)
+    return Site(folder / "site", traces, run, hostile.key, fault.key, hostile_fault.key)
+
+
+def with_faults(framework: str) -> list[Trace]:
+    """Some committed runs of `tool_calling` with faults, and those without that they are read beside."""
+    found = [one for one in read_packed(ROOT / "traces", FAULTS_NAME, framework) if isinstance(one, Trace)]
+    of_task = [one for one in found if one.key.task == "tool_calling"]
+    return [one for one in of_task if one.injected is None or one.injected.fault in FAULTS]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from evaluator.catalog.tasks import all_tasks
 pytestmark = pytest.mark.xdist_group("site")  # one process builds one site
 
 KINDS = ("overview", "compare", "runs", "run", "case", "probe", "case of probes", "method", "hostile")
+KINDS += ("faults", "faults of one", "run with a fault", "hostile fault")
 NAMES = list(all_frameworks())
 TASKS = list(all_tasks())
 
@@ -44,7 +45,7 @@ def test_a_page_is_accessible(kind: str, scheme: str, watched: Watched, site: Si
 
 def test_what_hostile_traces_say_is_shown_and_not_run(watched: Watched, site: Site) -> None:
     page = watched.page
-    for kind in ("hostile", "runs", "overview"):
+    for kind in ("hostile", "hostile fault", "faults of one", "faults", "runs", "overview"):
         page.goto(site.url(pages(site)[kind]))
         page.wait_for_load_state()
         assert page.evaluate("window.pwned") is None
@@ -65,6 +66,39 @@ def test_an_injected_script_would_not_run(browser: Browser, site: Site) -> None:
     page.wait_for_timeout(200)
     assert page.evaluate("window.pwned") is None
     page.close()
+
+
+# --- faults ----------------------------------------------------------------------------------
+
+
+def test_from_the_heat_map_to_a_run_with_its_fault_marked(watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.goto(site.url("faults.html"))
+    page.locator("table.heat").first.get_by_role("link", name=re.compile("LangGraph, status_500")).click()
+    expect(page.locator("#fault-status_500")).to_be_in_viewport()
+    page.locator("#fault-status_500 .mark").first.click()
+    expect(page.locator("h1:visible")).to_contain_text("status_500, once, from the first place on")
+    expect(page.locator("#across")).to_be_hidden()
+    assert page.locator(".timeline .injected").count() == page.locator(".the-fault").count() == 1
+    expect(page.locator(".call.failed .the-fault")).to_have_text("the fault")
+    page.locator("a.neighbour", has_text="OpenAI client only").click()
+    expect(page.locator("h1:visible")).to_contain_text("OpenAI client only")
+    expect(page.locator("h1:visible")).to_contain_text("status_500, once, from the first place on")
+    page.go_back()
+    page.go_back()
+    expect(page.locator("#across")).to_be_visible()
+
+
+def test_the_heat_map_sorts_by_a_framework(watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.goto(site.url("faults.html"))
+    heat = page.locator("table.heat").first
+    names = heat.locator("tbody th")
+    assert [text.split()[0] for text in names.all_inner_texts()] == ["broken_json", "status_500", "tool_raises"]
+    heat.get_by_role("button", name="LangGraph").click()
+    assert names.first.inner_text().startswith("broken_json")  # from which it never recovers
+    heat.get_by_role("button", name="LangGraph").click()
+    assert names.last.inner_text().startswith("broken_json")
 
 
 # --- overview --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from evaluator.analysis.faults.judged import FaultRun, judged
-from evaluator.analysis.faults.report import rows, sentence
+from evaluator.analysis.faults.rows import rows, sentence, totals
 from evaluator.catalog.frameworks import all_frameworks
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
@@ -35,7 +35,15 @@ def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
     assert names != [(job.task.name, job.name) for job in drawn(seed=2)]
     assert {job.injected.fault for job in drawn() if job.injected} == {fault.name for fault in FAULTS}
     strengths = {(job.injected.fault, job.injected.strength) for job in drawn() if job.injected}
-    assert len(strengths) == 3 * len(FAULTS)
+    assert len(strengths) == sum(1 if fault.lasts else 3 for fault in FAULTS)
+
+
+def test_with_hardened_modules_the_same_is_run_once_more() -> None:
+    jobs = drawn("reset")
+    with_means = {(job.case.id, job.injected) for job in jobs if job.hardened}
+    assert with_means == {(job.case.id, job.injected) for job in jobs if job.task.name == "tool_calling"}
+    assert {job.module for job in jobs if job.hardened} == {"hardened/tool_calling"}
+    assert all(job.name.endswith("--hardened") == job.hardened for job in jobs)
 
 
 def test_each_case_with_a_fault_is_run_undisturbed_too() -> None:
@@ -53,7 +61,8 @@ async def _made(folder: Path) -> list[Trace]:
     await provision(BASELINE, print)
     spec = specs.resolve("faults", None, None)
     settings = Settings(model=spec, timeout_s=20, jobs=1, logs=folder)
-    jobs = [job for job in drawn(*MADE) if job.injected is None or job.injected.strength == "once"]
+    jobs = [job for job in drawn(*MADE) if not job.hardened]
+    jobs = [job for job in jobs if job.injected is None or job.injected.strength == "once"]
     jobs = [job for job in jobs if job.injected is None or job.injected.place == "first"]
     async with harness(settings, list(TASKS), Console(quiet=True)) as opened:
         return [await opened.run(job) for job in jobs]
@@ -66,7 +75,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Trace]]:
 
 @pytest.fixture
 def runs(traces: list[Trace]) -> list[FaultRun]:
-    return judged(traces, TASKS)
+    return [run for _, run in judged(traces, TASKS)]
 
 
 def test_undisturbed_every_run_is_right(traces: list[Trace]) -> None:
@@ -92,6 +101,11 @@ def test_what_it_takes_and_what_the_model_is_told(runs: list[FaultRun]) -> None:
 def test_the_rows_and_the_sentence_add_up(runs: list[FaultRun]) -> None:
     found = rows(runs)
     assert [row.fault for row in found] == [fault.name for fault in FAULTS if fault.name in MADE]
-    assert sum(row.passing for row in found) == len(runs)
+    assert sum(row.figures.passing for row in found) == len(runs)
+    [total] = totals(runs)
+    assert total.figures.passing == sum(of.passing for of in total.layers.values()) == len(runs)
     wrong = sum(run.end == "wrong" for run in runs)
-    assert sentence(found).startswith(f"Recovered from {len(runs) - wrong} of {len(runs)} faults that passed; of 0 ")
+    assert sentence("It", total, found) == (
+        f"It recovered from {len(runs) - wrong} of {len(runs)} faults that passed. {wrong} runs ended with a wrong "
+        "answer, as if all were well. No side effect was done twice."
+    )
