@@ -15,7 +15,7 @@ from evaluator.catalog.tasks import all_tasks
 pytestmark = pytest.mark.xdist_group("site")  # one process builds one site
 
 KINDS = ("overview", "compare", "runs", "run", "case", "probe", "case of probes", "method", "hostile")
-KINDS += ("faults", "faults of one", "run with a fault", "hostile fault")
+KINDS += ("faults", "faults of one", "run with a fault")
 NAMES = list(all_frameworks())
 TASKS = list(all_tasks())
 
