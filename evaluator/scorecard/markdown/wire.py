@@ -43,27 +43,30 @@ def _difference(finding: Finding) -> str:
 
 
 def behaviour(scorecard: Scorecard) -> list[str]:
-    """A line for each probe: what most frameworks do, and which do otherwise."""
+    """A line for each probe in which frameworks differ: what most of them do, and which do otherwise; and what all
+    do in the others."""
     if not scorecard.behaviours:
         return []
+    probes = by_probe(scorecard)
     rows = [
         [
             f"{escape(probe[0].probe)}: {escape(probe[0].meaning)}",
             _words(probe[0]),
             "; ".join(f"{escape(who(scorecard, row), 1000)}: {_words(row)}" for row in probe[1:]),
         ]
-        for probe in by_probe(scorecard)
+        for probe in probes
+        if len(probe) > 1
     ]
+    alike = [f"{escape(probe[0].probe)} ({_words(probe[0])})" for probe in probes if len(probe) == 1]
     said = (
         "What the frameworks did when the model, a tool or the user did something unusual, read off the traces of "
         f"`bakeoff run -m {PROBES_NAME}`. Where more than one behaviour is reasonable, each will do; what will not is "
         "**in bold**. Tasks are named where a framework did not do the same in all of the probe's tasks."
     )
-    return [
-        "## What they do with what is unusual",
-        said,
-        table(["probe", "most of them", "the others"], rows, text_columns=2),
-    ]
+    parts = ["## What they do with what is unusual", said]
+    if rows:
+        parts.append(table(["probe", "most of them", "the others"], rows, text_columns=2))
+    return [*parts, f"All do the same in {', '.join(alike)}."] if alike else parts
 
 
 def _words(row: Shared) -> str:

@@ -25,10 +25,11 @@ from evaluator.catalog.frameworks import read_framework
 from evaluator.catalog.tasks import all_tasks
 from evaluator.models.embedded import embedded_digest
 from evaluator.models.template import sentences
+from evaluator.packs import pack
 from evaluator.providers.prices import price_list
 from evaluator.scorecard import schema, words
 from evaluator.scorecard.content import about_model
-from evaluator.trace import ReportedUsage, Trace, trace_path, write_trace
+from evaluator.trace import Injected, ReportedUsage, Trace, trace_path, write_trace
 from evaluator.wire.tokens import count_tokens
 
 IMPLEMENTATION = '"""Docstring."""\n\nasync def run(brief, model):\n    return "Hello."\n'
@@ -388,7 +389,11 @@ def test_the_scorecard_names_the_files_beside_it(project: Path) -> None:
     write_all(project, make_traces(project))
     score(project)
     files = document(project)["files"]
-    assert [one["file"] for one in files.values()] == ["scorecard.pairs.json", "scorecard.failures.json"]
+    assert [one["file"] for one in files.values()] == [
+        "scorecard.pairs.json",
+        "scorecard.failures.json",
+        "scorecard.faults.json",
+    ]
     for one in files.values():
         assert hashlib.sha256((project / one["file"]).read_bytes()).hexdigest() == one["sha256"]
 
@@ -846,8 +851,7 @@ def test_behaviours_are_told_beside_the_scores_and_count_in_none(project: Path) 
     assert (card.cells, card.totals, card.failures) == (before.cells, before.totals, before.failures)
     assert [(one.framework, one.words) for one in card.behaviours] == [("baseline", WORDS), ("x", WORDS)]
     text = (project / "SCORECARD.md").read_text()
-    [row] = [line for line in text.splitlines() if line.startswith("| empty\\_content")]
-    assert row.endswith(f"| {WORDS} |  |")
+    assert f"All do the same in empty\\_content ({WORDS})." in text
     assert len(document(project)["behaviours"]) == 2
 
 
@@ -909,3 +913,54 @@ def test_it_is_computed_where_the_system_does_not_say_which_cores_are_free(
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
     write_all(project, make_traces(project))
     assert score(project).runs
+
+
+# --- faults ----------------------------------------------------------------------------------
+
+
+def with_fault(framework: str, fault: str = "status_500", strength: str = "once", **changes: Any) -> Trace:
+    injected = Injected.model_validate({"fault": fault, "strength": strength, "place": "first", "moment": 0, "came": 1})
+    made = trace(key(f"{fault}-{strength}", framework=framework, model="faults"), **changes)
+    return made.model_copy(update={"injected": injected, "case": CASE})
+
+
+def test_what_came_of_faults_stands_beside_the_scores_and_counts_in_none(project: Path) -> None:
+    write_all(project, make_traces(project))
+    before = score(project)
+    wrong = with_fault("x", answer="One moment.")
+    stays = with_fault("x", strength="always", ended="error", answer="", error="Boom")
+    hardened = with_fault("x").model_copy(update={"hardened": True})
+    hardened = hardened.model_copy(update={"key": hardened.key.model_copy(update={"case": "status_500--hardened"})})
+    write_all(project, [with_fault("baseline"), wrong, stays, hardened])
+    card = score(project)
+    assert (card.cells, card.totals, card.failures) == (before.cells, before.totals, before.failures)
+    faults = document(project, "scorecard.faults.json")
+    assert [one["name"] for one in faults["faults"]] == ["status_500"]
+    row = next(one for one in faults["rows"] if (one["framework"], one["hardened"]) == ("x", False))
+    assert (row["recovered"], row["passing"], row["ended_well"], row["lasting"]) == (0, 1, 1, 1)
+    assert (row["ends"], row["error"]) == ({"stopped": 1, "wrong": 1}, "Boom")
+    total = next(one for one in faults["totals"] if one["hardened"])
+    assert (total["recovered"], total["beside"]["recovered"], total["layers"]["transport"]["passing"]) == (1, 0, 1)
+    text = (project / "SCORECARD.md").read_text()
+    assert "| X | 0/1 | – | 0/1 | – | – | 1/1 | 1 | 0 | 0 | – | – |" in text
+    assert "| X | 0 → 1/1 | 0 → – |" in text
+
+
+def test_a_note_on_a_fault_stands_with_the_faults_and_not_among_the_deviations(project: Path) -> None:
+    path = project / "implementations" / "x" / "pyproject.toml"
+    note = '\n[[tool.bakeoff.deviations]]\nnote = "It gives up (x/y.py:3)."\ndifferences = ["fault:status_500"]\n'
+    path.write_text(path.read_text() + note)
+    write_all(project, [with_fault("baseline"), with_fault("x", answer="One moment.")])
+    score(project)
+    [found] = document(project, "scorecard.faults.json")["notes"]
+    assert (found["framework"], found["faults"], found["note"]) == ("x", ["status_500"], "It gives up (x/y.py:3).")
+    assert "x/y.py:3" not in (project / "SCORECARD.md").read_text()
+
+
+def test_a_damaged_pack_is_named_and_the_others_are_read(project: Path) -> None:
+    write_all(project, [with_fault("baseline"), with_fault("x")])
+    pack(project / "traces", "faults")
+    (project / "traces" / "faults" / "x" / "tool_calling.jsonl.xz").write_bytes(b"this is none at all")
+    card = score(project)
+    assert [one.path for one in card.damaged] == ["faults/x/tool_calling.jsonl.xz"]
+    assert card.faults is not None and [total.framework for total in card.faults.totals] == ["baseline"]

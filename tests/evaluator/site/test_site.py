@@ -18,7 +18,7 @@ from evaluator.analysis.pairs import Pair
 from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import all_frameworks
 from evaluator.errors import Mistake
-from evaluator.providers.names import PROBES_NAME
+from evaluator.providers.names import FAULTS_NAME, PROBES_NAME
 from evaluator.providers.prices import calls_cost_usd, chat_tokens, find, started_at
 from evaluator.scorecard import Cell
 from evaluator.scorecard.words import per_1000_runs, per_1000_runs_on
@@ -27,7 +27,7 @@ from evaluator.site.charts import pareto_front, spread
 from evaluator.site.costs import PRICED_ON, of_cells, prices
 from evaluator.site.output import MADE_BY, replacing
 from evaluator.site.overview import Statement, selections, statements
-from evaluator.site.render import case_page, run_page, slug, visible
+from evaluator.site.render import case_page, framework_page, run_page, slug, visible
 from evaluator.site.screenshot import take
 from evaluator.trace import Key, Trace, read_trace, trace_files, trace_path
 
@@ -82,10 +82,23 @@ def test_the_same_traces_give_the_same_bytes(site: Site, tmp_path: Path) -> None
     assert contents(tmp_path / "again") == contents(site.folder)
 
 
+def test_every_run_with_a_fault_that_came_is_on_the_page_of_its_framework(site: Site) -> None:
+    found = [read_trace(path) for path in trace_files(site.traces, [FAULTS_NAME])]
+    met = {}
+    for trace in (one for one in found if isinstance(one, Trace)):
+        if trace.injected is None or trace.injected.came == 0:
+            continue
+        run = runs_on(site.folder / framework_page(trace.key.framework))[slug(trace.key.case)]
+        assert run["about"].startswith(f"{trace.injected.fault}, {trace.injected.strength}")
+        met[trace.key] = (sum(step.get("injected", 0) for step in run["steps"]), trace.injected.came)
+    assert len(met) > 20
+    assert all(marked == came for key, (marked, came) in met.items() if came and key != site.hostile_fault)
+
+
 def test_every_run_is_on_the_page_of_its_case(site: Site) -> None:
     traces = [read_trace(path) for path in trace_files(site.traces)]
-    keys = [trace.key for trace in traces if isinstance(trace, Trace)]
-    assert len(keys) == len(traces) > 50
+    keys = [trace.key for trace in traces if isinstance(trace, Trace) and trace.key.model != FAULTS_NAME]
+    assert len(keys) > 50
     for key in keys:
         page, _, name = run_page(key).partition("#")
         assert runs_on(site.folder / page)[name]["framework"] == key.framework
