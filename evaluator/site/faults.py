@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, get_args
 
 from evaluator.analysis.faults.judged import End, FaultRun
@@ -115,6 +116,20 @@ def changed(before: Figures, after: Figures) -> list[tuple[str, int, int]]:
     ]
 
 
+def _noted(faults: Faults, part: str, whole: str) -> dict[tuple[str, str], list[int]]:
+    """The numbers of the notes in a heat map, by framework and fault: of cells that are not perfect, or above most."""
+    shares: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in faults.rows:
+        if not row.hardened and (number := getattr(row.figures, whole)):
+            shares[row.fault][row.framework] = getattr(row.figures, part) / number
+    return {
+        (framework, fault): faults.notes_on(framework, fault)
+        for fault, of_fault in shares.items()
+        for framework, share in of_fault.items()
+        if share < 1 or share > median(of_fault.values())
+    }
+
+
 def overview(card: Scorecard, faults: Faults) -> dict[str, Any]:
     """What the template of the page with all frameworks needs."""
     shown = {row.fault for row in faults.rows}
@@ -130,6 +145,10 @@ def overview(card: Scorecard, faults: Faults) -> dict[str, Any]:
         },
         "faults": [fault for fault in FAULTS if fault.name in shown],
         "rows": {(row.framework, row.fault): row for row in faults.rows if not row.hardened},
+        "noted": {
+            "recovered": _noted(faults, "recovered", "passing"),
+            "ended_well": _noted(faults, "ended_well", "lasting"),
+        },
         "ends": ENDS,
         "layers": get_args(Layer),
         "changed": changed,

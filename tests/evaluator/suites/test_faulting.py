@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -81,6 +82,24 @@ def runs(traces: list[Trace]) -> list[FaultRun]:
 def test_undisturbed_every_run_is_right(traces: list[Trace]) -> None:
     sound = [trace for trace in traces if trace.injected is None]
     assert sound and all(trace.outcome.ended == "answered" for trace in sound)
+
+
+TIMES = ("wall_s", "cpu_s", "import_s", "memory_after_import_mb", "peak_memory_mb", "started_at")
+
+
+def without_times(value: Any) -> Any:
+    """Recorded data without what no two runs have in common."""
+    if isinstance(value, dict):
+        kept = {name: part for name, part in value.items() if name not in TIMES and not name.endswith("_s")}
+        return {name: without_times(part) for name, part in kept.items()}
+    return [without_times(part) for part in value] if isinstance(value, list) else value
+
+
+def test_the_same_seed_gives_the_same_traces_but_for_times(
+    traces: list[Trace], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    again = asyncio.run(_made(tmp_path_factory.mktemp("logs")))
+    assert [without_times(one.model_dump()) for one in again] == [without_times(one.model_dump()) for one in traces]
 
 
 def test_what_a_plain_loop_makes_of_faults(runs: list[FaultRun]) -> None:
