@@ -340,7 +340,7 @@ async def test_an_import_error_costs_only_its_own_task(
             done = await worker.request(request(), lambda call: None)
             assert done.error is not None and done.error.startswith("the implementation cannot be imported: ")
         case = {"id": "a", "kind": "out_of_scope", "size": "quick", "question": "Hi", "answer": "No."}
-        job = request().model_copy(update={"task": "handoff", "spec": "tasks.handoff.spec", "case": case})
+        job = request().model_copy(update={"module": "handoff", "spec": "tasks.handoff.spec", "case": case})
         assert (await worker.request(job, lambda call: None)).answer == "fine"
     finally:
         await worker.stop()

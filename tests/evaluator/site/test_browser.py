@@ -21,26 +21,22 @@ TASKS = list(all_tasks())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_page_fits_and_nothing_goes_wrong(kind: str, width: int, watched: Watched, site: Site) -> None:
-    watched.page.set_viewport_size({"width": width, "height": 900})
-    watched.page.goto(site.url(pages(site)[kind]))
-    assert watched.page.evaluate("document.documentElement.scrollWidth") == width
-    for image in watched.page.locator("img:visible").all():
-        image.scroll_into_view_if_needed()
-        expect(image).to_have_js_property("complete", True)
-        assert image.evaluate("image => image.naturalWidth") > 0
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_is_accessible(kind: str, scheme: str, watched: Watched, site: Site) -> None:
-    watched.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-    watched.page.goto(site.url(pages(site)[kind]))
-    watched.page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
-    only = None if scheme == "light" else {"runOnly": ["color-contrast"]}  # nothing else depends on the scheme
-    found = Axe().run(watched.page, options=only)["violations"]
-    assert not [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found]
+def test_a_page_fits_and_is_accessible(kind: str, watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.goto(site.url(pages(site)[kind]))
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        for image in page.locator("img:visible").all():
+            image.scroll_into_view_if_needed()
+            expect(image).to_have_js_property("complete", True)
+            assert image.evaluate("image => image.naturalWidth") > 0
+    page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    for scheme, only in (("light", None), ("dark", {"runOnly": ["color-contrast"]})):  # nothing else depends on it
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+        found = Axe().run(page, options=only)["violations"]
+        assert not [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in found], scheme
 
 
 def test_what_hostile_traces_say_is_shown_and_not_run(watched: Watched, site: Site) -> None:

@@ -43,7 +43,7 @@ def test_an_event_is_read_as_it_was_written_in_one_line(event: Event) -> None:
 def test_a_job_is_read_as_it_was_written() -> None:
     names = {"name": "m", "base_url": "http://127.0.0.1:1/x/v1", "api_key": "k", "embedding_name": "e"}
     model = Model(**names, temperature=0.0, max_model_calls=3, timeout_s=1.5)
-    job = Job(run="r", task="handoff", spec="tasks.handoff.spec", case={"question": "\ud800 é"}, model=model)
+    job = Job(run="r", module="handoff", spec="tasks.handoff.spec", case={"question": "\ud800 é"}, model=model)
     assert job_of(job.line().decode()) == job
 
 
