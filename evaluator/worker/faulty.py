@@ -88,4 +88,6 @@ def searched(brief: Any, fault: RetrievalFault | None) -> Any:
     if fault is None or not hasattr(brief, "documents"):
         return brief
     documents: tuple[Any, ...] = brief.documents
-    return dataclasses.replace(brief, documents=() if fault == "finds_nothing" else documents * 2)
+    # One that says nothing, and not none: what is to be measured is a search, and not the indexing of an empty corpus.
+    empty = documents[0].model_copy(update={"id": "empty", "title": "Empty", "text": "This page is empty."})
+    return dataclasses.replace(brief, documents=(empty,) if fault == "finds_nothing" else documents * 2)
