@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from evaluator import files
 from evaluator.errors import Failure
 from evaluator.text import shown_path
-from evaluator.trace import DamagedTrace, Key, Trace, model_folder, read_trace, trace_path
+from evaluator.trace import DamagedTrace, Key, Trace, model_folder, read_trace, trace_files, trace_in, trace_path
 
 SUFFIX = ".jsonl.xz"
 LARGEST_PACK = 2_000_000_000
@@ -35,6 +35,12 @@ def frameworks_in(root: Path, model: str) -> list[str]:
     return sorted({folder.parent.name for folder in _folders(model_folder(root, model))})
 
 
+def files_of(root: Path, model: str, framework: str) -> list[Path]:
+    """The packs and single traces of a model and framework."""
+    folder = model_folder(root, model) / framework
+    return sorted([*folder.glob(f"*{SUFFIX}"), *trace_files(folder)])
+
+
 def read_packed(root: Path, model: str, framework: str) -> Iterator[Trace | DamagedTrace]:
     """The traces of a model and framework, packed ones and single ones, by task and name."""
     for folder in _folders(model_folder(root, model)):
@@ -45,9 +51,9 @@ def read_packed(root: Path, model: str, framework: str) -> Iterator[Trace | Dama
         except PackError as error:
             yield DamagedTrace(_of_folder(folder), str(error))
             packed = {}
-        single = {path.name.removesuffix(".json") for path in _single(folder)}
+        single = {_name(path): path for path in trace_files(folder)}
         for name in sorted(packed.keys() | single):
-            yield read_trace(folder / f"{name}.json") if name in single else parsed(packed[name], _of_folder(folder))
+            yield read_trace(single[name]) if name in single else trace_in(packed[name], _of_folder(folder))
 
 
 def lines(path: Path) -> dict[str, bytes]:
@@ -73,15 +79,6 @@ def lines(path: Path) -> dict[str, bytes]:
     return found
 
 
-def parsed(line: bytes, pack: Path) -> Trace | DamagedTrace:
-    """The trace of one line of a pack."""
-    try:
-        return Trace.model_validate(orjson.loads(line))
-    except ValidationError as error:
-        first = error.errors()[0]
-        return DamagedTrace(pack, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
-
-
 def pack(root: Path, model: str, drop: Callable[[Path, str], bool] = lambda folder, name: False) -> None:
     """Put the single traces of a model into its packs, in place of those of the same name that are there.
 
@@ -96,9 +93,9 @@ def pack(root: Path, model: str, drop: Callable[[Path, str], bool] = lambda fold
             raise Failure(f"{shown_path(path)}: {error}; delete it, and make its runs again") from None
         after = {name: line for name, line in before.items() if not drop(folder, name)}
         taken: list[Path] = []
-        for single in _single(folder):
+        for single in trace_files(folder):
             if isinstance(trace := read_trace(single), Trace) and trace_path(root, trace.key) == single:
-                after[single.name.removesuffix(".json")] = orjson.dumps(orjson.loads(single.read_bytes()))
+                after[_name(single)] = orjson.dumps(trace.model_dump(by_alias=True))
                 taken.append(single)
         if after != before:
             content = b"".join(after[name] + b"\n" for name in sorted(after))
@@ -119,5 +116,6 @@ def _of_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}{SUFFIX}")
 
 
-def _single(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+def _name(single: Path) -> str:
+    """What the run of a single trace is called in a pack: `<case>.<trial>`."""
+    return single.name.removesuffix(".json")

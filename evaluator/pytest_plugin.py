@@ -19,6 +19,8 @@ import pytest
 import uvloop
 from rich.console import Console
 
+from evaluator import ROOT
+from evaluator.analysis.faults.gather import gather
 from evaluator.analysis.faults.judged import FaultRun, judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.catalog.frameworks import Framework, all_frameworks, implements
@@ -32,7 +34,6 @@ from evaluator.harness.pool import Pool
 from evaluator.harness.runner import Harness, harness
 from evaluator.harness.watch import Watch
 from evaluator.models import specs
-from evaluator.packs import read_packed
 from evaluator.probes.behaviours import Behaviour, behaviours, expected_failure
 from evaluator.providers.names import FAULTS_NAME, REPLAY, is_real
 from evaluator.suites import faulting, probing, replays
@@ -132,7 +133,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        items[:] = [item for item in items if not any(map(item.get_closest_marker, unasked))]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -379,19 +380,18 @@ class TestedFaults:
     def __init__(self, shared: "_Shared", harness: Harness, jobs: Iterable[Job]) -> None:
         self._harness = harness
         self.made = _MadeAhead(shared, self._run, ([job] for job in jobs), _AT_ONCE)
-        self._recorded: dict[str, dict[str, FaultRun]] = {}
+        self._recorded: dict[str, list[FaultRun]] = {}
 
     def make(self, job: Job) -> TestedFault:
         """What comes of the fault of `job`, beside what came of it where it was recorded."""
         name = job.framework.name
         if name not in self._recorded:
-            recorded = read_packed(replays.FOLDER.parent, FAULTS_NAME, name)
-            runs = judged((one for one in recorded if isinstance(one, Trace)), all_tasks())
-            self._recorded[name] = {f"{run.task}/{trace.key.case}": run for trace, run in runs}
+            self._recorded[name] = [run for of in gather(ROOT / "traces", [name], all_tasks()) for run in of.runs]
         trace = self.made.get([job])
-        runs = judged([trace], all_tasks())
-        recorded_run = self._recorded[name].get(f"{job.task.name}/{job.name}")
-        return TestedFault(runs[0][1] if runs else None, recorded_run, trace_path(TRACES, trace.key))
+        made = next((run for _, run in judged([trace], all_tasks())), None)
+        wanted = (job.task.name, job.case.id, job.hardened, job.injected)
+        same = (one for one in self._recorded[name] if (one.task, one.case, one.hardened, one.asked) == wanted)
+        return TestedFault(made, next(same, None), trace_path(TRACES, trace.key))
 
     async def _run(self, jobs: Sequence[Job]) -> Trace:
         [job] = jobs

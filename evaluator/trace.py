@@ -308,9 +308,15 @@ def read_trace(path: Path) -> Trace | DamagedTrace:
         if status.st_size > LARGEST_TRACE:
             return DamagedTrace(path, f"is larger than {LARGEST_TRACE // 10**6} MB")
         content = path.read_bytes()
-        return Trace.model_validate(orjson.loads(content))
     except OSError as error:
         return DamagedTrace(path, f"cannot be read: {error.strerror}")
+    return trace_in(content, path)
+
+
+def trace_in(content: bytes, path: Path) -> Trace | DamagedTrace:
+    """The trace that JSON holds, which stands in the file at `path`."""
+    try:
+        return Trace.model_validate(orjson.loads(content))
     except orjson.JSONDecodeError as error:
         return DamagedTrace(path, f"line {error.lineno}: not valid JSON: {error.msg}")
     except ValidationError as error:

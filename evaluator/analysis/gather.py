@@ -8,7 +8,7 @@ their traces. The order of results is that of the cases, whatever the number of 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import chain, compress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from evaluator.analysis import judge, parity
 from evaluator.analysis.breakdown import Judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
-from evaluator.analysis.kept import Kept
+from evaluator.analysis.kept import Kept, kept_or_made
 from evaluator.analysis.parallel import cores, each
 from evaluator.analysis.parity import Comparison, Observation
 from evaluator.analysis.references import judged_references
@@ -153,22 +153,11 @@ def gather(
     cases = [group for _, group in sorted(groups.items())]
     most = 1 if tasks is not None else cores() if processes is None else processes
 
-    def fresh_from(cases: Sequence[Sequence[Path]]) -> Iterator[list[Gathered]]:
+    def made(cases: Sequence[Sequence[Path]]) -> Iterator[list[Gathered]]:
         return each(work, cases, most if sum(map(len, cases)) >= _WORTH_PROCESSES else 1, _CASES_AT_ONCE)
 
-    if kept is None:
-        yield from chain.from_iterable(fresh_from(cases))
-        return
     asked = repr((sorted(names), priced_on, look)).encode()
-    named = [kept.name([asked, *_contents(root, case)]) for case in cases]
-    missing = [not kept.has(name) for name in named]
-    fresh = fresh_from(list(compress(cases, missing)))
-    for case, name, is_missing in zip(cases, named, missing, strict=True):
-        results = next(fresh) if is_missing else kept.get(name)
-        if is_missing or results is None:
-            results = results or work(case)
-            kept.put(name, results)
-        yield from results
+    yield from chain.from_iterable(kept_or_made(kept, cases, lambda case: [asked, *contents(root, case)], made))
 
 
 def asked_for(root: Path, models: Sequence[str] | None, keep: Callable[[Key], bool]) -> list[Path]:
@@ -180,7 +169,7 @@ def asked_for(root: Path, models: Sequence[str] | None, keep: Callable[[Key], bo
     return [path for path in files if (key := _key(root, path)) is None or keep(key)]
 
 
-def _contents(root: Path, paths: Iterable[Path]) -> Iterator[bytes]:
+def contents(root: Path, paths: Iterable[Path]) -> Iterator[bytes]:
     """The names and contents of files; of one that cannot be read nothing."""
     for path in paths:
         yield path.relative_to(root).as_posix().encode()

@@ -8,14 +8,18 @@ import contextlib
 import hashlib
 import pickle
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import distributions
+from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evaluator import ROOT, files
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _CHECKED = 32
 """Bytes at the start of a file: the SHA-256 of the rest."""
@@ -78,3 +82,27 @@ class Kept:
             for path in self.folder.iterdir():
                 if path.name not in self._asked:
                     path.unlink()
+
+
+def kept_or_made(
+    kept: Kept | None,
+    things: Sequence[T],
+    depends_on: Callable[[T], Iterable[bytes]],
+    make: Callable[[Sequence[T]], Iterator[R]],
+) -> Iterator[R]:
+    """What each of the things gives, in their order: as it is kept, or else made and then kept. It is never None.
+
+    `make` gives it for some of them, in their order. Without `kept` it is made for all.
+    """
+    if kept is None:
+        yield from make(things)
+        return
+    names = [kept.name(depends_on(thing)) for thing in things]
+    missing = [not kept.has(name) for name in names]
+    fresh = make(list(compress(things, missing)))
+    for thing, name, is_missing in zip(things, names, missing, strict=True):
+        result: R | None = next(fresh) if is_missing else kept.get(name)
+        if is_missing or result is None:
+            result = next(make([thing])) if result is None else result
+            kept.put(name, result)
+        yield result

@@ -29,6 +29,7 @@ from evaluator.trace import (
     Setup,
     Trace,
     read_trace,
+    trace_in,
     trace_path,
     write_trace,
 )
@@ -137,11 +138,14 @@ class Records:
     def _recorded(self, traces: Path, key: Key) -> Trace | DamagedTrace:
         """The trace of this key, single or packed."""
         single, pack = trace_path(traces, key), packs.pack_path(traces, key)
-        if not single.exists() and pack not in self._packs:
+        if single.exists():
+            return read_trace(single)
+        if pack not in self._packs:
+            self._packs[pack] = {}
             with contextlib.suppress(packs.PackError):
                 self._packs[pack] = packs.lines(pack)
-        line = None if single.exists() else self._packs.get(pack, {}).get(f"{key.case}.{key.trial}")
-        return read_trace(single) if line is None else packs.parsed(line, pack)
+        line = self._packs[pack].get(f"{key.case}.{key.trial}")
+        return read_trace(single) if line is None else trace_in(line, pack)
 
     def setup(self, job: Job, python: str) -> Setup:
         """What the run's result depends on, and where it is made."""

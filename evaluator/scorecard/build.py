@@ -235,12 +235,13 @@ def _faults(
     frameworks: Mapping[str, Framework],
     numbered: Mapping[str, Sequence[tuple[int, Deviation]]],
 ) -> Faults:
-    modules = sorted({(run.framework, run.task) for run in runs if run.hardened and run.framework in frameworks})
     lines: dict[str, tuple[int, int]] = {}
-    for name, task in modules:
-        before = lines.get(name, (0, 0))
-        both = [_lines(frameworks[name], module) for module in (hardened(task), task)]
-        lines[name] = before[0] + both[0], before[1] + both[1]
+    for name, task in sorted({(run.framework, run.task) for run in runs if run.hardened}):
+        modules = (hardened(task), task) if name in frameworks else ()
+        sizes = [size.lines for module in modules if (size := _size(frameworks[name], module))]
+        if len(sizes) == 2:
+            before = lines.get(name, (0, 0))
+            lines[name] = before[0] + sizes[0], before[1] + sizes[1]
     made_by = {run.framework for run in runs}
     notes = tuple(
         FaultNote(number, name, one.task, one.faults, one.note)
@@ -249,14 +250,6 @@ def _faults(
         if one.faults and name in made_by
     )
     return Faults(tuple(rows(runs)), tuple(totals(runs)), tuple(compare_faults(runs)), lines, notes)
-
-
-def _lines(framework: Framework, module: str) -> int:
-    """The source lines of a module of the framework's folder; 0 where it cannot be read."""
-    try:
-        return code_size(files.read_text(implementation_path(framework.folder, module)), by_hand=False).lines
-    except (OSError, SyntaxError, ValueError):
-        return 0
 
 
 def _judgements(one: Scored, verdicts: judge.Verdicts) -> list[judge.Judgement]:
@@ -379,10 +372,14 @@ def _code(seen: _Seen, framework: Framework | None, task: str) -> CodeSize | Non
     """The size of the code that ran; None where that code is not the code that is here now."""
     if framework is None or seen.implementation_digests != {_implementation_digest(framework, task)}:
         return None
+    return _size(framework, task, by_hand=task in framework.by_hand)
+
+
+def _size(framework: Framework, module: str, by_hand: bool = False) -> CodeSize | None:
+    """The size of a module of the framework's folder; None where that cannot be said."""
     try:
-        source = files.read_text(implementation_path(framework.folder, task))
-        return code_size(source, by_hand=task in framework.by_hand)
-    except (SyntaxError, ValueError):  # ValueError: not UTF-8, or has null bytes
+        return code_size(files.read_text(implementation_path(framework.folder, module)), by_hand=by_hand)
+    except (OSError, SyntaxError, ValueError):  # ValueError: not UTF-8, or has null bytes
         return None
 
 

@@ -11,7 +11,7 @@ from evaluator.analysis.faults.report import title_of
 from evaluator.analysis.faults.rows import Figures, sentence
 from evaluator.analysis.gather import every_task
 from evaluator.analysis.graded_run import measure_run
-from evaluator.faults.table import FAULTS, Layer
+from evaluator.faults.table import BY_NAME, FAULTS, Layer
 from evaluator.scorecard import Faults, Scorecard
 from evaluator.scorecard.letters import fault_letters
 from evaluator.site import runs
@@ -63,8 +63,8 @@ class FaultMaker:
 
     def __call__(self, framework: str, found: Sequence[tuple[Trace, FaultRun]]) -> FaultPart:
         """The runs in the order of the table of faults."""
-        order = [fault.name for fault in FAULTS]
-        known = [pair for pair in found if pair[1].injected.fault in order]
+        order = list(BY_NAME)
+        known = [pair for pair in found if pair[1].injected.fault in BY_NAME]
         known.sort(key=lambda pair: (order.index(pair[1].injected.fault), pair[1].hardened, *_place(pair[1].injected)))
         packer = Packer()
         packed = [self._packed(packer, *pair) for pair in known]
@@ -138,11 +138,9 @@ def overview(card: Scorecard, faults: Faults) -> dict[str, Any]:
         "totals": [total for total in faults.totals if not total.hardened],
         "hardened": [total for total in faults.totals if total.beside is not None],
         "letters": fault_letters(faults),
-        "sentences": {
-            total.framework: sentence(card.titles[total.framework], total, faults.rows)
-            for total in faults.totals
-            if not total.hardened
-        },
+        "sentences": [
+            sentence(title_of(total, card.titles), total, faults.rows) for total in faults.totals if not total.hardened
+        ],
         "faults": [fault for fault in FAULTS if fault.name in shown],
         "rows": {(row.framework, row.fault): row for row in faults.rows if not row.hardened},
         "noted": {

@@ -85,16 +85,16 @@ class Command:
 
     def _pack(self, plan: Plan, asked: Asked) -> None:
         """Put the runs of a plan into few files; where all faults were asked for, these are all that stay there."""
-        folders: dict[Path, set[str]] = defaultdict(set)
+        asked_for: dict[Path, set[str]] = defaultdict(set)
         for job in plan.jobs:
             folder = model_folder(self.traces, plan.model) / job.framework.name / job.task.name
-            folders[folder].add(f"{job.name}.{job.trial}")
+            asked_for[folder].add(f"{job.name}.{job.trial}")
+
+        def is_left_over(folder: Path, name: str) -> bool:
+            return not asked.faults and folder in asked_for and name not in asked_for[folder]
+
         with UnderWay(self.console) as under_way, under_way.doing(f"{plan.model}: packing its runs"):
-            pack(
-                self.traces,
-                plan.model,
-                drop=lambda folder, name: not asked.faults and name not in folders.get(folder, {name}),
-            )
+            pack(self.traces, plan.model, drop=is_left_over)
 
     def _print(self, standings: Sequence[Standing], asked: Asked) -> int:
         """Print the scorecard, and what it can tell; gives 1 where something came out as it must not."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.analysis.faults.judged import FaultRun, judged
-from evaluator.analysis.gather import every_task
-from evaluator.analysis.kept import Kept
+from evaluator.analysis.gather import contents, every_task
+from evaluator.analysis.kept import Kept, kept_or_made
 from evaluator.analysis.parallel import cores, each
-from evaluator.packs import SUFFIX, frameworks_in, read_packed
+from evaluator.packs import files_of, frameworks_in, read_packed
 from evaluator.providers.names import FAULTS_NAME
-from evaluator.trace import DamagedTrace, Trace, model_folder
+from evaluator.trace import DamagedTrace, Trace
 
 Look = Callable[[str, Sequence[tuple[Trace, FaultRun]]], Any]
 """Makes something of a framework's runs. It is sent to another process, and what it gives is sent back."""
@@ -46,17 +46,13 @@ def gather(
     """
     names = [name for name in frameworks_in(root, FAULTS_NAME) if name in frameworks]
     work = partial(_of_framework, root, frozenset(tasks), look)
-    keys = {name: kept.name(_contents(root, name, repr((sorted(tasks), look)))) for name in names} if kept else {}
-    missing = [name for name in names if not (kept and kept.has(keys[name]))]
     most = cores() if processes is None else processes
-    fresh = each(work, missing, most if len(missing) >= _WORTH_PROCESSES else 1)
-    for name in names:
-        found = next(fresh) if name in missing else kept.get(keys[name]) if kept else None
-        if found is None:
-            found = work(name)
-        if kept:
-            kept.put(keys[name], found)
-        yield found
+    asked = repr((sorted(tasks), look)).encode()
+
+    def made(names: Sequence[str]) -> Iterator[FaultsOf]:
+        return each(work, names, most if len(names) >= _WORTH_PROCESSES else 1)
+
+    return kept_or_made(kept, names, lambda name: [asked, *contents(root, files_of(root, FAULTS_NAME, name))], made)
 
 
 def _of_framework(root: Path, tasks: frozenset[str], look: Look | None, name: str) -> FaultsOf:
@@ -65,12 +61,3 @@ def _of_framework(root: Path, tasks: frozenset[str], look: Look | None, name: st
     found = judged((one for one in read if isinstance(one, Trace)), of_tasks)
     damaged = [one for one in read if isinstance(one, DamagedTrace)]
     return FaultsOf(name, [run for _, run in found], damaged, look(name, found) if look else None)
-
-
-def _contents(root: Path, framework: str, asked: str) -> Iterator[bytes]:
-    """What is asked, and the names and contents of a framework's files."""
-    yield asked.encode()
-    folder = model_folder(root, FAULTS_NAME) / framework
-    for path in sorted([*folder.glob(f"*{SUFFIX}"), *folder.glob("*/*.json")]):
-        yield path.relative_to(root).as_posix().encode()
-        yield path.read_bytes()

@@ -32,9 +32,9 @@ class FaultRun:
     an answer that admits it will do.
 
     `done_twice` counts side effects that happened more often than in the same run without the fault, and more often
-    than the model asked for in one reply. `told` is what the
-    model was told after the fault came first, in words; empty where it was told nothing. The rest is what the run took
-    beyond the one without the fault, in calls, tokens and seconds; None where that one is not recorded.
+    than the model asked for in one reply. `told` is what the model was told after the fault came first, in words; empty
+    where it was told nothing. The rest is what the run took beyond the one without the fault, in calls, tokens and
+    seconds; None where that one is not recorded.
     """
 
     framework: str

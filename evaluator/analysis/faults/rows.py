@@ -9,7 +9,7 @@ from typing import Any, get_args
 from evaluator.analysis.faults.judged import End, FaultRun
 from evaluator.analysis.metrics import rounded
 from evaluator.catalog.frameworks import baseline_first
-from evaluator.faults.table import BY_NAME, FAULTS, Layer
+from evaluator.faults.table import BY_NAME, Layer
 from evaluator.trace import Injected
 
 
@@ -70,8 +70,8 @@ def rows(runs: Iterable[FaultRun]) -> list[Row]:
     groups: dict[tuple[str, bool, str], list[FaultRun]] = {}
     for run in runs:
         groups.setdefault((run.framework, run.hardened, run.injected.fault), []).append(run)
-    order = [fault.name for fault in FAULTS]
-    known = (key for key in groups if key[2] in order)
+    order = list(BY_NAME)
+    known = (key for key in groups if key[2] in BY_NAME)
     in_order = sorted(known, key=lambda key: (baseline_first(key[0]), key[1], order.index(key[2])))
     return [_row(*key, groups[key]) for key in in_order]
 
