@@ -76,7 +76,13 @@ def _spellings(phrase: str) -> list[str]:
     return [spelling for number in numbers for spelling in (number, f"{number} {unit}".strip(), f"{number}{unit}")]
 
 
-class Case(Data):
+class Identified(Data):
+    """A case of any kind of task, by its id."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+
+
+class Case(Identified):
     """One question of a task and what is expected. Tasks add their own fields.
 
     `facts` must be stated by the answer, and stand in what the model was sent. `stance` says what a right answer
@@ -90,7 +96,6 @@ class Case(Data):
     )
     """The fields that a run does not depend on, only its grade (and how the scripted model plays it)."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     kind: str
     level: Level = 2
     size: Size
@@ -138,12 +143,12 @@ class Script(Data):
         return [step for turn in self.turns for step in turn]
 
 
-CaseT = TypeVar("CaseT", bound=Case)
+AnyCaseT = TypeVar("AnyCaseT", bound=Identified)
 
 
-def load_cases(path: Path, case_type: type[CaseT]) -> list[CaseT]:
+def load_cases(path: Path, case_type: type[AnyCaseT]) -> list[AnyCaseT]:
     """Read one case a line. Raises `CasesError` naming file, line and field of the first mistake."""
-    cases: list[CaseT] = []
+    cases: list[AnyCaseT] = []
     lines_of: dict[str, int] = {}
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a byte-order mark in front
@@ -165,6 +170,9 @@ def load_cases(path: Path, case_type: type[CaseT]) -> list[CaseT]:
     if not cases:
         raise CasesError(f"{path}: has no cases")
     return cases
+
+
+CaseT = TypeVar("CaseT", bound=Case)
 
 
 def of_size(cases: Iterable[CaseT], size: Size) -> list[CaseT]:

@@ -102,36 +102,39 @@ def _as_of_today(task: Task, id: str, inputs: bytes) -> Any:
 
 
 def all_tasks(folder: Path = TASKS) -> dict[str, Task]:
-    """Every task by name, sorted: the folders of the package `tasks` that have a `spec.py`. Raises `Mistake`."""
-    names = sorted(path.parent.name for path in folder.glob("*/spec.py"))
+    """Every reference task by name, sorted: the folders of the package `tasks` that have a `spec.py`, but for those of
+    capabilities. Raises `Mistake`."""
+    names = sorted(path.parent.name for path in folder.glob("*/spec.py") if not path.with_name("observe.py").exists())
     return {name: _task(folder / name) for name in names}
 
 
 def _task(folder: Path) -> Task:
-    spec = _module(folder, "spec")
-    probes = _module(folder, "probes") if (folder / "probes.py").is_file() else None
+    spec = module(folder, "spec")
+    probes = module(folder, "probes") if (folder / "probes.py").is_file() else None
     return Task(
         name=folder.name,
         folder=folder,
-        case_type=_defined(spec, "CASE_TYPE"),
-        load=partial(_without_mistakes, _defined(spec, "load")),
-        prepare=_defined(spec, "prepare"),
-        script=_defined(spec, "script"),
-        grade=_defined(_module(folder, "grade"), "grade"),
-        on_the_wire=_defined(_module(folder, "wire"), "on_the_wire"),
+        case_type=defined(spec, "CASE_TYPE"),
+        load=partial(_without_mistakes, defined(spec, "load")),
+        prepare=defined(spec, "prepare"),
+        script=defined(spec, "script"),
+        grade=defined(module(folder, "grade"), "grade"),
+        on_the_wire=defined(module(folder, "wire"), "on_the_wire"),
         load_documents=getattr(spec, "load_documents", None),
-        probes=_defined(probes, "PROBES") if probes else (),
-        prepare_probe=_defined(probes, "prepare") if probes else None,
+        probes=defined(probes, "PROBES") if probes else (),
+        prepare_probe=defined(probes, "prepare") if probes else None,
     )
 
 
-def _module(folder: Path, name: str) -> ModuleType:
+def module(folder: Path, name: str) -> ModuleType:
+    """A module of a task's folder. Raises `Mistake` where it is not there."""
     if not (folder / f"{name}.py").is_file():
         raise Mistake(f"tasks/{folder.name}/{name}.py: there is no such file; see docs/adding-a-task.md")
     return importlib.import_module(f"tasks.{folder.name}.{name}")
 
 
-def _defined(module: ModuleType, name: str) -> Any:
+def defined(module: ModuleType, name: str) -> Any:
+    """What a module of a task defines. Raises `Mistake` where it does not."""
     if not hasattr(module, name):
         where = "/".join(module.__name__.split("."))
         raise Mistake(f"{where}.py: defines no {name}; see docs/adding-a-task.md")

@@ -1,0 +1,49 @@
+"""Finds the capability tasks by their folders."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluator.catalog.tasks import TASKS, defined, module
+from evaluator.errors import Mistake
+from tasks.base import Prepared
+from tasks.capability import CapabilityCase, Check, Observed, Play
+from tasks.cases import CasesError
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One folder of `tasks/` with an `observe.py`: what it and `spec.py` define. `title` is its docstring's."""
+
+    name: str
+    title: str
+    folder: Path
+    case_type: type[CapabilityCase]
+    cases: tuple[Any, ...]
+    prepare: Callable[..., Prepared]
+    play: Callable[[Any], Play]
+    observe: Callable[[Any, Observed], list[Check]]
+
+
+def all_capabilities(folder: Path = TASKS) -> dict[str, Capability]:
+    """Every capability task by name, sorted. Raises `Mistake`."""
+    return {path.parent.name: _capability(path.parent) for path in sorted(folder.glob("*/observe.py"))}
+
+
+def _capability(folder: Path) -> Capability:
+    spec = module(folder, "spec")
+    try:
+        cases = tuple(defined(spec, "load")())
+    except CasesError as mistake:
+        raise Mistake(str(mistake)) from None
+    return Capability(
+        name=folder.name,
+        title=str(module(folder, "__init__").__doc__).partition(":")[0],
+        folder=folder,
+        case_type=defined(spec, "CASE_TYPE"),
+        cases=cases,
+        prepare=defined(spec, "prepare"),
+        play=defined(spec, "play"),
+        observe=defined(module(folder, "observe"), "observe"),
+    )

@@ -1,0 +1,1 @@
+"""Approval: a person decides about a tool call before it is made."""

@@ -1,0 +1,1 @@
+"""Durable runs: the process is killed in the middle, and another one goes on."""

@@ -1,0 +1,1 @@
+"""MCP: tools of a real server that speaks the Model Context Protocol."""

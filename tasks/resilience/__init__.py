@@ -1,0 +1,1 @@
+"""Resilience: the model's server refuses, is overloaded, or does not answer."""

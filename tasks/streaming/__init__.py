@@ -1,0 +1,1 @@
+"""Streaming: the answer comes in pieces, as the model gives them, and can be stopped."""

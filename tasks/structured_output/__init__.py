@@ -1,0 +1,1 @@
+"""Structured output: the answer is a typed value."""
