@@ -238,7 +238,10 @@ def main() -> None:
         # At once: a thread may wait for input for ever, and there is nothing to be lost.
         signal.signal(number, lambda *_: os._exit(0))
     server = Warehouse(asked.behaviour, asked.slow_s, changed=log.has_call())
-    anyio.run(serve_http if asked.http else serve_stdio, server, log)
+    try:
+        anyio.run(serve_http if asked.http else serve_stdio, server, log)
+    except* BrokenPipeError:
+        os._exit(0)  # the client is gone, and what was to be written with it
 
 
 if __name__ == "__main__":
