@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import socket
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -15,12 +16,14 @@ import brotli
 import orjson
 import pytest
 from aiohttp import web
+from aiohttp.client_reqrep import ConnectionKey
 from backports import zstd
 
 from evaluator.harness.gateway import Gateway, GatewayRun
 from evaluator.models.upstreams import Session, UpstreamError
 from evaluator.models.upstreams.http import HttpUpstream
 from evaluator.models.upstreams.http import Server as HttpServer
+from evaluator.models.upstreams.http import reason as reason_of
 from evaluator.providers.endpoint import Endpoint
 from evaluator.trace import ModelCall
 from evaluator.wire.tokens import count_tokens
@@ -667,6 +670,16 @@ async def test_a_server_that_cannot_be_reached_is_named_in_words(base_url: str, 
     assert message.startswith(f"the model's server cannot be used: {reason}")
     assert call.error == message
     assert not any(part in message for part in ("127.0.0.1", "host.invalid", KEY))
+
+
+def test_certificates_that_are_not_there_are_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ConnectionKey("host", 443, True, True, None, None, None)
+    error = aiohttp.ClientConnectorCertificateError(key, ssl.SSLCertVerificationError())
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    assert "is its certificate valid?" in reason_of(error)
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+    assert reason_of(error) == "no TLS with it: SSL_CERT_FILE names a file that is not there"
 
 
 async def test_a_slow_server_meets_the_time_limit_of_the_run() -> None:
