@@ -122,7 +122,7 @@ def same_for_all(chats: Sequence[ModelCall]) -> str | None:
     if not chats or (last := chats[-1]).api != "chat_completions" or (refusal := _refusal(last)) is None:
         return None
     if refusal.come_back:
-        return f"{refusal.come_back}: the same command goes on from here"
+        return refusal.come_back
     return None if any(call.answered for call in chats) or not refusal.is_of_all else str(refusal)
 
 
