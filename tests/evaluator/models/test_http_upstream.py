@@ -530,7 +530,7 @@ async def test_the_time_of_the_model_ends_with_the_end_mark_of_its_stream(late_s
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b"data: " + orjson.dumps(delta("Good")) + b"\n\ndata: [DO")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
         await response.write(b"NE]\n\n")
         await asyncio.sleep(late_s)
         return response
@@ -540,7 +540,7 @@ async def test_the_time_of_the_model_ends_with_the_end_mark_of_its_stream(late_s
             await response.read()
         [call] = both.calls()
     assert call.end_s - call.received_s >= late_s
-    assert call.received_s - call.first_byte_s >= 0.05
+    assert call.received_s - call.first_byte_s >= 0.1  # the first piece may be seen late
 
 
 BASES = [
