@@ -10,8 +10,6 @@ uv run --with agent-framework-core==1.23.0,agent-framework-openai==1.17.0 \
     docs/findings/agent_framework-edited-approval.py
 """
 
-# ruff: noqa: D103
-
 import asyncio
 import json
 

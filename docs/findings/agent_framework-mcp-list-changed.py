@@ -9,8 +9,6 @@ agent-framework-core 1.23.0: agent_framework/_mcp.py:3159.
 uv run --with agent-framework-core==1.23.0,mcp==2.3.0,tenacity docs/findings/agent_framework-mcp-list-changed.py
 """
 
-# ruff: noqa: D103
-
 import asyncio
 import sys
 

@@ -12,8 +12,6 @@ uv run --with agent-framework-core==1.23.0,agent-framework-openai==1.17.0 \
     docs/findings/agent_framework-message-with-approval.py
 """
 
-# ruff: noqa: D103
-
 import asyncio
 import json
 

@@ -8,6 +8,7 @@ stands there. It is as strict as the server that it stands in for about calls th
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -248,10 +249,13 @@ def _calls(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _without_results(request: dict[str, Any]) -> str | None:
-    """What the server says where calls in the messages have no result; None where all have one."""
+    """What the server says where calls in the messages are not followed by their results; None where all are."""
     messages = request.get("messages") or []
-    given = {message.get("tool_call_id") for message in messages if message.get("role") == "tool"}
-    lacking = [call["id"] for message in messages for call in _calls(message) if call.get("id") not in given]
+    lacking: list[str] = []
+    for number, message in enumerate(messages):
+        results = takewhile(lambda one: one.get("role") == "tool", messages[number + 1 :])
+        given = {one.get("tool_call_id") for one in results}
+        lacking += [call["id"] for call in _calls(message) if call.get("id") not in given]
     if not lacking:
         return None
     return (
