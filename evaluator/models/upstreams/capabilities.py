@@ -7,6 +7,7 @@ stands there. It is as strict as the server that it stands in for about calls th
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from itertools import takewhile
 from pathlib import Path
@@ -192,9 +193,15 @@ def _remembering(play: Play, request: dict[str, Any], tools: dict[str, Any], tex
                 return _called([(keep, _arguments(tools[keep], fact))], len(made))
             if "<fact>" in text:
                 return _said(f"<facts><fact>{fact}</fact></facts>")
-            if "summar" in text.lower():
+            if _is_to_summarise(messages):
                 return _said(f"Summary: the user keeps a travel diary, and said: {fact}")
     return _said("Noted.")
+
+
+def _is_to_summarise(messages: list[dict[str, Any]]) -> bool:
+    """Whether a request asks for a summary: by its last message, or by its first where that gives instructions."""
+    first, last = (text_of(messages[number].get("content")).lower() for number in (0, -1))
+    return "summar" in last or (messages[0].get("role") != "user" and re.search(r"summari[sz]", first) is not None)
 
 
 def _is_for(name: str, words: tuple[str, ...]) -> bool:
