@@ -1,5 +1,6 @@
 """MCP in LangGraph: tools of a server through langchain-mcp-adapters, in one session for the whole run."""
 
+import asyncio
 from datetime import timedelta
 
 from langchain.agents import create_agent
@@ -20,21 +21,16 @@ async def run(brief: McpBrief, model: Model) -> str:
         api_key=model.api_key,
         temperature=model.temperature,
     )
-    changed = False
+    changed = asyncio.Event()
 
-    async def note_changes(message):
-        nonlocal changed
+    async def hear(message):
         if isinstance(message, ServerNotification) and isinstance(message.root, ToolListChangedNotification):
-            changed = True
-
-    @wrap_model_call
-    async def offer_as_changed(request, handler):
-        return await handler(request.override(tools=await load_mcp_tools(session)) if changed else request)
+            changed.set()
 
     connection = {
         "session_kwargs": {
             "read_timeout_seconds": timedelta(seconds=brief.tool_timeout_s),
-            "message_handler": note_changes,
+            "message_handler": hear,
         }
     }
     if brief.command:
@@ -44,14 +40,24 @@ async def run(brief: McpBrief, model: Model) -> str:
         connection |= {"transport": "streamable_http", "url": brief.url}
     client = MultiServerMCPClient({"warehouse": connection})
     async with client.session("warehouse") as session:
+        tools = await load_mcp_tools(session)
+
+        @wrap_model_call
+        async def offer_current_tools(request, handler):
+            nonlocal tools
+            if changed.is_set():
+                changed.clear()
+                tools = await load_mcp_tools(session)
+            return await handler(request.override(tools=tools))
+
         agent = create_agent(
             llm,
-            await load_mcp_tools(session),
+            tools,
             system_prompt=brief.instructions,
             middleware=[
                 # Without it, a call that dies with the server ends the run and the model never hears of it.
                 ToolErrorMiddleware(lambda error, request: f"Error: {error}"),
-                offer_as_changed,
+                offer_current_tools,
             ],
         )
         result = await agent.ainvoke({"messages": [{"role": "user", "content": brief.question}]})

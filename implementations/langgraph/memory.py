@@ -16,8 +16,6 @@ from tasks.memory.spec import MemoryBrief
 @dataclass
 class Context:
     user: str
-    conversation: str
-    instructions: str
 
 
 async def run(brief: MemoryBrief, model: Model) -> str:
@@ -34,6 +32,7 @@ async def run(brief: MemoryBrief, model: Model) -> str:
         await store.setup()
         agent = create_agent(
             llm,
+            system_prompt=brief.instructions,
             middleware=[
                 remember,
                 recall,
@@ -49,25 +48,26 @@ async def run(brief: MemoryBrief, model: Model) -> str:
             result = await agent.ainvoke(
                 {"messages": [{"role": "user", "content": message}]},
                 {"configurable": {"thread_id": brief.conversation}},
-                context=Context(brief.user, brief.conversation, brief.instructions),
+                context=Context(brief.user),
             )
     return result["messages"][-1].text
 
 
 @before_agent
 async def remember(state, runtime):
-    said = {"text": state["messages"][-1].text, "conversation": runtime.context.conversation}
+    said = {"text": state["messages"][-1].text, "conversation": runtime.execution_info.thread_id}
     await runtime.store.aput(("memories", runtime.context.user), str(uuid4()), said)
 
 
 @dynamic_prompt
 async def recall(request):
-    context = request.runtime.context
-    # What was said in this conversation is in its messages, or in their summary.
-    memories = await request.runtime.store.asearch(
-        ("memories", context.user), filter={"conversation": {"$ne": context.conversation}}
+    runtime = request.runtime
+    memories = await runtime.store.asearch(
+        ("memories", runtime.context.user),
+        # What was said in this conversation is in its messages, or in their summary.
+        filter={"conversation": {"$ne": runtime.execution_info.thread_id}},
     )
     if not memories:
-        return context.instructions
-    known = "\n".join(memory.value["text"] for memory in memories)
-    return f"{context.instructions}\n\nThe user said in earlier conversations:\n{known}"
+        return request.system_prompt
+    said = "\n".join(memory.value["text"] for memory in memories)
+    return f"{request.system_prompt}\n\nThe user said in earlier conversations:\n{said}"
