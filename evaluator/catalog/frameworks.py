@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import ROOT, files
+from evaluator.catalog.folders import capability_names
 from evaluator.errors import Mistake
 
 IMPLEMENTATIONS = ROOT / "implementations"
@@ -20,12 +21,16 @@ BASELINE = "baseline"
 FAULT = "fault:"
 """How the name of a fault begins among the differences that a deviation explains."""
 
+CAPABILITY = "capability:"
+"""How the name of a case begins there."""
+
 
 class Deviation(BaseModel):
     """Where an implementation cannot follow a task's spec, in words; without a task, in all of them.
 
     `differences` names what it explains, with the names that `bakeoff parity` prints; `*` stands for any characters. A
-    deviation that explains what becomes of faults has their names there, each after `FAULT`.
+    deviation that explains what becomes of faults has their names there, each after `FAULT`; one that explains why
+    cases of a capability task are not right has theirs, after `CAPABILITY`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +38,11 @@ class Deviation(BaseModel):
     task: str | None = None
     note: str = Field(min_length=1)
     differences: tuple[str, ...] = ()
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The cases of its capability task that are not right because of it."""
+        return tuple(name.removeprefix(CAPABILITY) for name in self.differences if name.startswith(CAPABILITY))
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -131,9 +141,21 @@ def read_framework(folder: Path) -> Framework:
 
 
 def numbered_deviations(frameworks: Iterable[Framework]) -> dict[str, tuple[tuple[int, Deviation], ...]]:
-    """The deviations of each framework by its name, those of all frameworks numbered from 1 in the order given."""
+    """The deviations of each framework by its name, those of all frameworks numbered from 1 in the order given.
+
+    Those on capabilities come after all others.
+    """
+    every, of_capabilities = list(frameworks), capability_names()
     numbers = count(1)
-    return {framework.name: tuple((next(numbers), one) for one in framework.deviations) for framework in frameworks}
+    first = {one.name: _numbered(one, numbers, lambda task: task not in of_capabilities) for one in every}
+    last = {one.name: _numbered(one, numbers, lambda task: task in of_capabilities) for one in every}
+    return {name: (*first[name], *last[name]) for name in first}
+
+
+def _numbered(
+    framework: Framework, numbers: Iterator[int], wanted: Callable[[str | None], bool]
+) -> tuple[tuple[int, Deviation], ...]:
+    return tuple((next(numbers), one) for one in framework.deviations if wanted(one.task))
 
 
 def _locked_version(lock: Path, package: str) -> str | None:
