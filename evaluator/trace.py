@@ -121,7 +121,8 @@ class ModelCall(_Record):
     thought with, where the server says so. `request` is as the framework sent it; `changes` names
     the quirks that changed it before it went upstream. `retry_after` is what a refusal said of that.
     `recorded` is there where the response came from a recording: then the time that the model took is
-    that of the recording. `injected` is a call that a fault met on purpose.
+    that of the recording. `injected` is a call that a fault met on purpose. `left_s` is when the framework closed the
+    connection, if it did before it had all.
     """
 
     operation: Operation = Field(alias="gen_ai.operation.name")
@@ -148,6 +149,7 @@ class ModelCall(_Record):
     response: Any
     recorded: RecordedTimes | None = Field(default=None, exclude_if=lambda times: times is None)
     injected: bool = Field(default=False, exclude_if=lambda value: not value)
+    left_s: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @property
     def answered(self) -> bool:
@@ -206,10 +208,44 @@ class Resources(_Record):
     installed_mb: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
+class TracedTold(_Record):
+    """Something that was observed in a run of a capability task, by name: see the `drive` of the task's spec."""
+
+    what: str
+    value: Any
+    at_s: float
+
+
+class TracedPart(_Record):
+    """One process of a run of a capability task, and how it ended: `killed` on purpose, or as any run does."""
+
+    ended: Ended | Literal["killed"]
+    answer: str
+    error: str | None = None
+    start_s: float
+    end_s: float
+
+
+class CapabilityRecord(_Record):
+    """What was observed of a run of a capability task beside its calls.
+
+    `frames` are the messages of the server of tools that the harness kept for it, by that server's own log; `children`
+    how many processes were left behind at its end. `extras` are the packages that were there for capabilities alone,
+    beside the framework's own.
+    """
+
+    parts: list[TracedPart]
+    told: list[TracedTold]
+    frames: list[dict[str, Any]] = []
+    children: int = 0
+    extras: list[str] = []
+
+
 class Trace(_Record):
     """The raw record of one run. `case` is the case as it was asked.
 
-    `hardened` is a run with the framework's own means against faults: see `catalog.frameworks.hardened`.
+    `capability` is there for a run of a capability task. `hardened` is a run with the framework's own means against
+    faults: see `catalog.frameworks.hardened`.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -223,6 +259,7 @@ class Trace(_Record):
     resources: Resources
     hardened: bool = Field(default=False, exclude_if=lambda value: not value)
     injected: Injected | None = Field(default=None, exclude_if=lambda fault: fault is None)
+    capability: CapabilityRecord | None = Field(default=None, exclude_if=lambda record: record is None)
 
     @property
     def chats(self) -> list[ModelCall]:

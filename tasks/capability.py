@@ -19,22 +19,33 @@ Tell = Callable[[str, Any], None]
 """Tells the harness of something that was observed in the worker, by name, with a JSON value."""
 
 
+FIRST_MODEL = "first-model"
+"""What the model is called that implementations are given."""
+
+
 class CapabilityCase(Identified):
     """One thing to be tried. `title` says in a few words what it is, after "when": it stands in cells of tables."""
 
     title: str
     question: str
 
+    def inputs(self) -> dict[str, Any]:
+        """The fields that a run depends on: all of them."""
+        return self.model_dump()
+
 
 class Setting(Data):
     """What one process of a run is given beside its case.
 
     `part` numbers the processes of the run, from 1; `store` is a folder that outlives them, the only thing that they
-    share. `servers` are what the harness started for the run: a name, and its address or its command.
+    share. `servers` are what the harness started for the run: a name, and its address or its command. The process ends
+    itself at the beginning of the tool `killed_on`, once each tool of `killed_after` has run.
     """
 
     part: int = 1
     store: Path
+    killed_on: str | None = None
+    killed_after: list[str] = Field(default=[])
     servers: dict[str, Any] = Field(default={})
 
 

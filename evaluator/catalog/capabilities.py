@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from evaluator.catalog.tasks import TASKS, defined, module
+from evaluator.catalog.tasks import TASKS, Task, defined, module
 from evaluator.errors import Mistake
 from tasks.base import Prepared
 from tasks.capability import CapabilityCase, Check, Observed, Play
@@ -29,6 +29,25 @@ class Capability:
 def all_capabilities(folder: Path = TASKS) -> dict[str, Capability]:
     """Every capability task by name, sorted. Raises `Mistake`."""
     return {path.parent.name: _capability(path.parent) for path in sorted(folder.glob("*/observe.py"))}
+
+
+def as_task(capability: Capability) -> Task:
+    """The capability as a task whose runs can be recorded. They are not graded but observed."""
+    return Task(
+        name=capability.name,
+        folder=capability.folder,
+        case_type=cast(Any, capability.case_type),
+        load=lambda: list(capability.cases),
+        prepare=capability.prepare,
+        script=capability.play,
+        grade=_never,
+        on_the_wire=_never,
+        also=(capability.folder.parent / "capability.py",),
+    )
+
+
+def _never(*_: Any) -> Any:
+    raise NotImplementedError("a run of a capability task is observed, not graded")
 
 
 def _capability(folder: Path) -> Capability:

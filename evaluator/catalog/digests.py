@@ -51,10 +51,10 @@ def lock_digest(framework: Framework) -> str:
 def task_digest(task: Task) -> str:
     """Digest of all that a run of `task` depends on but its case: `base.py`, spec, tools, data, corpus.
 
-    The grader and `wire.py` are left out, because grading and reading the wire happen afterwards; so are
+    What grades or observes and `wire.py` are left out, because that happens afterwards; so are
     `cases.jsonl`, because a trace holds its case, the README, and `probes.py`, unless it is probes that are run.
     """
-    left_out = {"grade.py", "wire.py", "probes.py", "cases.jsonl", "README.md"}
+    left_out = {"grade.py", "observe.py", "wire.py", "probes.py", "cases.jsonl", "README.md"}
     files = (path for path in task.folder.rglob("*") if path.is_file() and path.name not in left_out)
     kept = (path for path in files if path.parent.name != "__pycache__" and not path.name.startswith("."))
     base = task.folder.parent / "base.py"

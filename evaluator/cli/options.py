@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from evaluator.catalog import frameworks, tasks
+from evaluator.catalog import capabilities, frameworks, tasks
+from evaluator.catalog.capabilities import Capability
 from evaluator.catalog.frameworks import Framework
 from evaluator.catalog.tasks import Task
 from evaluator.errors import Mistake
@@ -59,6 +60,11 @@ def every_framework() -> dict[str, Framework]:
 def every_task() -> dict[str, Task]:
     """Every task by name."""
     return tasks.all_tasks()
+
+
+def every_capability() -> dict[str, Capability]:
+    """Every capability task by name."""
+    return capabilities.all_capabilities()
 
 
 def names_in(listed: str | None) -> list[str]:

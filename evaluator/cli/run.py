@@ -14,6 +14,7 @@ from evaluator.cli.options import (
     chosen,
     command,
     console,
+    every_capability,
     every_framework,
     every_task,
     say,
@@ -22,6 +23,7 @@ from evaluator.errors import Mistake
 from evaluator.harness.limits import MAX_MODEL_CALLS
 from evaluator.providers.names import (
     BUILT_IN,
+    CAPABILITIES_NAME,
     FAULTS_NAME,
     GGUF_ON_HUB,
     GGUF_PATH,
@@ -48,6 +50,8 @@ app = command()
     bakeoff run -m probes -f crewai               what a framework does when model, tool or user do something unusual
 
     bakeoff run -m faults -f crewai               what it does when the model, its server or a tool goes wrong
+
+    bakeoff run -m capabilities -t approval       what it can do: pause for a person, survive a kill, stream, and more
 
     bakeoff run -f langgraph,baseline -t handoff  two frameworks on one task
 
@@ -149,6 +153,9 @@ def run(
     from evaluator.suites.running import Command
 
     names = model or [REPLAY if replay else LOCAL]
+    if CAPABILITIES_NAME in names:
+        _run_capabilities(names, framework, task, jobs, timeout, traces or WORK / "traces", rerun, dry_run)
+        return
     models = specs.resolve_all(names, base_url, key_variable)
     replaying = REPLAY in names
     if replay is not None and not replaying:
@@ -185,3 +192,39 @@ def run(
         return
     if code := Command(traces, rerun, console, say).run(plans, asked):
         raise typer.Exit(code)
+
+
+def _run_capabilities(
+    names: list[str],
+    framework: str | None,
+    task: str | None,
+    at_once: int | None,
+    timeout: float | None,
+    traces: Path,
+    rerun: bool,
+    dry_run: bool,
+) -> None:
+    """Make the runs of capability tasks, and say what came of them."""
+    from evaluator.analysis.capabilities import gather
+    from evaluator.cli.capabilities import print_capabilities
+    from evaluator.harness.stopping import Stopped, stoppable
+    from evaluator.suites import capabilities
+
+    if len(names) > 1:
+        raise Mistake(f"-m {CAPABILITIES_NAME} is not for runs against other models: give it alone")
+    frameworks = chosen(framework, every_framework(), "framework")
+    wanted = {one.name: one for one in chosen(task, every_capability(), "capability")}
+    asked = capabilities.jobs(frameworks, wanted.values())
+    if not asked:
+        raise Mistake("nothing to run: none of these frameworks has a module for any of these capabilities")
+    if dry_run:
+        for one in wanted:
+            having = [job for job in asked if job.task.name == one]
+            say(f"{one}: {len(having)} runs, of {len({job.framework.name for job in having})} frameworks")
+        return
+    with stoppable():
+        try:
+            capabilities.make(asked, capabilities.settings(at_once, timeout), traces, rerun, console, say)
+        except Stopped as stopped:
+            raise typer.Exit(stopped.exit_code) from None
+    print_capabilities(gather(traces, frameworks, wanted), frameworks, list(wanted))

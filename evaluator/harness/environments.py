@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -164,10 +165,17 @@ def _looked_up(folders: Iterable[Path]) -> Installed:
     return Installed(len(packages), round(sum(sizes.values()) / 1e6, 3))
 
 
-async def provision_all(frameworks: Sequence[Framework], console: Console, report: Callable[[str], None]) -> None:
+async def provision_all(
+    frameworks: Sequence[Framework],
+    console: Console,
+    report: Callable[[str], None],
+    *,
+    with_extras: bool = False,
+) -> None:
     """Make the environments that are missing or out of date, some side by side; `console` shows the progress.
 
-    Raises `Mistake` for the first that cannot be made, and gives up the others.
+    With `with_extras`, also the folders with the packages for capabilities. Raises `Mistake` for the first that cannot
+    be made, and gives up the others.
     """
     free = asyncio.Semaphore(_AT_ONCE)
     ready = 0
@@ -182,6 +190,8 @@ async def provision_all(frameworks: Sequence[Framework], console: Console, repor
             async with free:
                 with under_way.doing(framework.name):
                     await provision(framework, report)
+                    if with_extras:
+                        await provision_extras(framework, report)
             ready += 1
             under_way.about = so_far()
 
@@ -225,6 +235,66 @@ async def _make(framework: Framework, report: Callable[[str], None]) -> None:
             await _uv(framework, settings, "pip", "sync", *options, wanted, mirror=True)
     stamp.write_text(_wanted(framework), encoding="utf-8")
     report(f"{framework.title}: ready")
+
+
+EXTRAS_GROUP = "capabilities"
+"""The dependency group of a framework's project with what its capability modules need beyond its own packages."""
+
+
+def extras_of(framework: Framework) -> Path:
+    """The folder with the packages for capabilities, beside those of the environment; it may not exist.
+
+    They are apart, so that what the other tasks import, and what the framework's own packages weigh, stays as it is.
+    """
+    return framework.folder / ".venv" / EXTRAS_GROUP
+
+
+def extra_packages(framework: Framework) -> list[Distribution]:
+    """The packages for capabilities that are installed."""
+    return [Distribution.at(folder) for folder in sorted(extras_of(framework).glob("*.dist-info"))]
+
+
+async def provision_extras(framework: Framework, report: Callable[[str], None]) -> None:
+    """Install what the framework's lock has for capabilities, and its environment has not. Raises `Mistake`."""
+    target = extras_of(framework)
+    project = files.toml_in(files.read_text(framework.folder / "pyproject.toml"))
+    if EXTRAS_GROUP not in project.get("dependency-groups", {}):
+        return
+    stamp = target / _STAMP
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if files.read_text(stamp) == _wanted(framework):
+            return
+    report(f"{framework.title}: installing what its capabilities need besides")
+    shutil.rmtree(target, ignore_errors=True)
+    locked = ("--locked", "--no-emit-project", "--no-header", "--quiet", "--no-config", "--project")
+    with tempfile.TemporaryDirectory(prefix="bakeoff-uv-") as scratch:
+        own, group, extra = (Path(scratch) / name for name in ("own.txt", "group.txt", "extra.txt"))
+        await _uv(framework, {}, "export", "--no-dev", *locked, str(framework.folder), "-o", str(own))
+        only = ("--only-group", EXTRAS_GROUP)
+        await _uv(framework, {}, "export", *only, *locked, str(framework.folder), "-o", str(group))
+        there = {_name_of(block) for block in _requirements(files.read_text(own))}
+        wanted = [block for block in _requirements(files.read_text(group)) if _name_of(block) not in there]
+        extra.write_text("".join(wanted), encoding="utf-8")
+        options = ("--no-deps", "--require-hashes", "--no-config", "--quiet", "--exclude-newer", _NEVER)
+        where = ("--target", str(target), "--python", str(python_of(framework)))
+        compiled = {"UV_COMPILE_BYTECODE": "1"}
+        await _uv(framework, compiled, "pip", "install", *options, *where, "-r", str(extra), mirror=True)
+    stamp.write_text(_wanted(framework), encoding="utf-8")
+
+
+def _requirements(text: str) -> list[str]:
+    """The requirements of a file as uv writes it, each with its hashes."""
+    blocks: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if line.strip() and not line.startswith((" ", "#")):
+            blocks.append(line)
+        elif blocks and not line.strip().startswith("#"):
+            blocks[-1] += line
+    return blocks
+
+
+def _name_of(requirement: str) -> str:
+    return re.split(r"[=<>~! ;\[]", requirement, maxsplit=1)[0]
 
 
 _NEVER = "2999-01-01"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import orjson
@@ -51,8 +51,8 @@ IDLE_S = 75
 """Seconds for which nothing comes on a connection before it is closed. Clients keep one for less (httpx 5 s), so none
 is closed as it is used again."""
 
-_CLOSE = "bakeoff.close"
-"""The extension of the scope that closes the connection as it is."""
+_LINE = "bakeoff.line"
+"""The extension of the scope that knows the connection: a `_Line`."""
 
 _MARK = 12
 """Bytes of a stream's end mark, which may lie across two pieces."""
@@ -90,7 +90,16 @@ class _Call:
     status: int = 0
     response: bytes | bytearray = b""
     stream_ended: bool = False
+    left: float | None = None
     error: str | None = None
+
+
+@dataclass(slots=True)
+class _Line:
+    """The connection that a request came on: `close` closes it as it is, `left` is when the framework did."""
+
+    close: Callable[[], None]
+    left: float | None = None
 
 
 @dataclass(slots=True)
@@ -198,7 +207,7 @@ class Gateway:
         run = self._runs.get(token)
         if run is None:
             return await _send_error(send, 404, "not_found", "no live run has this path")
-        handler: Callable[[GatewayRun, float, bytes, dict[str, Any], Send], Awaitable[None]]
+        handler: Callable[[GatewayRun, float, bytes, dict[str, Any], Send, _Line], Awaitable[None]]
         match scope["method"], route:
             case "POST", "v1/chat/completions":
                 handler = partial(self._model_call, "chat_completions", self._upstream.chat)
@@ -211,6 +220,7 @@ class Gateway:
             case _:
                 return await _send_error(send, 404, "not_found", f"{scope['method']} /{route} is not served here")
         start = time.monotonic()
+        line: _Line = scope["extensions"][_LINE]
         task = asyncio.current_task()
         assert task is not None
         run.tasks.add(task)
@@ -225,12 +235,12 @@ class Gateway:
             if start >= run.deadline:
                 run.refusal = "timeout"
                 return await _send_error(send, 400, "timeout", "this run is out of time")
-            await handler(run, start, body, request, send)
+            await handler(run, start, body, request, send, line)
         except asyncio.CancelledError:
             if token in self._runs:
                 raise
         except BrokenOff:
-            scope["extensions"][_CLOSE]["close"]()
+            line.close()
             await asyncio.sleep(0)  # in which the connection hears of it, so that nobody wants to say more on it
         finally:
             run.tasks.discard(task)
@@ -244,6 +254,7 @@ class Gateway:
         body: bytes,
         request: dict[str, Any],
         send: Send,
+        line: _Line,
     ) -> None:
         if run.chat_calls >= run.max_model_calls:
             run.refusal = "call_limit"
@@ -257,7 +268,7 @@ class Gateway:
         try:
             reply = await forward(body, request, run.session, run.deadline - call.sent)
             call.first_byte = time.monotonic()
-            await _deliver(call, reply, send)
+            await _deliver(call, reply, send, line if run.session.ends_when_left else None)
             run.upstream_failure = None
         except TimeoutError:
             run.refusal = "timeout"
@@ -283,11 +294,12 @@ class Gateway:
                 await _send_error(send, 500, "gateway_error", call.error)
         finally:
             call.end = time.monotonic()
+            call.left = None if call.stream_ended else line.left
             call.received = call.received or call.end
             call.first_byte = call.first_byte or call.received
 
     async def _embeddings(
-        self, run: GatewayRun, start: float, body: bytes, request: dict[str, Any], send: Send
+        self, run: GatewayRun, start: float, body: bytes, request: dict[str, Any], send: Send, line: _Line
     ) -> None:
         inputs = request.get("input")
         texts = [inputs] if isinstance(inputs, str) else inputs
@@ -380,6 +392,7 @@ class _Connection(HttpToolsProtocol):
     rest of one."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._line = _Line(transport.abort)
         super().connection_made(transport)
         self._wait_for_more()
 
@@ -391,7 +404,12 @@ class _Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {_CLOSE: {"close": self.transport.abort}}
+        self._line = _Line(self.transport.abort)
+        self.scope["extensions"] = {_LINE: cast(Any, self._line)}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._line.left = time.monotonic()
+        super().connection_lost(exc)
 
     def _wait_for_more(self) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
@@ -415,8 +433,9 @@ async def _read(receive: Receive) -> bytes:
     return b"".join(pieces)
 
 
-async def _deliver(call: _Call, reply: Reply, send: Send) -> None:
-    """Hand the reply to the framework as it comes in, and keep a copy."""
+async def _deliver(call: _Call, reply: Reply, send: Send, line: _Line | None) -> None:
+    """Hand the reply to the framework as it comes in, and keep a copy; no further once it has left the `line`, if one
+    is given."""
     call.status = reply.status
     if reply.status >= 400:
         call.retry_after = reply.retry_after
@@ -438,6 +457,9 @@ async def _deliver(call: _Call, reply: Reply, send: Send) -> None:
                 call.received = time.monotonic()
                 call.stream_ended = bool(END_OF_STREAM.search(response, max(len(response) - len(piece) - _MARK, 0)))
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if line is not None and line.left is not None and not call.stream_ended:
+                call.error = CUT_OFF
+                return
     finally:
         if not call.stream_ended:
             call.received = time.monotonic()
@@ -489,6 +511,7 @@ def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
             "first_byte_s": _since(run_start, call.first_byte),
             "received_s": _since(run_start, call.received),
             "end_s": _since(run_start, call.end),
+            "left_s": None if call.left is None else _since(run_start, call.left),
             "changes": session.changes(sent) if call.operation == "chat" else [],
             "request": request,
             "response": response,

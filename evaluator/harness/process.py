@@ -15,7 +15,7 @@ import psutil
 from evaluator import ROOT
 from evaluator.catalog.frameworks import Framework
 from evaluator.files import sweep
-from evaluator.harness.environments import python_of
+from evaluator.harness.environments import extras_of, python_of
 from evaluator.harness.watch import Watch
 from evaluator.models.upstreams.redaction import CleanedBytes, Redactor
 from evaluator.worker import protocol
@@ -27,6 +27,9 @@ _STARTS = 2
 WATCH_INTERVAL_S = 0.5
 LOG_LIMIT_BYTES = 10_000_000
 LOG_GRACE_S = 1.0
+FINISH_S = 10.0
+"""How long a process may take to end by itself."""
+
 LINE_LIMIT_BYTES = 64_000_000
 
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
@@ -44,8 +47,10 @@ _FROM_WITHOUT = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that end a process from without; what it does wrong itself has others, such as SIGSEGV."""
 
 
-def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
+def worker_environment(framework: Framework, scratch: Path, *, with_extras: bool = False) -> dict[str, str]:
     """The environment variables of a worker: no keys, no `.env` file, every home and cache folder in `scratch`.
+
+    It finds the packages for capabilities only `with_extras`.
 
     It speaks to the loopback alone, so it gets no proxy and no certificates either. The framework's own switches
     (telemetry off, and the like) come from its metadata.
@@ -63,8 +68,9 @@ def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
         (scratch / name).mkdir(exist_ok=True)
         environment[variable] = str(scratch / name)
     implementations = framework.folder.parent
+    extras = [str(extras_of(framework))] if with_extras else []
     environment |= {
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(implementations.parent), str(ROOT)])),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(implementations.parent), str(ROOT), *extras])),
         "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
@@ -79,6 +85,12 @@ def worker_environment(framework: Framework, scratch: Path) -> dict[str, str]:
 
 _SCRATCH = "bakeoff-worker-"
 """How the names of scratch folders begin, before the process that made them."""
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A new scratch folder of this process."""
+    return tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True)
+
 
 _OF_A_PROCESS = re.compile(rf"{_SCRATCH}(?P<pid>\d{{1,9}})-.*")
 
@@ -97,9 +109,10 @@ def _is_own_folder(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _LiveRun:
-    """A run that the worker is making: who hears of its tool calls, and how it ends, once it has."""
+    """A run that the worker is making: who hears of its tool calls and what it tells, and how it ends, once it has."""
 
     on_tool_call: Callable[[protocol.ToolCall], None]
+    on_told: Callable[[protocol.Told], None]
     done: asyncio.Future[protocol.Done]
 
 
@@ -114,8 +127,12 @@ class Worker:
         memory_limit_mb: float,
         watch: Watch | None = None,
         redactor: Redactor | None = None,
+        *,
+        with_extras: bool = False,
     ) -> None:
-        """`redactor` takes out of the log what must not stand there: a server may show a key to the framework."""
+        """`redactor` takes out of the log what must not stand there: a server may show a key to the framework. The
+        packages for capabilities are there only `with_extras`."""
+        self._with_extras = with_extras
         self.framework = framework
         self._redactor = redactor or Redactor()
         self._modules = list(modules)
@@ -171,9 +188,9 @@ class Worker:
         await self.stop()  # what is left of a process that died by itself
         self._killed_because = self._lost = None
         self._ended_by_signal = False
-        self._scratch = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True)
+        self._scratch = scratch_folder()
         scratch = Path(self._scratch.name)
-        environment = worker_environment(self.framework, scratch)
+        environment = worker_environment(self.framework, scratch, with_extras=self._with_extras)
         module = ["evaluator.worker.main"]
         if self._watch is not None:
             module = ["evaluator.worker.watched", str(self._watch.begin(self.framework)), str(scratch)]
@@ -208,7 +225,11 @@ class Worker:
         self._reading = asyncio.create_task(self._read(self._process))
 
     async def request(
-        self, job: protocol.Job, on_tool_call: Callable[[protocol.ToolCall], None], timeout_s: float | None = None
+        self,
+        job: protocol.Job,
+        on_tool_call: Callable[[protocol.ToolCall], None],
+        timeout_s: float | None = None,
+        on_told: Callable[[protocol.Told], None] = lambda told: None,
     ) -> protocol.Done:
         """Have one run made; gives how it ended.
 
@@ -219,7 +240,7 @@ class Worker:
         assert process is not None and process.stdin is not None
         if self._lost is not None:
             raise self._lost
-        run = _LiveRun(on_tool_call, asyncio.get_running_loop().create_future())
+        run = _LiveRun(on_tool_call, on_told, asyncio.get_running_loop().create_future())
         self._runs[job.run] = run
         try:
             async with asyncio.timeout(timeout_s):
@@ -240,11 +261,13 @@ class Worker:
         try:
             while True:
                 event = await self._event()
-                if not isinstance(event, protocol.ToolCall | protocol.Done) or event.run not in self._runs:
+                if isinstance(event, protocol.Ready | protocol.Failed) or event.run not in self._runs:
                     continue
                 run = self._runs[event.run]
                 if isinstance(event, protocol.ToolCall):
                     run.on_tool_call(event)
+                elif isinstance(event, protocol.Told):
+                    run.on_told(event)
                 elif not run.done.done():
                     run.done.set_result(event)
         except WorkerError as error:
@@ -253,6 +276,30 @@ class Worker:
             for run in self._runs.values():
                 if not run.done.done():
                     run.done.set_exception(error)
+
+    @property
+    def children(self) -> list[psutil.Process]:
+        """The processes that the worker has started, and that are still there."""
+        with contextlib.suppress(psutil.Error):
+            if self._process is not None:
+                return psutil.Process(self._process.pid).children(recursive=True)
+        return []
+
+    async def finish(self) -> None:
+        """Let the process end by itself, as a program does at its end; one that does not is stopped."""
+        process = self._process
+        if process is not None and process.stdin is not None and process.returncode is None:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError, TimeoutError):
+                process.stdin.write(protocol.END)
+                await process.stdin.drain()
+                async with asyncio.timeout(FINISH_S):
+                    await _exit_code(process)
+        await self.stop()
+
+    async def kill(self) -> None:
+        """End the process at once, as a machine does that fails."""
+        if self._process is not None:
+            await _kill(self._process)
 
     async def stop(self) -> None:
         """End the process and all that it started, and remove its scratch folder."""

@@ -101,7 +101,7 @@ class Harness:
             setup=setup,
             case=case_as_data(job.case),
             model_calls=live.session.annotated(model_calls),
-            tool_calls=[_traced(call, start, clean) for call in calls],
+            tool_calls=[traced(call, start, clean) for call in calls],
             outcome=RunOutcome(
                 ended=ended,
                 answer=clean(done.answer),
@@ -110,7 +110,7 @@ class Harness:
                 fault=fault,
                 final_state=clean(done.final_state),
             ),
-            reported_usage=_reported(done),
+            reported_usage=reported(done),
             resources=Resources(
                 wall_s=round(end - start, 6),
                 cpu_s=done.cpu_s,
@@ -192,7 +192,7 @@ def _also(complaint: str, error: str | None) -> str:
     return complaint if error is None or complaint in error else f"{complaint}; it ended with {error}"
 
 
-def _reported(done: protocol.Done) -> ReportedUsage | None:
+def reported(done: protocol.Done) -> ReportedUsage | None:
     """The framework's own count, where it gave one that can be a count."""
     if done.reported_usage is None:
         return None
@@ -204,7 +204,8 @@ def _reported(done: protocol.Done) -> ReportedUsage | None:
     return usage if all(0 <= count <= MOST_TOKENS for count in (usage.input_tokens, usage.output_tokens)) else None
 
 
-def _traced(call: protocol.ToolCall, start: float, clean: Callable[[Any], Any]) -> TracedToolCall:
+def traced(call: protocol.ToolCall, start: float, clean: Callable[[Any], Any]) -> TracedToolCall:
+    """A tool call as a trace has it, timed from `start`; `clean` takes secrets out."""
     fields = {name: clean(getattr(call, name)) for name in ("agent", "name", "arguments", "result", "error")}
     return TracedToolCall(**fields, start_s=round(call.start - start, 6), end_s=round(call.end - start, 6))
 

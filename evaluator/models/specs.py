@@ -11,6 +11,7 @@ from rich.console import Console
 from evaluator.errors import Mistake
 from evaluator.models import embedded, local, own
 from evaluator.models.upstreams import Upstream
+from evaluator.models.upstreams.capabilities import CapabilityUpstream, capabilities_digest
 from evaluator.models.upstreams.faults import FaultUpstream, faults_digest
 from evaluator.models.upstreams.http import HttpUpstream
 from evaluator.models.upstreams.probes import ProbeUpstream, probes_digest
@@ -20,6 +21,7 @@ from evaluator.providers import endpoints
 from evaluator.providers.endpoint import Endpoint
 from evaluator.providers.names import (
     BUILT_IN,
+    CAPABILITIES_NAME,
     DEFAULT_KEY_VARIABLE,
     FAULTS_NAME,
     GGUF_ON_HUB,
@@ -47,6 +49,7 @@ _PLAYED = {
     SCRIPTED: _Played(ScriptedUpstream, scripted_digest, timeout_s=60),
     PROBES_NAME: _Played(ProbeUpstream, probes_digest, timeout_s=30),
     FAULTS_NAME: _Played(FaultUpstream, faults_digest, timeout_s=30),
+    CAPABILITIES_NAME: _Played(CapabilityUpstream, capabilities_digest, timeout_s=60),
     REPLAY: _Played(ReplayUpstream, digest=lambda: REPLAY, timeout_s=300),  # each run has those of its recording
 }
 

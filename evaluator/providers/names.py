@@ -16,13 +16,16 @@ PROBES_NAME = "probes"
 FAULTS_NAME = "faults"
 """The scripted model, with a fault put in: see `evaluator/faults/table.py`."""
 
+CAPABILITIES_NAME = "capabilities"
+"""The model that plays capability tasks: see `evaluator/models/upstreams/capabilities.py`."""
+
 REPLAY = "replay"
 """The recorded responses of earlier runs: see `evaluator/suites/replays.py`."""
 
-PLAYED = (SCRIPTED, PROBES_NAME, FAULTS_NAME, REPLAY)
+PLAYED = (SCRIPTED, PROBES_NAME, FAULTS_NAME, CAPABILITIES_NAME, REPLAY)
 """The models that do not answer by themselves."""
 
-IN_ONE_GO = (PROBES_NAME, FAULTS_NAME, REPLAY)
+IN_ONE_GO = (PROBES_NAME, FAULTS_NAME, CAPABILITIES_NAME, REPLAY)
 """Those of them whose runs are not made in rounds, and are no recordings that could be made again."""
 
 BUILT_IN = (LOCAL, LOCAL_HALF_B, *PLAYED)

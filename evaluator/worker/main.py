@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,7 +25,9 @@ from pydantic_core import to_jsonable_python
 
 from evaluator.worker import protocol
 from evaluator.worker.faulty import Breaker, Faulty, searched
-from tasks.base import Tool, bound_arguments
+from evaluator.worker.killing import Killer
+from tasks import capability
+from tasks.base import Prepared, Tool, bound_arguments
 
 
 class Channel:
@@ -121,16 +124,13 @@ def _peak_memory_mb() -> float:
 async def _run(job: protocol.Job, implementation: Any, channel: Channel, serving: asyncio.Task[None]) -> None:
     spec, model = importlib.import_module(job.spec), job.model
     case = spec.CASE_TYPE.model_validate(job.case)
-    faulty, record = job.faulty or Faulty(), recording(job.run, channel.send)
-    breaker = Breaker(faulty)
-    prepared = spec.prepare(case, lambda tool, agent: record(breaker.wrap(tool), agent))
-    brief = searched(prepared.brief, faulty.retrieval)
+    make, prepared = _made(job, spec, case, implementation, channel)
     answer, error = "", None
     clock = asyncio.timeout(model.timeout_s)
     cpu, start = time.process_time(), time.monotonic()
     try:
         async with clock:
-            answer = await implementation.run(brief, model)
+            answer = await make()
         if not isinstance(answer, str):
             error, answer = f"the answer is not a text but {type(answer).__name__}", ""
     except BaseException as raised:  # SystemExit too: it is this run that ends, not the worker
@@ -153,6 +153,26 @@ async def _run(job: protocol.Job, implementation: Any, channel: Channel, serving
             final_state=state if isinstance(state, dict) else {"state": state},
         )
     )
+
+
+def _made(
+    job: protocol.Job, spec: Any, case: Any, implementation: Any, channel: Channel
+) -> tuple[Callable[[], Awaitable[Any]], Prepared]:
+    """What makes the run, and what it was given."""
+    record, setting = recording(job.run, channel.send), job.setting
+    if setting is None:
+        faulty = job.faulty or Faulty()
+        breaker = Breaker(faulty)
+        prepared = spec.prepare(case, lambda tool, agent: record(breaker.wrap(tool), agent))
+        return partial(implementation.run, searched(prepared.brief, faulty.retrieval), job.model), prepared
+
+    def tell(what: str, value: Any) -> None:
+        channel.send(protocol.Told(run=job.run, what=what, value=_recordable(value), at=time.monotonic()))
+
+    killer = Killer(setting)
+    prepared = spec.prepare(case, setting, lambda tool, agent: killer.wrap(record(tool, agent)))
+    drive = getattr(spec, "drive", capability.drive)
+    return partial(drive, implementation, case, prepared.brief, job.model, setting, tell), prepared
 
 
 async def _serve(folder: str, modules: list[str], jobs: TextIO, channel: Channel) -> None:
@@ -180,6 +200,9 @@ async def _serve(folder: str, modules: list[str], jobs: TextIO, channel: Channel
     running: set[asyncio.Task[None]] = set()
     while True:
         job = protocol.job_of(await lines.get())
+        if job is None:
+            await asyncio.gather(*running, return_exceptions=True)
+            return
         if job.module in broken:
             channel.send(protocol.Done(run=job.run, error=broken[job.module]))
             continue

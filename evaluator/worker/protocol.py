@@ -1,17 +1,22 @@
 """What harness and worker say to each other, one JSON object a line. Needs the standard library and pydantic.
 
 The harness sends a `Job` for each run. The worker answers with events: one `Ready`, or `Failed` where it cannot
-serve; then for each job any number of `ToolCall` and one `Done`. Moments are readings in seconds of the monotonic
-clock that both share.
+serve; then for each job any number of `ToolCall` and `Told`, and one `Done`. At `END` the worker finishes and ends by
+itself. Moments are readings in seconds of the monotonic clock that both share.
 """
 
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from evaluator.worker.faulty import Faulty
 from tasks.base import Model
+from tasks.capability import Setting
+
+END = b"null\n"
+"""In place of a job: there are no more."""
 
 
 class _Message(BaseModel):
@@ -20,14 +25,18 @@ class _Message(BaseModel):
     def line(self) -> bytes:
         """The message as it goes over the pipe. Raises `TypeError` or `ValueError` where a value is no JSON."""
         # Not pydantic's own writer: that one refuses lone surrogates, which models do write.
-        return json.dumps(dict(self), default=dict).encode() + b"\n"
+        return json.dumps(dict(self), default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else dict(value)
 
 
 class Job(_Message):
     """One run to make, with a module of the framework's folder: `case` is data for the `CASE_TYPE` of the module
     `spec`. `run` names it in events.
 
-    `faulty` says what of its tools or documents goes wrong on purpose.
+    `faulty` says what of its tools or documents goes wrong on purpose. `setting` is there for a capability task.
     """
 
     run: str
@@ -36,6 +45,7 @@ class Job(_Message):
     case: dict[str, Any]
     model: Model
     faulty: Faulty | None = None
+    setting: Setting | None = None
 
 
 class Ready(_Message):
@@ -59,6 +69,16 @@ class ToolCall(_Message):
     error: str | None
     start: FiniteFloat
     end: FiniteFloat
+
+
+class Told(_Message):
+    """Something was observed in a run of a capability task, by name: see the `drive` of the task's spec."""
+
+    event: Literal["told"] = "told"
+    run: str
+    what: str
+    value: Any
+    at: FiniteFloat
 
 
 class Done(_Message):
@@ -86,7 +106,7 @@ class Failed(_Message):
     error: str
 
 
-Event = Ready | ToolCall | Done | Failed
+Event = Ready | ToolCall | Told | Done | Failed
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
@@ -98,6 +118,7 @@ def event_of(line: bytes) -> Event | None:
         return None
 
 
-def job_of(line: str) -> Job:
-    """The job that a line holds. Raises `ValueError` where it holds none."""
-    return Job.model_validate(json.loads(line))
+def job_of(line: str) -> Job | None:
+    """The job that a line holds; None at the end. Raises `ValueError` where it holds neither."""
+    held = json.loads(line)
+    return None if held is None else Job.model_validate(held)

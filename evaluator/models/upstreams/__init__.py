@@ -32,7 +32,12 @@ class BrokenOff(Exception):
 
 
 class Session:
-    """What an upstream remembers of one run; most remember nothing."""
+    """What an upstream remembers of one run; most remember nothing.
+
+    Where `ends_when_left`, a stream ends as soon as the framework has closed the connection that it comes on.
+    """
+
+    ends_when_left = False
 
     def changes(self, request: dict[str, Any]) -> list[str]:
         """What the upstream changes in this request before it goes on, in words."""

@@ -1,0 +1,108 @@
+"""`bakeoff capabilities`."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from evaluator import ROOT
+from evaluator.analysis.capabilities import Cell, Found, by_framework, gather
+from evaluator.catalog.frameworks import Framework
+from evaluator.cli.options import (
+    FrameworkOption,
+    TaskOption,
+    TracesOption,
+    chosen,
+    command,
+    console,
+    every_capability,
+    every_framework,
+    existing,
+    say,
+)
+from evaluator.errors import Mistake
+from evaluator.fitting import Fitted
+from evaluator.providers.names import CAPABILITIES_NAME
+from evaluator.text import shown_path, visible
+
+app = command()
+
+
+@app.command(
+    epilog="""[bold]Examples[/]
+
+    bakeoff capabilities                          what each framework can do, as recorded
+
+    bakeoff capabilities -f crewai -t approval    which cases fail, and why
+
+    bakeoff run -m capabilities -f crewai         the same made anew, in .bakeoff/traces
+
+    bakeoff capabilities --traces .bakeoff/traces --json"""
+)
+def capabilities(
+    framework: FrameworkOption = None,
+    task: TaskOption = None,
+    traces: TracesOption = ROOT / "traces",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what frameworks can do: approval, durable runs, streaming and more, from recorded runs.
+
+    A cell says how many cases are right, "full" for all; "by hand" where the framework has nothing for it and its
+    users write it. Below, each case that is not right, and why.
+    """
+    frameworks = chosen(framework, every_framework(), "framework")
+    wanted = {one.name: one for one in chosen(task, every_capability(), "capability")}
+    found = gather(existing(traces), frameworks, wanted)
+    if not any(cell.runs for cell in found.cells):
+        raise Mistake(
+            f"{shown_path(traces / CAPABILITIES_NAME)}: has no runs of what was asked for; make them with `bakeoff run "
+            f"-m {CAPABILITIES_NAME} --traces {shown_path(traces)}`"
+        )
+    for damaged in found.damaged:
+        say(f"{shown_path(damaged.path)}: left out: {damaged.reason}")
+    if as_json:
+        console.print_json(data=[_as_data(cell) for cell in found.cells])
+    else:
+        print_capabilities(found, frameworks, list(wanted))
+
+
+def print_capabilities(found: Found, frameworks: list[Framework], names: list[str]) -> None:
+    """The table, and a line for each case that is not right."""
+    table = Table("framework", *(name.replace("_", " ") for name in names), box=None, title_justify="left")
+    for framework in frameworks:
+        table.add_row(framework.title, *(found.of(framework.name, name).words for name in names))
+    console.print(Fitted(table))
+    for name, cells in by_framework(found.cells):
+        for cell in cells:
+            for run in cell.failing:
+                reasons = "; ".join(visible(reason) for reason in run.reasons)
+                console.print(Text(f"{name} {cell.capability}, {run.title}: {reasons}"), soft_wrap=True)
+            if cell.why:
+                console.print(Text(f"{name} {cell.capability}: {cell.why}"), soft_wrap=True)
+
+
+def _as_data(cell: Cell) -> dict[str, Any]:
+    return {
+        "framework": cell.framework,
+        "capability": cell.capability,
+        "standing": cell.standing,
+        "by_hand": cell.by_hand,
+        "lines": cell.lines,
+        "why": cell.why,
+        "model_calls": cell.calls,
+        "tokens": cell.tokens,
+        "extra_packages": list(cell.extras),
+        "cases": [
+            {
+                "case": run.case,
+                "title": run.title,
+                "passed": run.passed,
+                "reasons": list(run.reasons),
+                "model_calls": run.calls,
+                "tokens": run.tokens,
+                "wall_s": run.wall_s,
+            }
+            for run in cell.runs
+        ],
+    }

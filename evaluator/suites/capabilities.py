@@ -1,0 +1,121 @@
+"""Capability tasks as runs, and their making: `bakeoff run -m capabilities`."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from evaluator.catalog.capabilities import Capability, as_task
+from evaluator.catalog.frameworks import Framework, implements
+from evaluator.errors import Failure, error_in_words
+from evaluator.harness import stopping
+from evaluator.harness.capabilities import CapabilityHarness
+from evaluator.harness.environments import provision_all
+from evaluator.harness.gateway import Gateway
+from evaluator.harness.jobs import Job, Settings
+from evaluator.harness.process import sweep_scratch
+from evaluator.harness.progress import Progress
+from evaluator.harness.records import Records, exclusive
+from evaluator.models import specs
+from evaluator.models.embedding import MODEL_NAME as EMBEDDING_NAME
+from evaluator.models.embedding import Embedder
+from evaluator.packs import pack
+from evaluator.providers.names import CAPABILITIES_NAME
+from evaluator.text import shown_path
+from evaluator.trace import Trace, write_trace
+from tasks.capability import FIRST_MODEL
+
+AT_ONCE = 4
+"""Frameworks at a time: many runs wait, for a server that says nothing or speaks slowly."""
+
+MAX_MODEL_CALLS = 40
+"""What a run may make: a conversation that gets long takes one a message, and some for what is left out of it."""
+
+
+def settings(jobs: int | None = None, timeout_s: float | None = None) -> Settings:
+    """The limits of these runs."""
+    model = specs.resolve(CAPABILITIES_NAME, None, None)
+    return Settings(
+        model=model, timeout_s=timeout_s or model.timeout_s, jobs=jobs or AT_ONCE, max_model_calls=MAX_MODEL_CALLS
+    )
+
+
+def jobs(frameworks: Iterable[Framework], capabilities: Iterable[Capability]) -> list[Job]:
+    """The runs: each case of each capability, with every framework that has its module."""
+    wanted = list(capabilities)
+    return [
+        Job(framework, as_task(capability), case, 1)
+        for framework in frameworks
+        for capability in wanted
+        for case in capability.cases
+        if implements(framework, capability.name)
+    ]
+
+
+def make(
+    asked: Sequence[Job],
+    limits: Settings,
+    traces: Path,
+    rerun: bool,
+    console: Console,
+    say: Callable[[str], None],
+) -> None:
+    """Make the runs that are not recorded yet below `traces`, or all with `rerun`, and put them into few files.
+
+    Raises `stopping.Stopped`, `Mistake`, `Failure`.
+    """
+    with exclusive(traces):
+        sweep_scratch()
+        records = Records(limits, specs.digest(limits.model, console))
+        missing = list(asked) if rerun else records.missing(asked, traces)
+        if done := len(asked) - len(missing):
+            again = "" if missing else "; --rerun makes them again"
+            say(f"{CAPABILITIES_NAME}: {done} of {len(asked)} runs are recorded already in {shown_path(traces)}{again}")
+        try:
+            if missing:
+                stopping.run(_make(missing, limits, records, traces, console, say))
+            pack(traces, CAPABILITIES_NAME)
+        except OSError as error:
+            raise Failure(
+                f"{error_in_words(error)}; what was made is kept, the same command goes on from here"
+            ) from None
+
+
+async def _make(
+    missing: Sequence[Job],
+    limits: Settings,
+    records: Records,
+    traces: Path,
+    console: Console,
+    say: Callable[[str], None],
+) -> None:
+    frameworks = list(dict.fromkeys(job.framework for job in missing))
+    await provision_all(frameworks, console, say, with_extras=True)
+    upstream_of = specs.running(limits.model, console)
+    free = asyncio.Semaphore(limits.jobs)
+    with Progress(console, CAPABILITIES_NAME, 1, None) as progress:
+
+        def finished(job: Job, trace: Trace) -> None:
+            write_trace(traces, trace)
+            progress.finished(job, trace)
+
+        async with (
+            upstream_of as upstream,
+            Gateway(upstream, Embedder(console), [FIRST_MODEL, EMBEDDING_NAME]) as gateway,
+        ):
+            made_by = CapabilityHarness(limits, records, gateway)
+
+            async def of(framework: Framework) -> None:
+                async with free:
+                    its = [job for job in missing if job.framework == framework]
+                    await made_by.run_all(framework, its, progress.started, finished)
+
+            with progress.round(1, missing, 0.0):
+                making = [asyncio.create_task(of(framework)) for framework in frameworks]
+                try:
+                    await asyncio.gather(*making)
+                finally:
+                    for task in making:
+                        task.cancel()
+                    await asyncio.gather(*making, return_exceptions=True)
