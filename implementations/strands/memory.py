@@ -18,19 +18,15 @@ async def run(brief: MemoryBrief, model: Model) -> str:
         params={"temperature": model.temperature},
         context_window_limit=brief.most_tokens,
     )
-    store = FileMemoryStore(
-        name=brief.user,  # its folder in the storage
-        storage=LocalFileStorage(str(brief.store)),
-        extraction=True,  # after every five turns, and at the end, a model extracts facts
-    )
+    store = FileMemoryStore(name=brief.user, storage=LocalFileStorage(str(brief.store)))  # a folder for each user
     agent = Agent(
         model=llm,
         system_prompt=brief.instructions,
-        memory_manager=MemoryManager(stores=[store]),
+        # What is found for a message is put under it; a tool for the model keeps what it is told.
+        memory_manager=MemoryManager(stores=[store], add_tool_config=True),
         conversation_manager=SummarizingConversationManager(proactive_compression=True),
         callback_handler=None,  # the default prints every token
     )
-    async with agent:  # leaving it waits until the memories are written
-        for message in brief.messages:
-            result = await agent.invoke_async(message)
+    for message in brief.messages:
+        result = await agent.invoke_async(message)
     return str(result).strip()
