@@ -49,6 +49,10 @@ class Setting(Data):
     servers: dict[str, Any] = Field(default={})
 
 
+NOWHERE = Setting(store=Path())
+"""The setting of a brief that is only looked at."""
+
+
 class Refusal(Data):
     """The model's server refuses: the first `times` calls (None: all) that name `model` (None: any) and hold the text
     `voice` (None: any)."""

@@ -214,3 +214,30 @@ def by_framework(cells: Iterable[Cell]) -> Iterator[tuple[str, list[Cell]]]:
     for cell in cells:
         order.setdefault(cell.framework, []).append(cell)
     yield from order.items()
+
+
+def as_data(cell: Cell) -> dict[str, Any]:
+    """A cell as the published document has it."""
+    return {
+        "framework": cell.framework,
+        "capability": cell.capability,
+        "standing": cell.standing,
+        "by_hand": cell.by_hand,
+        "lines": cell.lines,
+        "why": cell.why,
+        "model_calls": cell.calls,
+        "tokens": cell.tokens,
+        "extra_packages": list(cell.extras),
+        "cases": [
+            {
+                "case": run.case,
+                "title": run.title,
+                "passed": run.passed,
+                "reasons": list(run.reasons),
+                "model_calls": run.calls,
+                "tokens": run.tokens,
+                "wall_s": run.wall_s,
+            }
+            for run in cell.runs
+        ],
+    }

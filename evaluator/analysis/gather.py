@@ -24,7 +24,7 @@ from evaluator.analysis.references import judged_references
 from evaluator.analysis.repricing import Priced, price_run
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.catalog.tasks import Task, all_tasks
-from evaluator.providers.names import FAULTS_NAME, PROBES_NAME, is_real
+from evaluator.providers.names import CAPABILITIES_NAME, FAULTS_NAME, PROBES_NAME, is_real
 from evaluator.providers.prices import PricedModel
 from evaluator.trace import (
     DamagedTrace,
@@ -163,9 +163,10 @@ def gather(
 def asked_for(root: Path, models: Sequence[str] | None, keep: Callable[[Key], bool]) -> list[Path]:
     """The files below `root` whose key, as their paths have it, `keep` accepts, or whose path stands for none.
 
-    Runs into which faults were put are none that a scorecard is about.
+    Runs into which faults were put, and those of capability tasks, are not graded.
     """
-    files = (path for path in trace_files(root, models) if path.relative_to(root).parts[0] != FAULTS_NAME)
+    apart = (FAULTS_NAME, CAPABILITIES_NAME)
+    files = (path for path in trace_files(root, models) if path.relative_to(root).parts[0] not in apart)
     return [path for path in files if (key := _key(root, path)) is None or keep(key)]
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from evaluator.catalog.tasks import TASKS, Task, defined, module
+from evaluator.catalog.folders import TASKS, capability_names
+from evaluator.catalog.tasks import Task, defined, module
 from evaluator.errors import Mistake
 from tasks.base import Prepared
 from tasks.capability import CapabilityCase, Check, Observed, Play
 from tasks.cases import CasesError
+from tasks.wire import ONLY_AGENT, Agent, OnTheWire
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Capability:
 
 def all_capabilities(folder: Path = TASKS) -> dict[str, Capability]:
     """Every capability task by name, sorted. Raises `Mistake`."""
-    return {path.parent.name: _capability(path.parent) for path in sorted(folder.glob("*/observe.py"))}
+    return {name: _capability(folder / name) for name in capability_names(folder)}
 
 
 def as_task(capability: Capability) -> Task:
@@ -40,14 +42,25 @@ def as_task(capability: Capability) -> Task:
         load=lambda: list(capability.cases),
         prepare=capability.prepare,
         script=capability.play,
-        grade=_never,
-        on_the_wire=_never,
+        grade=_not_graded,
+        on_the_wire=_on_the_wire,
         also=(capability.folder.parent / "capability.py",),
     )
 
 
-def _never(*_: Any) -> Any:
+def _not_graded(*_: Any) -> Any:
     raise NotImplementedError("a run of a capability task is observed, not graded")
+
+
+def _on_the_wire(brief: Any) -> OnTheWire:
+    """What the requests of a run are shown against: whatever of instructions and tools the brief has."""
+    agents = [
+        Agent(one.name, one.instructions, ())
+        for one in (*getattr(brief, "branches", ()), *([brief.join] if hasattr(brief, "join") else ()))
+    ]
+    tools = tuple(getattr(brief, "tools", ()))
+    question = getattr(brief, "question", "\n".join(getattr(brief, "messages", ())))
+    return OnTheWire(question, tuple(agents) or (Agent(ONLY_AGENT, brief.instructions, tools),))
 
 
 def _capability(folder: Path) -> Capability:

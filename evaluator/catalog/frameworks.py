@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import ROOT, files
+from evaluator.catalog.folders import capability_names
 from evaluator.errors import Mistake
 
 IMPLEMENTATIONS = ROOT / "implementations"
@@ -131,9 +132,21 @@ def read_framework(folder: Path) -> Framework:
 
 
 def numbered_deviations(frameworks: Iterable[Framework]) -> dict[str, tuple[tuple[int, Deviation], ...]]:
-    """The deviations of each framework by its name, those of all frameworks numbered from 1 in the order given."""
+    """The deviations of each framework by its name, those of all frameworks numbered from 1 in the order given.
+
+    Those on capabilities come after all others.
+    """
+    every, of_capabilities = list(frameworks), capability_names()
     numbers = count(1)
-    return {framework.name: tuple((next(numbers), one) for one in framework.deviations) for framework in frameworks}
+    first = {one.name: _numbered(one, numbers, lambda task: task not in of_capabilities) for one in every}
+    last = {one.name: _numbered(one, numbers, lambda task: task in of_capabilities) for one in every}
+    return {name: (*first[name], *last[name]) for name in first}
+
+
+def _numbered(
+    framework: Framework, numbers: Iterator[int], wanted: Callable[[str | None], bool]
+) -> tuple[tuple[int, Deviation], ...]:
+    return tuple((next(numbers), one) for one in framework.deviations if wanted(one.task))
 
 
 def _locked_version(lock: Path, package: str) -> str | None:

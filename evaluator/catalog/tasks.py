@@ -10,15 +10,13 @@ from typing import Any
 
 import orjson
 
-from evaluator import ROOT
+from evaluator.catalog.folders import TASKS, task_names
 from evaluator.errors import Mistake
 from tasks.base import Outcome, Prepared, Tool
 from tasks.cases import Case, CasesError, Script, load_cases
 from tasks.grading import Grade
 from tasks.probing import ProbeCase
 from tasks.wire import OnTheWire, SearchTool
-
-TASKS = ROOT / "tasks"
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,7 @@ def _as_of_today(task: Task, id: str, inputs: bytes) -> Any:
 def all_tasks(folder: Path = TASKS) -> dict[str, Task]:
     """Every reference task by name, sorted: the folders of the package `tasks` that have a `spec.py`, but for those of
     capabilities. Raises `Mistake`."""
-    names = sorted(path.parent.name for path in folder.glob("*/spec.py") if not path.with_name("observe.py").exists())
-    return {name: _task(folder / name) for name in names}
+    return {name: _task(folder / name) for name in task_names(folder)}
 
 
 def _task(folder: Path) -> Task:

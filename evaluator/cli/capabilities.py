@@ -1,13 +1,13 @@
 """`bakeoff capabilities`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from evaluator import ROOT
-from evaluator.analysis.capabilities import Cell, Found, by_framework, gather
+from evaluator.analysis.capabilities import Found, as_data, by_framework, gather
 from evaluator.catalog.frameworks import Framework
 from evaluator.cli.options import (
     FrameworkOption,
@@ -62,7 +62,7 @@ def capabilities(
     for damaged in found.damaged:
         say(f"{shown_path(damaged.path)}: left out: {damaged.reason}")
     if as_json:
-        console.print_json(data=[_as_data(cell) for cell in found.cells])
+        console.print_json(data=[as_data(cell) for cell in found.cells])
     else:
         print_capabilities(found, frameworks, list(wanted))
 
@@ -80,29 +80,3 @@ def print_capabilities(found: Found, frameworks: list[Framework], names: list[st
                 console.print(Text(f"{name} {cell.capability}, {run.title}: {reasons}"), soft_wrap=True)
             if cell.why:
                 console.print(Text(f"{name} {cell.capability}: {cell.why}"), soft_wrap=True)
-
-
-def _as_data(cell: Cell) -> dict[str, Any]:
-    return {
-        "framework": cell.framework,
-        "capability": cell.capability,
-        "standing": cell.standing,
-        "by_hand": cell.by_hand,
-        "lines": cell.lines,
-        "why": cell.why,
-        "model_calls": cell.calls,
-        "tokens": cell.tokens,
-        "extra_packages": list(cell.extras),
-        "cases": [
-            {
-                "case": run.case,
-                "title": run.title,
-                "passed": run.passed,
-                "reasons": list(run.reasons),
-                "model_calls": run.calls,
-                "tokens": run.tokens,
-                "wall_s": run.wall_s,
-            }
-            for run in cell.runs
-        ],
-    }

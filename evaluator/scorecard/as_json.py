@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from evaluator.analysis.capabilities import as_data as as_cell_data
 from evaluator.analysis.faults.rows import Total
 from evaluator.analysis.faults.rows import as_data as as_fault_data
 from evaluator.analysis.metrics import METRICS, rounded
@@ -16,11 +17,13 @@ from evaluator.analysis.parity.report import as_data as as_parity_data
 from evaluator.analysis.repricing import as_data as as_repricing_data
 from evaluator.faults.table import FAULTS
 from evaluator.scorecard.content import (
+    CAPABILITIES_NAME,
     COMMAND,
     FAILURES_NAME,
     FAULTS_NAME,
     JSON_NAME,
     PAIRS_NAME,
+    Capabilities,
     Cell,
     Faults,
     ReferenceRow,
@@ -28,6 +31,7 @@ from evaluator.scorecard.content import (
 )
 from evaluator.scorecard.document import (
     SCHEMA_VERSION,
+    CapabilitiesDocument,
     Companion,
     Companions,
     Document,
@@ -57,9 +61,15 @@ def documents(scorecard: Scorecard) -> dict[str, str]:
         PAIRS_NAME: _dumped(pairs, "rows"),
         FAILURES_NAME: _dumped(failures),
         FAULTS_NAME: _dumped(_faults(scorecard.faults)),
+        CAPABILITIES_NAME: _dumped(_capabilities(scorecard.capabilities)),
     }
     companions = {name: Companion(file=name, sha256=_digest(content)) for name, content in beside.items()}
-    files = Companions(pairs=companions[PAIRS_NAME], failures=companions[FAILURES_NAME], faults=companions[FAULTS_NAME])
+    files = Companions(
+        pairs=companions[PAIRS_NAME],
+        failures=companions[FAILURES_NAME],
+        faults=companions[FAULTS_NAME],
+        capabilities=companions[CAPABILITIES_NAME],
+    )
     return {JSON_NAME: _dumped(_main(scorecard, files)), **beside}
 
 
@@ -120,6 +130,21 @@ def _faults(faults: Faults | None) -> FaultsDocument:
             "rows": as_fault_data(found.rows),
             "pairs": found.pairs,
             "notes": found.notes,
+        }
+    )
+
+
+def _capabilities(capabilities: Capabilities | None) -> CapabilitiesDocument:
+    found = capabilities or Capabilities({}, ())
+    return CapabilitiesDocument.model_validate(
+        {
+            **_BEGIN,
+            "capabilities": found.titles,
+            "cells": [as_cell_data(cell) for cell in found.cells],
+            "notes": [
+                {"number": number, "framework": framework, "capability": capability, "note": note}
+                for number, framework, capability, note in found.notes
+            ],
         }
     )
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import files
-from evaluator.analysis import judge, parity
+from evaluator.analysis import capabilities, judge, parity
 from evaluator.analysis.breakdown import Judged, by_level, components, judged
+from evaluator.analysis.capabilities import Found
 from evaluator.analysis.faults import gather as faulted
 from evaluator.analysis.faults.judged import FaultRun
 from evaluator.analysis.faults.pairs import compare as compare_faults
@@ -24,8 +25,10 @@ from evaluator.analysis.parity import Parity
 from evaluator.analysis.references import REFERENCES
 from evaluator.analysis.repricing import Priced, reprice
 from evaluator.analysis.sittings import in_sittings
+from evaluator.catalog.capabilities import all_capabilities
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
 from evaluator.catalog.digests import implementation_digest, lock_digest, since, task_digest
+from evaluator.catalog.folders import capability_names
 from evaluator.catalog.frameworks import (
     IMPLEMENTATIONS,
     Deviation,
@@ -45,6 +48,7 @@ from evaluator.providers.prices import find, price_list
 from evaluator.scorecard.content import (
     NEWER_SETUP_FIELDS,
     SETUP_FIELDS,
+    Capabilities,
     Cell,
     Damaged,
     Failure,
@@ -149,6 +153,11 @@ def build(
             if of.seen is not None:
                 seen(of.seen)
 
+    found: Found | None = None
+    if models is None and tasks is None:
+        found = capabilities.gather(traces, usable_frameworks(implementations)[0].values(), all_capabilities())
+        damaged += [Damaged(one.path.relative_to(traces).as_posix(), one.reason) for one in found.damaged]
+
     untimed_notes = _put_in_sittings(cells)
     recorded: dict[str, set[str]] = defaultdict(set)
     for (model, _, _), cell in cells.items():
@@ -162,6 +171,7 @@ def build(
     of_probes = behaviours(trace for trace in probed if trace.key.framework in folders)
     named = {framework for _, framework, _ in cells} | {behaviour.framework for behaviour in of_probes}
     named |= {run.framework for run in of_faults}
+    named |= {cell.framework for cell in found.cells if cell.runs} if found else set()
     with_runs = {name: folder for name, folder in folders.items() if name in named}
     frameworks, broken = usable_frameworks(implementations)
     numbered = numbered_deviations(frameworks.values())
@@ -225,6 +235,7 @@ def build(
         ),
         outdated_models=outdated_models,
         faults=_faults(of_faults, frameworks, numbered) if of_faults else None,
+        capabilities=_capabilities(found, numbered) if found else None,
         runs=tuple(all_runs),
         judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )
@@ -250,6 +261,20 @@ def _faults(
         if one.faults and name in made_by
     )
     return Faults(tuple(rows(runs)), tuple(totals(runs)), tuple(compare_faults(runs)), lines, notes)
+
+
+def _capabilities(found: Found, numbered: Mapping[str, Sequence[tuple[int, Deviation]]]) -> Capabilities | None:
+    """What of it concerns frameworks that have runs; None where none has."""
+    with_runs = {cell.framework for cell in found.cells if cell.runs}
+    cells = tuple(cell for cell in found.cells if cell.framework in with_runs)
+    titles = {one.name: one.title for one in all_capabilities().values()}
+    notes = tuple(
+        (number, name, one.task, one.note)
+        for name, deviations in numbered.items()
+        for number, one in deviations
+        if name in with_runs and one.task in titles
+    )
+    return Capabilities(titles, cells, notes) if cells else None
 
 
 def _judgements(one: Scored, verdicts: judge.Verdicts) -> list[judge.Judgement]:
@@ -363,7 +388,10 @@ def _framework_notes(
 ) -> FrameworkNotes:
     if framework is None:
         return FrameworkNotes(name, None, (), ())
-    noted = tuple((number, one.task, one.note) for number, one in deviations if not one.faults)
+    apart = capability_names()
+    noted = tuple(
+        (number, one.task, one.note) for number, one in deviations if not one.faults and one.task not in apart
+    )
     lacks = tuple(lacking(framework, tasks).items())
     return FrameworkNotes(framework.title, framework.homepage, framework.by_hand, noted, lacks)
 

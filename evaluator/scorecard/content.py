@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluator.analysis.breakdown import Component, LevelRate
+from evaluator.analysis.capabilities import Cell as CapabilityCell
 from evaluator.analysis.faults.pairs import FaultPair
 from evaluator.analysis.faults.rows import Row, Total
 from evaluator.analysis.gather import Unsound
@@ -27,7 +28,8 @@ JSON_NAME = "scorecard.json"
 PAIRS_NAME = "scorecard.pairs.json"
 FAILURES_NAME = "scorecard.failures.json"
 FAULTS_NAME = "scorecard.faults.json"
-DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME, FAULTS_NAME)
+CAPABILITIES_NAME = "scorecard.capabilities.json"
+DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME, FAULTS_NAME, CAPABILITIES_NAME)
 MARKDOWN_NAME = "SCORECARD.md"
 
 SETUP_FIELDS = {
@@ -206,6 +208,31 @@ class Faults:
 
 
 @dataclass(frozen=True)
+class Capabilities:
+    """What the frameworks can do: a cell for each framework and capability task, in the order of both.
+
+    `titles` are those of the tasks. `notes` are deviations: their number, framework, task, and the note.
+    """
+
+    titles: dict[str, str]
+    cells: tuple[CapabilityCell, ...]
+    notes: tuple[tuple[int, str, str, str], ...] = ()
+
+    @property
+    def frameworks(self) -> list[str]:
+        """The frameworks that have cells."""
+        return list(dict.fromkeys(cell.framework for cell in self.cells))
+
+    def of(self, framework: str, capability: str) -> CapabilityCell:
+        """The cell of a framework and a capability."""
+        return next(one for one in self.cells if (one.framework, one.capability) == (framework, capability))
+
+    def notes_on(self, framework: str, capability: str) -> list[tuple[int, str]]:
+        """The notes on what a framework makes of a capability: number and text."""
+        return [(number, note) for number, name, task, note in self.notes if (name, task) == (framework, capability)]
+
+
+@dataclass(frozen=True)
 class Scorecard:
     """Cells sorted by model, task and framework (the baseline first), and what explains them.
 
@@ -217,8 +244,8 @@ class Scorecard:
     has for each model the values of every set-up field that occurs in its traces. `price_list` says
     where the costs on the models that were used come from, if there are any. `runs` are those that the
     cells are computed from, and `judgements` what judges said of them. `outdated_models` are those embedded models
-    whose runs were recorded with other weights, engine, settings or another chat template than today's. `faults` is
-    there where runs with faults were made.
+    whose runs were recorded with other weights, engine, settings or another chat template than today's. `faults` and
+    `capabilities` are there where runs with faults, or of capability tasks, were made.
     """
 
     cells: tuple[Cell, ...]
@@ -240,6 +267,7 @@ class Scorecard:
     judgements: tuple[Judgement, ...] = ()
     outdated_models: tuple[str, ...] = ()
     faults: Faults | None = None
+    capabilities: Capabilities | None = None
 
     @property
     def models(self) -> list[str]:

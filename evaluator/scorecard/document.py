@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJso
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from evaluator.analysis.capabilities import Standing
 from evaluator.analysis.faults.judged import End
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.models import METRICS as MODEL_METRICS
@@ -388,6 +389,7 @@ class Companions(Part):
     pairs: Companion
     failures: Companion
     faults: Companion
+    capabilities: Companion
 
 
 class ScorecardDocument(Document):
@@ -568,3 +570,50 @@ class FaultsDocument(Document):
     rows: list[FaultRow]
     pairs: list[FaultPairRow]
     notes: list[FaultNoteRow]
+
+
+# --- scorecard.capabilities.json -------------------------------------------------------------
+
+
+class CapabilityCaseRow(Part):
+    """One case of a capability task, with one framework."""
+
+    case: str
+    title: str
+    passed: bool
+    reasons: list[str] = Field(description="why it is not right")
+    model_calls: Count
+    tokens: Count
+    wall_s: Number
+
+
+class CapabilityCellRow(Part):
+    """What one framework makes of one capability."""
+
+    framework: str
+    capability: str
+    standing: Standing
+    by_hand: bool = Field(description="the framework has nothing for it, and its users write it themselves")
+    lines: Count | None = Field(description="source lines of the module")
+    why: str | None = Field(description="why there is no module")
+    model_calls: Count
+    tokens: Count
+    extra_packages: list[str] = Field(description="what capability modules need beyond the framework's packages")
+    cases: list[CapabilityCaseRow]
+
+
+class CapabilityNoteRow(Part):
+    """Why a framework does a capability as it does."""
+
+    number: Count
+    framework: str
+    capability: str
+    note: str
+
+
+class CapabilitiesDocument(Document):
+    """`scorecard.capabilities.json`: what the frameworks can do, by runs that were observed from outside."""
+
+    capabilities: dict[str, str]
+    cells: list[CapabilityCellRow]
+    notes: list[CapabilityNoteRow]

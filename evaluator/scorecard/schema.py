@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from evaluator.scorecard.content import FAILURES_NAME, FAULTS_NAME, JSON_NAME, PAIRS_NAME
+from evaluator.scorecard.content import CAPABILITIES_NAME, FAILURES_NAME, FAULTS_NAME, JSON_NAME, PAIRS_NAME
 from evaluator.scorecard.document import (
     SCHEMA_VERSION,
+    CapabilitiesDocument,
     Document,
     FailuresDocument,
     FaultsDocument,
@@ -23,6 +24,7 @@ DOCUMENTS: dict[str, type[Document]] = {
     PAIRS_NAME: PairsDocument,
     FAILURES_NAME: FailuresDocument,
     FAULTS_NAME: FaultsDocument,
+    CAPABILITIES_NAME: CapabilitiesDocument,
 }
 """The model of each file."""
 

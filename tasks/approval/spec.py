@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from tasks.base import Data, Model, Prepared, Step, Tool, Wrap, unwrapped
-from tasks.capability import CapabilityCase, Play, Setting, Tell, as_text
+from tasks.capability import NOWHERE, CapabilityCase, Play, Setting, Tell, as_text
 from tasks.cases import load_cases
 
 INSTRUCTIONS = (
@@ -98,7 +98,7 @@ def load() -> list[ApprovalCase]:
     return load_cases(Path(__file__).with_name("cases.jsonl"), ApprovalCase)
 
 
-def prepare(case: ApprovalCase, setting: Setting, wrap: Wrap = unwrapped) -> Prepared:
+def prepare(case: ApprovalCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of one process of a run."""
     tools = [wrap(tool, None) for tool in (lookup_order, refund)]
     return Prepared(

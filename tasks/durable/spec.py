@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.base import Model, Prepared, Step, Tool, Wrap, unwrapped
-from tasks.capability import CapabilityCase, Play, Setting, Tell, as_text
+from tasks.capability import NOWHERE, CapabilityCase, Play, Setting, Tell, as_text
 from tasks.cases import load_cases
 
 INSTRUCTIONS = (
@@ -70,7 +70,7 @@ def load() -> list[DurableCase]:
     return load_cases(Path(__file__).with_name("cases.jsonl"), DurableCase)
 
 
-def prepare(case: DurableCase, setting: Setting, wrap: Wrap = unwrapped) -> Prepared:
+def prepare(case: DurableCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of one process of a run."""
     tools = [wrap(tool, None) for tool in (charge_card, book_seat)]
     return Prepared(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tasks.base import Prepared, Step, Tool, Wrap, unwrapped
-from tasks.capability import CapabilityCase, Play, Setting
+from tasks.capability import NOWHERE, CapabilityCase, Play, Setting
 from tasks.cases import load_cases
 
 INSTRUCTIONS = (
@@ -78,7 +78,7 @@ def load() -> list[GuardrailCase]:
     return load_cases(Path(__file__).with_name("cases.jsonl"), GuardrailCase)
 
 
-def prepare(case: GuardrailCase, setting: Setting, wrap: Wrap = unwrapped) -> Prepared:
+def prepare(case: GuardrailCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of a run."""
     tools = [wrap(transfer, None)]
     return Prepared(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tasks.base import Prepared, Step, Wrap, unwrapped
-from tasks.capability import CapabilityCase, Play, Setting
+from tasks.capability import NOWHERE, CapabilityCase, Play, Setting
 from tasks.cases import load_cases
 
 INSTRUCTIONS = "You answer questions about the stock of a warehouse. Use the tools, then answer in one sentence."
@@ -49,7 +49,7 @@ def load() -> list[McpCase]:
     return load_cases(Path(__file__).with_name("cases.jsonl"), McpCase)
 
 
-def prepare(case: McpCase, setting: Setting, wrap: Wrap = unwrapped) -> Prepared:
+def prepare(case: McpCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of a run. Its tools are the server's."""
     command: Any = setting.servers.get("command")
     brief = McpBrief(

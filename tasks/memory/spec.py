@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.base import Prepared, Wrap, unwrapped
-from tasks.capability import CapabilityCase, Play, Setting
+from tasks.capability import NOWHERE, CapabilityCase, Play, Setting
 from tasks.cases import load_cases
 
 INSTRUCTIONS = (
@@ -68,7 +68,7 @@ def _chatter(number: int) -> str:
     return " ".join([line] * 8) + f" What do you think of note {number}?"
 
 
-def prepare(case: MemoryCase, setting: Setting, wrap: Wrap = unwrapped) -> Prepared:
+def prepare(case: MemoryCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of one process of a run."""
     brief = MemoryBrief(
         instructions=INSTRUCTIONS,

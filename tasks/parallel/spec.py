@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.base import Prepared, Wrap, unwrapped
-from tasks.capability import CapabilityCase, Play, Refusal, Setting
+from tasks.capability import NOWHERE, CapabilityCase, Play, Refusal, Setting
 from tasks.cases import load_cases
 
 
@@ -61,7 +61,7 @@ def load() -> list[ParallelCase]:
     return load_cases(Path(__file__).with_name("cases.jsonl"), ParallelCase)
 
 
-def prepare(case: ParallelCase, setting: Setting, wrap: Wrap = unwrapped) -> Prepared:
+def prepare(case: ParallelCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of a run."""
     return Prepared(brief=ParallelBrief(case.question, BRANCHES, JOIN), final_state=dict)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tasks.base import Prepared, Wrap, unwrapped
-from tasks.capability import CapabilityCase, Play, Refusal, Setting
+from tasks.capability import NOWHERE, CapabilityCase, Play, Refusal, Setting
 from tasks.cases import load_cases
 
 INSTRUCTIONS = "You answer questions about trains in one sentence."
@@ -49,7 +49,7 @@ def load() -> list[ResilienceCase]:
     return load_cases(Path(__file__).with_name("cases.jsonl"), ResilienceCase)
 
 
-def prepare(case: ResilienceCase, setting: Setting, wrap: Wrap = unwrapped) -> Prepared:
+def prepare(case: ResilienceCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of a run."""
     return Prepared(
         brief=ResilienceBrief(INSTRUCTIONS, case.question, FALLBACK, ATTEMPTS, REQUEST_TIMEOUT_S), final_state=dict

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from tasks.base import Model, Prepared, Step, Tool, Wrap, unwrapped
-from tasks.capability import CapabilityCase, Play, Setting, Tell
+from tasks.capability import NOWHERE, CapabilityCase, Play, Setting, Tell
 from tasks.cases import load_cases
 
 INSTRUCTIONS = "You tell travellers about trains. Use the tools for what you do not know, and answer in full sentences."
@@ -64,7 +64,7 @@ def load() -> list[StreamingCase]:
     return load_cases(Path(__file__).with_name("cases.jsonl"), StreamingCase)
 
 
-def prepare(case: StreamingCase, setting: Setting, wrap: Wrap = unwrapped) -> Prepared:
+def prepare(case: StreamingCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of a run."""
     return Prepared(brief=StreamingBrief(INSTRUCTIONS, case.question, [wrap(departures, None)]), final_state=dict)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_jsonable_python
 
 from tasks.base import Model, Prepared, Step, Tool, Wrap, unwrapped
-from tasks.capability import CapabilityCase, Play, Setting, Tell
+from tasks.capability import NOWHERE, CapabilityCase, Play, Setting, Tell
 from tasks.cases import load_cases
 
 INSTRUCTIONS = "You turn messages of customers into records. Use the tools for what a message does not say."
@@ -98,7 +98,7 @@ def load() -> list[StructuredOutputCase]:
     return load_cases(Path(__file__).with_name("cases.jsonl"), StructuredOutputCase)
 
 
-def prepare(case: StructuredOutputCase, setting: Setting, wrap: Wrap = unwrapped) -> Prepared:
+def prepare(case: StructuredOutputCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -> Prepared:
     """The brief of a run. Only cases with calls have tools."""
     tools = [wrap(find_address, None)] if case.turns else []
     return Prepared(brief=StructuredOutputBrief(INSTRUCTIONS, case.question, tools, TYPES[case.type]), final_state=dict)

@@ -1,6 +1,15 @@
 """`SCORECARD.md`: what a person reads of a scorecard. Single runs, pairs and prices are on the site and in JSON."""
 
-from evaluator.scorecard.content import COMMAND, FAILURES_NAME, FAULTS_NAME, JSON_NAME, PAIRS_NAME, Scorecard
+from evaluator.scorecard.content import (
+    CAPABILITIES_NAME,
+    COMMAND,
+    FAILURES_NAME,
+    FAULTS_NAME,
+    JSON_NAME,
+    PAIRS_NAME,
+    Scorecard,
+)
+from evaluator.scorecard.markdown.capabilities import capabilities
 from evaluator.scorecard.markdown.faults import faults
 from evaluator.scorecard.markdown.models import framework_or_model, model
 from evaluator.scorecard.markdown.notes import deviations, notes, recorded_on, traces_left_out
@@ -20,6 +29,7 @@ def to_markdown(scorecard: Scorecard) -> str:
         *(part for name in scorecard.models for part in model(scorecard, name)),
         *size(scorecard),
         *parity(scorecard),
+        *capabilities(scorecard),
         *faults(scorecard),
         *behaviour(scorecard),
         *deviations(scorecard),
@@ -35,8 +45,8 @@ def to_markdown(scorecard: Scorecard) -> str:
 _WHAT_ELSE = f"""\
 Computed from the traces in `traces/` alone. Every single run with the reason why it failed, every two frameworks \
 beside one another, plots and prices are on the site: `uv run bakeoff report --open`. For programs there are \
-[{JSON_NAME}]({JSON_NAME}), [{PAIRS_NAME}]({PAIRS_NAME}), [{FAILURES_NAME}]({FAILURES_NAME}) and \
-[{FAULTS_NAME}]({FAULTS_NAME}), with \
+[{JSON_NAME}]({JSON_NAME}), [{PAIRS_NAME}]({PAIRS_NAME}), [{FAILURES_NAME}]({FAILURES_NAME}), \
+[{FAULTS_NAME}]({FAULTS_NAME}) and [{CAPABILITIES_NAME}]({CAPABILITIES_NAME}), with \
 [their schemas](evaluator/scorecard)."""
 
 _HOW_TO_READ = """\

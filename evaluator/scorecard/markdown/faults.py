@@ -11,30 +11,29 @@ from evaluator.text import escape, raised, table
 
 
 def faults(scorecard: Scorecard) -> list[str]:
-    """A line for each framework; and one for what its own means against faults change."""
+    """A line for each framework, with what its own means against faults change."""
     found = scorecard.faults
     if found is None:
         return []
     letters, titles = fault_letters(found), scorecard.titles
-    as_they_come = [
-        [escape(titles[total.framework]), *_cells(total, raised(letters.get(total.framework)))]
+    with_own_means = {total.framework: total for total in found.totals if total.beside is not None}
+    lines = [
+        [
+            escape(titles[total.framework]),
+            *_cells(total, raised(letters.get(total.framework))),
+            *_changes(with_own_means.get(total.framework), found),
+        ]
         for total in found.totals
         if not total.hardened
     ]
-    hardened = [
-        [escape(titles[total.framework]), *_changes(total, total.beside, found)]
-        for total in found.totals
-        if total.beside is not None
-    ]
-    parts = ["## When things go wrong", _ABOUT, table(_HEADER, as_they_come)]
-    return [*parts, _ABOUT_HARDENED, table(_HARDENED_HEADER, hardened)] if hardened else parts
+    return ["## When things go wrong", _ABOUT, table(_HEADER, lines)]
 
 
 _HEADER = [
     *("framework", "recovered", "reply", "transport", "tools", "retrieval", "stays: ended well"),
     *("wrong answer", "time limit", "done twice", "calls", "s"),
+    *("own means: recovered", "ended well", "lines"),
 ]
-_HARDENED_HEADER = ["framework", "recovered", "stays: ended well", "wrong answer", "done twice", "calls", "lines"]
 
 _ABOUT = """\
 One fault is put into each run (`bakeoff run -m faults`, [how](docs/faults.md)); the scripted model mends whatever it \
@@ -42,11 +41,9 @@ is told of, so what is lost is lost by the framework or its implementation. **Re
 although the fault came once or twice, in all and by where it came. Where it **stays**, an error or an answer that \
 admits it is the right end. A **wrong answer** comes as if all were well; **done twice** are side effects. What \
 recovered runs took beyond undisturbed ones are model **calls** and seconds. Those with a <sup>letter</sup> in common \
-tie, by a sign-flip test over what was drawn, with Holm's correction. Each fault: `bakeoff faults`, and on the site."""
-
-_ABOUT_HARDENED = """\
-The same runs with the framework's **own means against faults** (`implementations/<name>/hardened/`), beside those \
-without: what changes, and what it takes in lines of code. Calls are those of recovered runs beyond undisturbed ones."""
+tie, by a sign-flip test over what was drawn, with Holm's correction. The last columns are the same runs without and \
+with the framework's **own means against faults** (`implementations/<name>/hardened/`), and what these take in lines \
+of code. Each fault: `bakeoff faults`, and on the site."""
 
 
 def _cells(total: Total, tied: str) -> list[str]:
@@ -62,15 +59,14 @@ def _cells(total: Total, tied: str) -> list[str]:
     ]
 
 
-def _changes(total: Total, before: Figures, found: Faults) -> list[str]:
-    of = total.figures
-    lines = found.lines.get(total.framework)
+def _changes(total: Total | None, found: Faults) -> list[str]:
+    """What a framework's own means change, if it has a module with them."""
+    if total is None or total.beside is None:
+        return ["–", "–", "–"]
+    of, before, lines = total.figures, total.beside, found.lines.get(total.framework)
     return [
         f"{before.recovered} → {shown(of.recovered, of.passing)}",
         f"{before.ended_well} → {shown(of.ended_well, of.lasting)}",
-        f"{before.ends.get('wrong', 0)} → {of.ends.get('wrong', 0)}",
-        f"{_twice(before)} → {_twice(of)}",
-        f"{signed(before.extra_calls, 1)} → {signed(of.extra_calls, 1)}",
         f"{lines[1]} → {lines[0]}" if lines else "–",
     ]
 
