@@ -24,11 +24,15 @@ LARGEST_FILE = 512_000_000
 def read_bytes(path: Path) -> bytes:
     """All of a file. Raises `OSError`, also for a pipe or a device, which may never end, and for what is too large."""
     status = path.stat()
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # reading a folder says that it is one
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    _must_be_regular(path, status)
     if status.st_size > LARGEST_FILE:
         raise OSError(errno.EFBIG, f"is larger than {LARGEST_FILE // 10**6} MB", str(path))
     return path.read_bytes()
+
+
+def _must_be_regular(path: Path, status: os.stat_result) -> None:
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # of a folder reading says so
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
 
 
 def read_text(path: Path, encoding: str = "utf-8-sig", errors: str = "strict") -> str:
@@ -53,9 +57,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path`, whose folder is made. The file that was written there takes the place of `path` at the end.
 
     After an error `path` is as it was. What is complete and cannot take its place, and what a killed process was
-    writing, stays as a hidden file with the number of the process in its name. Raises `OSError`.
+    writing, stays as a hidden file with the number of the process in its name. Raises `OSError`, also for a pipe or a
+    device: nothing takes its place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        _must_be_regular(path, path.stat())
     temporary = _beside(path, "tmp")
     try:
         yield temporary

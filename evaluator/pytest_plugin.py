@@ -23,6 +23,7 @@ from evaluator import ROOT
 from evaluator.analysis.faults.gather import gather
 from evaluator.analysis.faults.judged import FaultRun, judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
+from evaluator.catalog.folders import capability_names
 from evaluator.catalog.frameworks import Framework, all_frameworks, implements
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
@@ -111,6 +112,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{framework.name}: runs of {framework.title}")
     for task in all_tasks():
         config.addinivalue_line("markers", f"{task}: runs of the task {task}")
+    for capability in capability_names():
+        config.addinivalue_line(
+            "markers", f"{capability}: runs of the capability task {capability}; only where asked for"
+        )
+    config.addinivalue_line("markers", "capabilities: runs of all capability tasks; only where asked for")
     config.addinivalue_line("markers", "live: needs a real model")
     config.addinivalue_line("markers", "faults: runs with faults that are put in on purpose; only where asked for")
 
@@ -130,6 +136,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(name))
     unasked = [] if config.option.model != "scripted" or "live" in config.option.markexpr else ["live"]
     unasked += [] if _faults_asked_for(config) else ["faults"]
+    if not any(name in config.option.markexpr for name in ("capabilities", *capability_names())):
+        unasked.append("capabilities")
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -21,12 +21,16 @@ BASELINE = "baseline"
 FAULT = "fault:"
 """How the name of a fault begins among the differences that a deviation explains."""
 
+CAPABILITY = "capability:"
+"""How the name of a case begins there."""
+
 
 class Deviation(BaseModel):
     """Where an implementation cannot follow a task's spec, in words; without a task, in all of them.
 
     `differences` names what it explains, with the names that `bakeoff parity` prints; `*` stands for any characters. A
-    deviation that explains what becomes of faults has their names there, each after `FAULT`.
+    deviation that explains what becomes of faults has their names there, each after `FAULT`; one that explains why
+    cases of a capability task are not right has theirs, after `CAPABILITY`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +38,11 @@ class Deviation(BaseModel):
     task: str | None = None
     note: str = Field(min_length=1)
     differences: tuple[str, ...] = ()
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The cases of its capability task that are not right because of it."""
+        return tuple(name.removeprefix(CAPABILITY) for name in self.differences if name.startswith(CAPABILITY))
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -5,8 +5,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from evaluator.catalog.capabilities import as_task
 from evaluator.catalog.frameworks import implements, lacking_in_words, numbered_deviations
-from evaluator.cli.options import TaskOption, chosen, command, console, every_framework, every_task, one, say_left_out
+from evaluator.cli.options import (
+    TaskOption,
+    chosen,
+    command,
+    console,
+    every_capability,
+    every_framework,
+    every_task,
+    one,
+    say_left_out,
+)
 from evaluator.compare import print_side_by_side, read_side
 from evaluator.errors import Mistake
 
@@ -17,6 +28,8 @@ app = command()
     epilog="""[bold]Examples[/]
 
     bakeoff compare langgraph crewai -t handoff
+
+    bakeoff compare langgraph agno -t approval            a capability
 
     bakeoff compare baseline agno --width 200 | less      all tasks, for a pager"""
 )
@@ -36,7 +49,8 @@ def compare(
     numbered = numbered_deviations(frameworks.values())
     compared = [one(name, frameworks, "framework") for name in (left, right)]
     shown = Console(width=width or (None if console.is_terminal else 160))
-    in_tasks = chosen(task, every_task(), "task")
+    of_capabilities = {name: as_task(capability) for name, capability in every_capability().items()}
+    in_tasks = chosen(task, {**every_task(), **(of_capabilities if task else {})}, "task")
     both = [a_task for a_task in in_tasks if all(implements(framework, a_task.name) for framework in compared)]
     lacks = lacking_in_words(compared, [a_task.name for a_task in in_tasks])
     if not both:

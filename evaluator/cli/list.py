@@ -7,8 +7,8 @@ import typer
 from rich.table import Column, Table
 
 from evaluator.analysis.levels import LEVELS
-from evaluator.catalog.frameworks import lacking, lacking_in_words
-from evaluator.cli.options import command, console, every_framework, every_task, say
+from evaluator.catalog.frameworks import implements, lacking, lacking_in_words
+from evaluator.cli.options import command, console, every_capability, every_framework, every_task, say
 from evaluator.fitting import Fitted
 from evaluator.providers import endpoints
 from evaluator.providers.names import BUILT_IN, GGUF_ON_HUB, GGUF_PATH
@@ -17,9 +17,24 @@ from tasks.cases import SIZES, Case, of_size
 app = command()
 
 
-@app.command(name="list", epilog="[bold]Example[/]\n\n    bakeoff list --json")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+@app.command(
+    name="list",
+    epilog="""[bold]Examples[/]
+
+    bakeoff list --json
+
+    bakeoff list --capabilities     what is tried of each capability, and who has a module for it""",
+)
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    of_capabilities: Annotated[
+        bool, typer.Option("--capabilities", help="List the capability tasks and their cases instead.")
+    ] = False,
+) -> None:
     """List the frameworks with their versions, the tasks with their cases, the models and the endpoints."""
+    if of_capabilities:
+        _list_capabilities(as_json)
+        return
     frameworks, tasks = every_framework().values(), every_task().values()
     cases = {task.name: task.load() for task in tasks}
     levels = {name: _by_level(loaded) for name, loaded in cases.items()}
@@ -66,6 +81,36 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
         "--base-url URL. "
         "Your own endpoints: docs/models.md"
     )
+
+
+def _list_capabilities(as_json: bool) -> None:
+    """The capability tasks: their cases, who has a module, and who has none."""
+    frameworks, there_are = every_framework().values(), every_capability().values()
+    having = {one.name: [f for f in frameworks if implements(f, one.name)] for one in there_are}
+    if as_json:
+        listed = [
+            {
+                "name": one.name,
+                "title": one.title,
+                "cases": {case.id: case.title for case in one.cases},
+                "implemented": [f.name for f in having[one.name]],
+                "by_hand": [f.name for f in having[one.name] if one.name in f.by_hand],
+                "not_offered": {
+                    f.name: f.not_implemented[one.name] for f in frameworks if one.name in f.not_implemented
+                },
+            }
+            for one in there_are
+        ]
+        console.print_json(data=listed)
+        return
+    table = Table("capability", "cases", "modules", "by hand", title="Capabilities", title_justify="left", box=None)
+    for one in there_are:
+        by_hand = sum(one.name in f.by_hand for f in having[one.name])
+        cases = "; ".join(case.title for case in one.cases)
+        table.add_row(one.name, cases, f"{len(having[one.name])} of {len(frameworks)}", str(by_hand))
+    console.print(Fitted(table, order=(0, 2, 3, 1), text=[1]))
+    for line in lacking_in_words(frameworks, having):
+        say(line)
 
 
 def _by_level(cases: Iterable[Case]) -> dict[str, list[str]]:

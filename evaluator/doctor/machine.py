@@ -5,6 +5,7 @@ Nothing is installed, fetched or changed, and no check needs a network.
 
 import asyncio
 import contextlib
+import os
 import platform
 import shutil
 import sys
@@ -21,6 +22,7 @@ from evaluator.doctor.report import Begun, Finding, Result, Verdict
 from evaluator.errors import Failure, Mistake
 from evaluator.harness import environments
 from evaluator.models import embedded, local, weights
+from evaluator.models.upstreams.http import lacking_certificates
 from evaluator.models.weights import MINILM, MINILM_TOKENIZER, WeightFile
 from evaluator.providers.names import LOCAL
 
@@ -67,6 +69,12 @@ def checks(frameworks: Sequence[Framework]) -> list[Check]:
             *("disk", "free disk", lambda: _in_thread(_disk, frameworks)),
             means="Environments or weights cannot be unpacked.",
             todo="Make room, or set BAKEOFF_CACHE (weights) and UV_CACHE_DIR (packages) to a folder on a bigger disk.",
+        ),
+        Check(
+            *("certificates", "certificates of servers", lambda: _in_thread(certificates_finding)),
+            means="Servers with https:// may be out of reach, of models and of packages; others are not concerned.",
+            todo="Unset the variable, or have it name what is there.",
+            needed=False,
         ),
         Check(
             *("engine", "engine of embedded models", _engine),
@@ -189,6 +197,14 @@ def unpacked_bytes(lock: Path) -> int:
     except (AttributeError, TypeError, ValueError, OverflowError):
         raise Mistake(f"{lock}: package: must be tables, with the sizes of their wheels") from None
     return UNPACKED_TIMES * sum(max(of_one, default=0) for of_one in sizes)
+
+
+def certificates_finding() -> Finding:
+    """Whether the certificates that the environment names are there."""
+    if lacking := lacking_certificates():
+        return Finding(Verdict.FAILS, lacking)
+    named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    return Finding(Verdict.OK, f"those that {' and '.join(named)} names" if named else "those of the system")
 
 
 async def _engine() -> Finding:

@@ -29,7 +29,7 @@ from evaluator.providers.endpoint import Endpoint
 from evaluator.text import shortened
 from evaluator.trace import Trace
 from evaluator.wire.bodies import parsed
-from evaluator.wire.failures import Refusal, message_of
+from evaluator.wire.failures import KEY_REFUSED, NO_ADDRESS, NO_MODEL, Refusal, message_of
 from evaluator.wire.messages import completion_of
 from evaluator.wire.tokens import count_completion_tokens
 from evaluator.wire.usage import usage_of, usages_in
@@ -82,6 +82,11 @@ class Exchange:
     def come_back(self) -> str | None:
         """When to come back, if the server says so and that is later than runs wait for."""
         return Refusal(self.status, self.response, self.retry_after).come_back
+
+    @property
+    def kind(self) -> str:
+        """Which kind of refusal it is, as runs name it; empty where it is none."""
+        return Refusal(self.status, self.response, self.retry_after).kind if self.status >= 400 else ""
 
     @property
     def message(self) -> Message | None:
@@ -524,7 +529,6 @@ def judge_reachable(seen: Seen) -> Finding:
     return _ok(f"it answers (status {listed.status})")
 
 
-_KEY_REFUSED = (401, 403)
 _NOT_LET_IN = Finding(Verdict.NOT_MADE, "it builds on the key")
 
 
@@ -535,10 +539,13 @@ def judge_key(seen: Seen) -> Finding:
         return Finding(Verdict.NOT_APPLICABLE, "the model answers inside the harness")
     has_key = bool(endpoint.key)
     for exchange in (*seen.exchanges["key"], *seen.exchanges.get("reachable", [])):
-        if exchange.status in _KEY_REFUSED:
+        if exchange.kind == KEY_REFUSED:
             return _fails(f"{'refused' if has_key else 'wanted, and none was given'}: {exchange.refusal}")
-    if not seen.last("key").status:
-        return Finding(Verdict.NOT_MADE, seen.last("key").failure)
+    chat = seen.last("key")
+    if not chat.status:
+        return Finding(Verdict.NOT_MADE, chat.failure)
+    if chat.status == 403:
+        return Finding(Verdict.NOT_MADE, "the server refuses the request, and does not say that it is for the key")
     return _ok("accepted" if has_key else "none given, none wanted")
 
 
@@ -546,7 +553,7 @@ def judge_model(seen: Seen) -> Finding:
     """Whether the server has a model of this name: by its list, and by its answer."""
     endpoint, chat = seen.examination.endpoint, seen.last("key")
     assert endpoint is not None
-    if chat.status in _KEY_REFUSED:
+    if chat.kind == KEY_REFUSED:
         return _NOT_LET_IN
     names = models_of(seen.last("reachable").response)
     listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
@@ -574,19 +581,15 @@ def judge_chat(seen: Seen) -> Finding:
     """Whether there is an answer with some text in it."""
     exchange = seen.last("key")
     message = exchange.message
-    if exchange.status in _KEY_REFUSED:
+    if exchange.kind == KEY_REFUSED:
         return _NOT_LET_IN
     if message is None:
         if exchange.timed_out:
             return _fails(exchange.refusal, f"{_MORE_TIME} See what the server itself logs.")
-        if exchange.status != 404:
-            return _fails(exchange.refusal)
-        no_model = "model" in exchange.refusal.lower()
-        return _fails(exchange.refusal, _RIGHT_NAME if no_model else "Is the base URL right? It mostly ends in /v1.")
+        return _fails(exchange.refusal, {NO_MODEL: _RIGHT_NAME, NO_ADDRESS: _RIGHT_ADDRESS}.get(exchange.kind, ""))
     completion = completion_of(exchange.response)
     if text := _quoted(completion.text):
-        apart = "; what it thinks before is kept, and is no part of its answer" if completion.reasoning else ""
-        return _ok(f"it says {text!r}{apart}")
+        return _told(exchange, f"it says {text!r}")
     if completion.calls:
         return _limited(f"it asks for the tool {_quoted(completion.calls[0].name)!r}, though it was offered none")
     if completion.reasoning or _cut_off(exchange):
@@ -625,7 +628,7 @@ def judge_stream(seen: Seen) -> Finding:
         return _fails("the answer comes as one JSON body, not as a stream of events")
     if exchange.first_s == exchange.last_s:
         return _limited(f"{len(exchange.response)} chunks, but all at once")
-    return _ok(f"{len(exchange.response)} chunks", chunks=len(exchange.response))
+    return _told(exchange, f"{len(exchange.response)} chunks", chunks=len(exchange.response))
 
 
 def judge_stream_options(seen: Seen) -> Finding:
@@ -687,7 +690,7 @@ def judge_call(name: str, seen: Seen) -> Finding:
 
 
 def _no_call(exchange: Exchange) -> Finding:
-    text = _quoted((exchange.message or {}).get("content"))
+    text = _quoted(completion_of(exchange.response).text)
     if "get_weather" in text or '"city"' in text:
         return _fails(
             f"the call comes as text: {text!r}",
@@ -748,10 +751,12 @@ def judge_result(seen: Seen) -> Finding:
     message = exchange.message
     if message is None:
         return _fails(exchange.refusal)
-    text = _quoted(message.get("content"))
+    text = completion_of(exchange.response).text
     if "17" in text or "drizzle" in text:
-        return _ok(f"it says {text!r}")
-    return _limited("it calls again" if calls_of(message) else f"it does not use the result: {text!r}")
+        return _told(exchange, f"it says {_quoted(text)!r}")
+    if calls_of(message):
+        return _limited("it calls again")
+    return _told(exchange, f"it does not use the result: {_quoted(text)!r}", Verdict.LIMITED)
 
 
 def judge_json(seen: Seen) -> Finding:
@@ -759,10 +764,10 @@ def judge_json(seen: Seen) -> Finding:
     exchange = seen.last("json_schema")
     if exchange.message is None:
         return _fails(exchange.refusal)
-    text = exchange.message.get("content") or ""
+    text = completion_of(exchange.response).text
     try:
         read = orjson.loads(text)
-    except (orjson.JSONDecodeError, TypeError):
+    except orjson.JSONDecodeError:
         read = None
     kept = isinstance(read, dict) and read.keys() == {"city", "degrees"} and isinstance(read["degrees"], int)
     return _ok(_quoted(text)) if kept else _limited(f"accepted, but not kept to: {_quoted(text)!r}")
@@ -844,9 +849,18 @@ def _quoted(text: Any) -> str:
 
 def _cut_off(exchange: Exchange) -> bool:
     """Whether the answer was ended by its limit of tokens."""
-    parts = exchange.response if isinstance(exchange.response, list) else [exchange.response]
-    choices = [choice for part in parts if isinstance(part, dict) for choice in part.get("choices") or []]
-    return any(choice.get("finish_reason") == "length" for choice in choices)
+    return completion_of(exchange.response).finish_reason == "length"
+
+
+def _told(exchange: Exchange, found: str, verdict: Verdict = Verdict.OK, **measured: Any) -> Finding:
+    """What was found of an answer, and what is to be known of the form in which it comes."""
+    completion = completion_of(exchange.response)
+    if completion.reasoning:
+        found += "; what it thinks before is kept, and is no part of its answer"
+    if completion.in_parts:
+        found += "; the text comes as a list of parts, which many frameworks cannot read"
+        return Finding(Verdict.LIMITED, found, "See whether the server can send one text.", _NO_TEXT, measured)
+    return Finding(verdict, found, measured=measured)
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -874,6 +888,8 @@ class Check:
 
 
 _NO_RUN = "No run can be made."
+_NO_TEXT = "The runs of frameworks that read only a text fail."
+_RIGHT_ADDRESS = "Is the base URL right? It mostly ends in /v1."
 _RIGHT_NAME = "Give the model's name as the server has it."
 _MORE_TIME = "Give the checks more time, with --time-limit."
 _THOSE_RUNS = "The runs of the frameworks that send it fail."

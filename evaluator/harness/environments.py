@@ -223,16 +223,21 @@ async def _make(framework: Framework, report: Callable[[str], None]) -> None:
     settings = {"UV_COMPILE_BYTECODE": "1", "UV_PROJECT_ENVIRONMENT": str(environment)}
     version = ("--python", f"{sys.version_info[0]}.{sys.version_info[1]}")
     locked = ("--no-dev", "--no-config", "--project", str(folder))
-    if not _names_a_mirror():
-        await _uv(framework, settings, "sync", "--locked", "--no-progress", *locked, *version)
-    else:  # `uv sync` would want the lock to name the mirror; but what has a locked hash may come from anywhere
+    made = False
+    if _names_a_mirror():  # `uv sync` would want the lock to name it; but what has a locked hash may come from anywhere
         with tempfile.TemporaryDirectory(prefix="bakeoff-uv-") as scratch:
             wanted = str(Path(scratch) / "requirements.txt")
             await _uv(framework, settings, "export", "--locked", "--no-emit-project", "--quiet", "-o", wanted, *locked)
             await _uv(framework, settings, "venv", "--no-config", "--clear", "--quiet", *version, str(environment))
-            settings |= {"VIRTUAL_ENV": str(environment)}
             options = ("--require-hashes", "--no-progress", "--exclude-newer", _NEVER)
-            await _uv(framework, settings, "pip", "sync", *options, wanted, mirror=True)
+            into = settings | {"VIRTUAL_ENV": str(environment)}
+            try:
+                await _uv(framework, into, "pip", "sync", *options, wanted, mirror=True)
+                made = True
+            except Mistake as mistake:
+                report(f"{framework.title}: not from the mirror ({mistake}); from where its lock says")
+    if not made:
+        await _uv(framework, settings, "sync", "--locked", "--no-progress", *locked, *version)
     stamp.write_text(_wanted(framework), encoding="utf-8")
     report(f"{framework.title}: ready")
 

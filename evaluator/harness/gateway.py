@@ -90,7 +90,8 @@ class _Call:
     status: int = 0
     response: bytes | bytearray = b""
     stream_ended: bool = False
-    left: float | None = None
+    line: "_Line | None" = None
+    whole: bool = False
     error: str | None = None
 
 
@@ -262,13 +263,14 @@ class Gateway:
             message = f"this run may make {run.max_model_calls} model calls and has made them"
             return await _send_error(send, 400, "call_limit", message)
         run.chat_calls += 1
-        call = _Call("chat", start, body, bool(request.get("stream")), api)
+        call = _Call("chat", start, body, bool(request.get("stream")), api, line=line)
         run.calls.append(call)
         call.sent = time.monotonic()
         try:
             reply = await forward(body, request, run.session, run.deadline - call.sent)
             call.first_byte = time.monotonic()
             await _deliver(call, reply, send, line if run.session.ends_when_left else None)
+            call.whole = call.error is None and line.left is None
             run.upstream_failure = None
         except TimeoutError:
             run.refusal = "timeout"
@@ -294,7 +296,6 @@ class Gateway:
                 await _send_error(send, 500, "gateway_error", call.error)
         finally:
             call.end = time.monotonic()
-            call.left = None if call.stream_ended else line.left
             call.received = call.received or call.end
             call.first_byte = call.first_byte or call.received
 
@@ -511,12 +512,17 @@ def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
             "first_byte_s": _since(run_start, call.first_byte),
             "received_s": _since(run_start, call.received),
             "end_s": _since(run_start, call.end),
-            "left_s": None if call.left is None else _since(run_start, call.left),
+            "left_s": None if (left := _left(call)) is None else _since(run_start, left),
             "changes": session.changes(sent) if call.operation == "chat" else [],
             "request": request,
             "response": response,
         }
     )
+
+
+def _left(call: _Call) -> float | None:
+    """When the framework closed the connection, if it did before it had all."""
+    return None if call.whole or call.stream_ended or call.line is None else call.line.left
 
 
 def _base64(vector: NDArray[np.float32]) -> str:

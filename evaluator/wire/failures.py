@@ -16,9 +16,11 @@ from evaluator.wire.messages import completion_of
 _LONGEST = 300
 """Characters of a server's own message that are shown."""
 
-_KEY_REFUSED, _NO_MODEL, _NO_CREDIT = "key refused", "no such model", "no credit left"
-_NO_ADDRESS = "no such address: is the base URL right?"
-_SAME_FOR_ALL = (_KEY_REFUSED, _NO_MODEL, _NO_CREDIT)
+KEY_REFUSED, NO_MODEL, NO_CREDIT = "key refused", "no such model", "no credit left"
+NO_ADDRESS = "no such address: is the base URL right?"
+"""Kinds of failure, as `Refusal.kind` has them; for the others a status will do."""
+
+_SAME_FOR_ALL = (KEY_REFUSED, NO_MODEL, NO_CREDIT)
 """Kinds of failure that every other run would meet as well."""
 
 _OF_THE_REQUEST = ("context length exceeded", "request refused")
@@ -65,15 +67,15 @@ class Refusal:
         """What the status is about, by what the reply says: a status alone is no cause."""
         status, said = self.status, message_of(self.response, code=True).lower()
         if status in (400, 403, 404, 422) and _UNKNOWN_MODEL.search(said):
-            return _NO_MODEL
+            return NO_MODEL
         if status in (400, 413, 422, 500) and _CONTEXT.search(said):
             return "context length exceeded"
         if status == 402 or (status in (400, 403, 429) and _OUT_OF_CREDIT.search(said)):
-            return _NO_CREDIT
+            return NO_CREDIT
         if status == 401 or (status in (400, 403) and _KEY.search(said)):
-            return _KEY_REFUSED
+            return KEY_REFUSED
         if status in (404, 405):
-            return _NO_ADDRESS if _NO_PAGE.search(said) else "request refused"
+            return NO_ADDRESS if _NO_PAGE.search(said) else "request refused"
         kinds = {403: "refused by the server", 408: "time-out", 429: "rate limit", 504: "time-out"}
         return kinds.get(status, "server error" if status >= 500 else "request refused")
 
@@ -120,7 +122,7 @@ def same_for_all(chats: Sequence[ModelCall]) -> str | None:
     if not chats or (last := chats[-1]).api != "chat_completions" or (refusal := _refusal(last)) is None:
         return None
     if refusal.come_back:
-        return f"{refusal.come_back}: the same command goes on from here"
+        return refusal.come_back
     return None if any(call.answered for call in chats) or not refusal.is_of_all else str(refusal)
 
 

@@ -31,6 +31,8 @@ class Completion:
 
     message: dict[str, Any] | None
     finish_reason: str | None
+    in_parts: bool = False
+    """Whether a content, of a stream that of a chunk, came as a list of parts and not as a text."""
 
     @property
     def text(self) -> str:
@@ -65,17 +67,19 @@ def completion_of(response: Any) -> Completion:
     """
     if isinstance(response, list):
         choices = [choice for chunk in _dicts(response) for choice in _dicts(chunk.get("choices"))]
-        message = _assembled(choices) if choices else None
+        said = [_dict(choice.get("delta")) for choice in choices]
+        message = _assembled(said) if choices else None
     else:
         choices = _dicts(_dict(response).get("choices"))[:1]
-        message = _dict(choices[0].get("message")) if choices else None
+        said = [_dict(choice.get("message")) for choice in choices]
+        message = said[0] if said else None
     reasons = [reason for choice in choices if (reason := choice.get("finish_reason")) and isinstance(reason, str)]
-    return Completion(message, reasons[-1] if reasons else None)
+    in_parts = any(isinstance(one.get("content"), list) for one in said)
+    return Completion(message, reasons[-1] if reasons else None, in_parts)
 
 
-def _assembled(choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _assembled(deltas: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The message of a stream, put together from its deltas."""
-    deltas = [_dict(choice.get("delta")) for choice in choices]
     pieces: dict[int, _CallInPieces] = {}
     for delta in deltas:
         for part in _dicts(delta.get("tool_calls")):

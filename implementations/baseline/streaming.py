@@ -30,7 +30,7 @@ async def stream(brief: StreamingBrief, model: Model) -> AsyncGenerator[str | To
             stream_options={"include_usage": True},
         ) as events:
             async for event in events:
-                if event.type == "content.delta":
+                if event.type == "content.delta" and event.delta:
                     yield event.delta
             completion = await events.get_final_completion()
         usages.append(completion.usage)  # for report_usage

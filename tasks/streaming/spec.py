@@ -81,7 +81,7 @@ async def drive(
 
     A reader who has had enough closes the generator, as a web server does whose client has gone.
     """
-    pieces: list[str] = Field(default=[])
+    pieces: list[str] = []
     stream = implementation.stream(brief, model)
     try:
         async for one in stream:

@@ -47,6 +47,17 @@ def test_what_is_complete_is_not_lost_where_it_cannot_take_its_place(tmp_path: P
     assert (tmp_path / f".a.{os.getpid()}.tmp").read_text() == "recorded"
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_nothing_takes_the_place_of_a_pipe_or_a_device(linked: bool, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if linked:
+        (tmp_path / "link").symlink_to(pipe)
+    with pytest.raises(OSError, match="is no regular file"):
+        files.write_whole(tmp_path / "link" if linked else pipe, "recorded")
+    assert pipe.is_fifo() and names(tmp_path) == ["link", "pipe"][not linked :]
+
+
 def test_a_folder_takes_the_place_of_the_old_one_with_all_that_is_in_it(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for name in ("first", "second"):

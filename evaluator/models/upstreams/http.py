@@ -4,6 +4,7 @@ import os
 import re
 import urllib.request
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -207,12 +208,24 @@ async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         response.close()
 
 
+def lacking_certificates() -> str | None:
+    """What is wrong with the certificates that the environment names, in words without the path; None if nothing is."""
+    file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if file and not Path(file).is_file():
+        return "SSL_CERT_FILE names a file that is not there"
+    if folders and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
+        return "SSL_CERT_DIR names a folder that is not there"
+    return None
+
+
 def reason(error: Exception) -> str:
     """What went wrong, without the server's address: that is the user's own and stands in no trace."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name cannot be resolved"
     if isinstance(error, aiohttp.ClientSSLError):
-        return "no TLS with it; is its address http:// or https://, and is its certificate valid?"
+        lacking = lacking_certificates()
+        why = f": {lacking}" if lacking else "; is its address http:// or https://, and is its certificate valid?"
+        return f"no TLS with it{why}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return "the proxy that the environment names for it cannot be reached"
     if isinstance(error, aiohttp.ClientHttpProxyError):

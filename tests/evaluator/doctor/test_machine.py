@@ -13,6 +13,7 @@ from evaluator.doctor import machine
 from evaluator.doctor import machine as doctor_machine
 from evaluator.doctor.machine import (
     UNPACKED_TIMES,
+    certificates_finding,
     disk_finding,
     environment_finding,
     lock_finding,
@@ -56,6 +57,20 @@ def test_each_disk_has_to_take_what_goes_there(needs: Any, verdict: Verdict, wor
     finding = disk_finding(needs)
     assert finding.verdict is verdict
     assert words in finding.found
+
+
+def test_certificates_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    assert certificates_finding().found == "those of the system"
+    monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path / 'gone'}:{tmp_path}")
+    assert certificates_finding().found == "those that SSL_CERT_DIR names"
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    finding = certificates_finding()
+    assert (finding.verdict, finding.found) == (Verdict.FAILS, "SSL_CERT_FILE names a file that is not there")
+    (tmp_path / "gone.pem").write_text("")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "gone"))
+    assert certificates_finding().found == "SSL_CERT_DIR names a folder that is not there"
 
 
 def test_the_size_of_an_environment_is_that_of_the_biggest_wheels(tmp_path: Path) -> None:
@@ -124,7 +139,12 @@ async def test_without_uv_the_rest_is_checked_all_the_same(
     assert verdicts.pop("lock fake") is verdicts.pop("lock harness") is Verdict.NOT_MADE
     assert verdicts.pop("weights local") is verdicts.pop("embeddings") is Verdict.LIMITED
     assert verdicts.pop("environment fake") is Verdict.LIMITED
-    assert {name for name in verdicts if not name.startswith("weights ")} == {"python", "disk", "engine"}
+    assert {name for name in verdicts if not name.startswith("weights ")} == {
+        "python",
+        "disk",
+        "certificates",
+        "engine",
+    }
     assert list(cache.iterdir()) == []  # nothing was fetched
     assert [result.name for result in results if result.failed] == ["uv"]
 

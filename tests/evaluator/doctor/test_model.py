@@ -5,7 +5,7 @@ import socket
 from typing import Any
 
 import pytest
-from doubles import DOUBLES, GOOD, KEY, NAME, Double, refusal, served
+from doubles import DOUBLES, GOOD, KEY, NAME, Double, chunks_of, refusal, served
 from factories import key, model_call, trace
 from model_server import Answer, serving
 
@@ -139,6 +139,46 @@ async def test_a_key_is_refused_wanted_or_not_looked_at() -> None:
     assert none["key"].failed and none["key"].finding.found.startswith("wanted, and none was given: ")
     told = str([*right.values(), *wrong.values(), *none.values()])
     assert KEY not in told and "sk-wrong-key" not in told and "***" in told and "127.0.0.1" not in told
+
+
+async def test_a_bare_403_is_of_one_request_and_is_not_said_to_be_the_keys() -> None:
+    double = Double(refuses=lambda request: refusal("Input was flagged by moderation", 403))
+    results = await examined(double)
+    assert results["key"].finding.verdict is Verdict.NOT_MADE and results["chat"].failed
+    assert results["chat"].finding.found == "status 403: Input was flagged by moderation"
+    named = await examined(Double(refuses=lambda request: refusal("Your account is blocked", 403)))
+    assert named["key"].failed and named["chat"].finding.found == "it builds on the key"
+
+
+async def test_a_404_about_an_option_is_no_wrong_address() -> None:
+    double = Double(refuses=lambda request: refusal("No provider supports what you ask for", 404))
+    chat = (await examined(double))["chat"]
+    assert chat.failed and not chat.finding.todo
+
+
+async def test_text_in_parts_and_what_is_thought_are_named_as_runs_meet_them() -> None:
+    def in_parts(message: dict[str, Any]) -> dict[str, Any]:
+        said = message.get("content")
+        return {**message, "content": [{"type": "text", "text": said}]} if said else message
+
+    def streamed(message: dict[str, Any]) -> list[dict[str, Any]]:
+        said = message.get("content")
+        return [in_parts(delta) for delta in chunks_of({**message, "content": said[0]["text"] if said else None})]
+
+    results = await examined(Double(says=lambda request: in_parts(GOOD.says(request)), streams=streamed))
+    for name in ("chat", "tool_result", "stream"):
+        assert results[name].finding.verdict is Verdict.LIMITED, name
+        assert "as a list of parts, which many frameworks cannot read" in results[name].finding.found
+
+    def thinking(message: dict[str, Any]) -> dict[str, Any]:
+        said = message.get("content")
+        return {**message, "content": f"<think>{'Let me see. ' * 9}</think>\n\n{said}"} if said else message
+
+    results = await examined(Double(says=lambda request: thinking(GOOD.says(request))))
+    for name in ("chat", "tool_result", "stream"):
+        assert results[name].finding.verdict is Verdict.OK, name
+        assert "what it thinks before is kept" in results[name].finding.found
+    assert results["json_schema"].finding.verdict is Verdict.OK
 
 
 async def test_a_model_that_is_not_there() -> None:
@@ -360,8 +400,8 @@ def test_the_recorded_runs_say_who_sends_what() -> None:
         ),
         (
             {"content": [{"type": "thinking", "thinking": "So."}, {"type": "text", "text": "Ready."}]},
-            Verdict.OK,
-            "before",
+            Verdict.LIMITED,
+            "'Ready.'; what it thinks before is kept",
         ),
         ({"content": "<think>So, what", "finish_reason": "length"}, Verdict.LIMITED, "it thinks first"),
         ({"content": None, "reasoning": "So, what"}, Verdict.LIMITED, "it thinks first"),

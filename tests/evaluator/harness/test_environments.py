@@ -274,3 +274,18 @@ async def test_packages_come_from_the_users_mirror_with_the_hashes_of_the_lock(
     assert venv.startswith("venv ") and venv.endswith(str(framework.folder / ".venv"))
     assert sync.startswith("pip sync --require-hashes ") and "--no-config" not in sync
     assert is_current(framework)
+
+
+async def test_what_a_mirror_does_not_give_comes_from_where_the_lock_says(
+    framework: Framework, fake_uv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_INDEX_URL", "https://mirror.invalid/simple")
+    uv = fake_uv.with_name("uv")
+    uv.write_text(uv.read_text() + 'if [ "$1" = pip ]; then echo "error: no answer" >&2; exit 2; fi\n')
+    lines: list[str] = []
+    await provision(framework, lines.append)
+    assert [call.split(" --")[0].split()[0] for call in fake_uv.read_text().splitlines()] == [
+        *("export", "venv", "pip", "sync")
+    ]
+    assert "not from the mirror" in lines[1] and "uv pip failed: no answer" in lines[1]
+    assert is_current(framework)

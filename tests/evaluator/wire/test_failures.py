@@ -139,6 +139,7 @@ def test_a_server_that_says_to_come_back_much_later_is_as_good_as_gone(
     assert (said is not None) is stops
     if said is not None:
         assert "daily limit. Come back in 60 min, at 2" in said
+        assert "same command" not in said  # who stops says that, once
 
 
 def test_when_to_come_back_may_be_a_date() -> None:

@@ -79,6 +79,13 @@ def test_text_in_parts_is_text(response: Any) -> None:
     assert completion_of(response).text == "a\nb"
 
 
+def test_whether_it_came_in_parts_is_known() -> None:
+    parts = [{"type": "text", "text": "a"}]
+    assert completion_of(plain(content=parts)).in_parts
+    assert completion_of(streamed({"content": "a"}, {"content": parts})).in_parts
+    assert not completion_of(plain(content="a")).in_parts and not completion_of(streamed({"content": "a"})).in_parts
+
+
 def test_arguments_that_are_no_text_stay_as_they_were_written_and_are_counted() -> None:
     """Not every server writes them as the protocol wants them, and doctor says so."""
     call = {"index": 0, "id": "", "function": {"name": "f", "arguments": {"a": 1}}}
