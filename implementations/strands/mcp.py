@@ -19,7 +19,7 @@ async def run(brief: McpBrief, model: Model) -> str:
     )
 
     def replace_tools(previous: list[str], tools: list[MCPAgentTool]) -> None:
-        for tool in tools:
+        for tool in limited(tools, brief):
             agent.tool_registry.replace(tool)
 
     if brief.url:
@@ -28,14 +28,17 @@ async def run(brief: McpBrief, model: Model) -> str:
         server = StdioServerParameters(command=brief.command[0], args=list(brief.command[1:]))
         client = MCPClient(lambda: stdio_client(server), on_tools_changed=replace_tools)
     with client:
-        tools = client.list_tools_sync()
-        for tool in tools:
-            tool.timeout = timedelta(seconds=brief.tool_timeout_s)
         agent = Agent(
             model=llm,
             system_prompt=brief.instructions,
-            tools=tools,
+            tools=limited(client.list_tools_sync(), brief),
             callback_handler=None,  # the default prints every token
         )
         result = await agent.invoke_async(brief.question)
     return str(result).strip()
+
+
+def limited(tools: list[MCPAgentTool], brief: McpBrief) -> list[MCPAgentTool]:
+    for tool in tools:
+        tool.timeout = timedelta(seconds=brief.tool_timeout_s)  # no client and no agent takes a limit for all calls
+    return tools

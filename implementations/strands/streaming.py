@@ -36,7 +36,8 @@ async def stream(brief: StreamingBrief, model: Model) -> AsyncGenerator[str | To
             if "result" in event:
                 usage = event["result"].metrics.accumulated_usage
                 model.report_usage(input_tokens=usage["inputTokens"], output_tokens=usage["outputTokens"])
-    finally:
+    except GeneratorExit:  # the reader has left
         agent.cancel()
-        async for _ in events:  # cancelled, they end at the model's next piece
+        async for _ in events:  # they end at the model's next piece
             pass
+        raise
