@@ -227,7 +227,8 @@ class TracedPart(_Record):
 
 
 class CapabilityRecord(_Record):
-    """What was observed of a run of a capability task beside its calls.
+    """What was observed of a run of a capability task beside its calls. Its times, as all of the trace, leave out what
+    passed between its processes.
 
     `frames` are the messages of the server of tools that the harness kept for it, by that server's own log; `children`
     how many processes were left behind at its end. `extras` are the packages that were there for capabilities alone,

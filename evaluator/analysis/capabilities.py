@@ -68,14 +68,18 @@ class Cell:
 
     @property
     def words(self) -> str:
-        """The cell in a few words: what comes of it, and how."""
-        passed, number = sum(run.passed for run in self.runs), len(self.runs)
-        by_hand = f"by hand ({self.lines} lines)" if self.by_hand else ""
-        if self.standing == "full":
-            return by_hand or "full"
-        if self.standing in ("partly", "none"):
-            return f"{by_hand + ', ' if by_hand else ''}{passed} of {number}"
-        return self.standing
+        """The cell in a few words: what comes of it, and how many lines where that is by hand."""
+        return f"{self.brief} ({self.lines} lines)" if self.by_hand and self.runs else self.brief
+
+    @property
+    def brief(self) -> str:
+        """The cell in as few words as can be."""
+        if self.standing not in ("full", "partly", "none"):
+            return self.standing
+        number = f"{sum(run.passed for run in self.runs)} of {len(self.runs)}"
+        if self.by_hand:
+            return "by hand" if self.standing == "full" else f"by hand, {number}"
+        return "full" if self.standing == "full" else number
 
     @property
     def failing(self) -> list[CaseRun]:

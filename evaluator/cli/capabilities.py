@@ -71,7 +71,7 @@ def print_capabilities(found: Found, frameworks: list[Framework], names: list[st
     """The table, and a line for each case that is not right."""
     table = Table("framework", *(name.replace("_", " ") for name in names), box=None, title_justify="left")
     for framework in frameworks:
-        table.add_row(framework.title, *(found.of(framework.name, name).words for name in names))
+        table.add_row(framework.title, *(found.of(framework.name, name).brief for name in names))
     console.print(Fitted(table))
     for name, cells in by_framework(found.cells):
         for cell in cells:

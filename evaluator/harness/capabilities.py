@@ -8,10 +8,12 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
+from pydantic import BaseModel
 
 from evaluator import ROOT
 from evaluator.catalog.frameworks import Framework
@@ -210,13 +212,16 @@ class CapabilityHarness:
         """The trace of a run that is over."""
         self._gateway.close_run(run.live.token)
         assert run.done is not None
-        calls, last, found = run.live.model_calls(run.start), run.parts[-1], installed(run.job.framework)
+        last, found, shift = run.parts[-1], installed(run.job.framework), _shifts(run.parts)
+        calls = [_earlier(call, shift(call.start_s)) for call in run.live.model_calls(run.start)]
+        tool_calls = [traced(call, run.start, lambda value: value) for call in run.calls]
+        told = [TracedTold(what=one.what, value=one.value, at_s=round(one.at - run.start, 6)) for one in run.told]
         return Trace(
             key=self._records.key(run.job),
             setup=self._records.setup(run.job, worker.python),
             case=case_as_data(run.job.case),
             model_calls=calls,
-            tool_calls=[traced(call, run.start, lambda value: value) for call in run.calls],
+            tool_calls=[_earlier(call, shift(call.start_s)) for call in tool_calls],
             outcome=RunOutcome(
                 ended="error" if last.ended == "killed" else last.ended,
                 answer=last.answer,
@@ -232,15 +237,29 @@ class CapabilityHarness:
                 installed_mb=found.installed_mb if found else None,
             ),
             capability=CapabilityRecord(
-                parts=run.parts,
-                told=[
-                    TracedTold(what=one.what, value=one.value, at_s=round(one.at - run.start, 6)) for one in run.told
-                ],
+                parts=[_earlier(part, shift(part.start_s)) for part in run.parts],
+                told=[_earlier(one, shift(one.at_s)) for one in told],
                 frames=run.frames,
                 children=run.children,
                 extras=sorted(package.name for package in extra_packages(run.job.framework)),
             ),
         )
+
+
+def _shifts(parts: Sequence[TracedPart]) -> Callable[[float], float]:
+    """By how much a moment is earlier in a run without the time between its processes, in which others run."""
+    pauses = [(after.start_s, after.start_s - before.end_s) for before, after in pairwise(parts)]
+    return lambda moment_s: sum(pause for start_s, pause in pauses if start_s <= moment_s)
+
+
+Timed = TypeVar("Timed", bound=BaseModel)
+
+
+def _earlier(timed: Timed, by_s: float) -> Timed:
+    """The same with all its times earlier."""
+    times = {name: getattr(timed, name) for name in type(timed).model_fields if name.endswith("_s")}
+    moved = {name: round(moment - by_s, 6) for name, moment in times.items() if moment is not None}
+    return timed.model_copy(update=moved)
 
 
 @contextlib.asynccontextmanager

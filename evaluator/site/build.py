@@ -15,11 +15,12 @@ from evaluator.analysis.models import TIMES
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.parity import Parity
 from evaluator.analysis.repricing import DEFAULT_MODELS
+from evaluator.catalog.capabilities import all_capabilities, as_task
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework, framework_folders, usable_frameworks
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import about_model
-from evaluator.site import charts, code, faults, levels, method, overview
+from evaluator.site import capabilities, charts, code, faults, levels, method, overview
 from evaluator.site.cases import Grid, Maker, Part, grids, page_data
 from evaluator.site.drawing import Chart
 from evaluator.site.faults import FaultMaker, FaultPart
@@ -71,6 +72,7 @@ def build(
         pages = Pages(folder, _shared(card))
         _write(pages, card, grids(parts, list(tasks)), tasks, frameworks, kept, say)
         _write_faults(pages, card, of_faults)
+        _write_capabilities(pages, card, traces, frameworks)
     if kept:
         kept.forget_others()
     return card
@@ -94,18 +96,7 @@ def _write(
     for file in sorted(files("evaluator.site").joinpath("static").iterdir(), key=lambda file: file.name):
         pages.write(f"assets/{file.name}", file.read_text(encoding="utf-8"))
     _write_overview(pages, card, kept, say)
-    implementations, complaints = code.implementations(frameworks, tasks, card)
-    pages.add(
-        "compare.html",
-        "compare.html",
-        {
-            "implementations": implementations,
-            "complaints": complaints,
-            "tasks": list(dict.fromkeys(one.task for one in implementations)),
-            "frameworks": list(dict.fromkeys(one.side.framework for one in implementations)),
-            "pairs": code.pairs(implementations),
-        },
-    )
+    _write_side_by_side(pages, "compare.html", tasks, frameworks, card)
     _write_cases(pages, card, found, say)
     pages.add("method.html", "method.html", method.data(card))
 
@@ -116,6 +107,36 @@ def _write_faults(pages: Pages, card: Scorecard, parts: Sequence[FaultPart]) -> 
     pages.add(faults.PAGE, "faults.html", faults.overview(card, card.faults))
     for part in parts:
         pages.add(framework_page(part.framework), "fault_runs.html", faults.of_framework(card, card.faults, part))
+
+
+def _write_capabilities(pages: Pages, card: Scorecard, traces: Path, frameworks: dict[str, Framework]) -> None:
+    found, there_are = card.capabilities, all_capabilities()
+    if found is None:
+        return
+    pages.add(capabilities.PAGE, "capabilities.html", capabilities.overview(found, there_are))
+    for name in capabilities.frameworks_with_runs(found):
+        part = capabilities.runs_of(traces, name, card.titles[name], there_are)
+        pages.add(capabilities.page_of(name), "capability_runs.html", capabilities.of_framework(found, part, there_are))
+    for name, capability in there_are.items():
+        _write_side_by_side(pages, capabilities.side_by_side(name), {name: as_task(capability)}, frameworks, card)
+
+
+def _write_side_by_side(
+    pages: Pages, page: str, tasks: dict[str, Task], frameworks: dict[str, Framework], card: Scorecard
+) -> None:
+    """A page that sets any two implementations of the same task beside one another."""
+    implementations, complaints = code.implementations(frameworks, tasks, card)
+    pages.add(
+        page,
+        "compare.html",
+        {
+            "implementations": implementations,
+            "complaints": complaints,
+            "tasks": list(dict.fromkeys(one.task for one in implementations)),
+            "frameworks": list(dict.fromkeys(one.side.framework for one in implementations)),
+            "pairs": code.pairs(implementations),
+        },
+    )
 
 
 def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) -> None:

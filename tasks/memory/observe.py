@@ -11,6 +11,8 @@ def observe(case: MemoryCase, observed: Observed) -> list[Check]:
     """The checks of one run, over all its processes."""
     fact = case.fact.removesuffix(".")
     asked = [request for request in observed.requests if case.question in request.text]
+    # The answer, and not what the framework asks the model afterwards about what was said.
+    asked = [request for request in asked if case.answer in request.reply] or asked
     knows = bool(asked) and fact in asked[-1].text
     if not case.known:
         part = [request for request in observed.requests if request.part == len(case.users)]

@@ -9,7 +9,8 @@ CLOSED_WITHIN_S = 1.0
 
 def observe(case: StreamingCase, observed: Observed) -> list[Check]:
     """The checks of one run."""
-    pieces, last = observed.said("piece"), observed.requests[-1] if observed.requests else None
+    pieces = [piece for piece in observed.said("piece") if piece.value]
+    last = observed.requests[-1] if observed.requests else None
     checks = [
         Check(
             name="in pieces as they come",

@@ -7,7 +7,9 @@ stands there. It is as strict as the server that it stands in for about calls th
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -191,9 +193,15 @@ def _remembering(play: Play, request: dict[str, Any], tools: dict[str, Any], tex
                 return _called([(keep, _arguments(tools[keep], fact))], len(made))
             if "<fact>" in text:
                 return _said(f"<facts><fact>{fact}</fact></facts>")
-            if "summar" in text.lower():
+            if _is_to_summarise(messages):
                 return _said(f"Summary: the user keeps a travel diary, and said: {fact}")
     return _said("Noted.")
+
+
+def _is_to_summarise(messages: list[dict[str, Any]]) -> bool:
+    """Whether a request asks for a summary: by its last message, or by its first where that gives instructions."""
+    first, last = (text_of(messages[number].get("content")).lower() for number in (0, -1))
+    return "summar" in last or (messages[0].get("role") != "user" and re.search(r"summari[sz]", first) is not None)
 
 
 def _is_for(name: str, words: tuple[str, ...]) -> bool:
@@ -248,10 +256,13 @@ def _calls(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _without_results(request: dict[str, Any]) -> str | None:
-    """What the server says where calls in the messages have no result; None where all have one."""
+    """What the server says where calls in the messages are not followed by their results; None where all are."""
     messages = request.get("messages") or []
-    given = {message.get("tool_call_id") for message in messages if message.get("role") == "tool"}
-    lacking = [call["id"] for message in messages for call in _calls(message) if call.get("id") not in given]
+    lacking: list[str] = []
+    for number, message in enumerate(messages):
+        results = takewhile(lambda one: one.get("role") == "tool", messages[number + 1 :])
+        given = {one.get("tool_call_id") for one in results}
+        lacking += [call["id"] for call in _calls(message) if call.get("id") not in given]
     if not lacking:
         return None
     return (
