@@ -1,7 +1,7 @@
-"""Structured output in CrewAI: a response format for the model, and a guardrail that has an invalid value given again.
+"""Structured output in CrewAI: a response format for the model, and a guardrail on what its task gives.
 
-A task's `output_pydantic` does the first alone: an invalid value is an error then, after which the task begins again, and
-the model does not hear of it.
+With a task's `output_pydantic` alone an invalid value is an error, after which the task begins anew and the model does
+not hear of it. The guardrail tells it what is wrong.
 """
 
 from crewai import LLM, Agent, Crew, Task, TaskOutput
