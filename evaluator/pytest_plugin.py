@@ -350,7 +350,7 @@ class TestedProbes:
         return self._shared.watch.findings(framework)
 
     def provision(self, framework: Framework, *, with_extras: bool = False) -> None:
-        """Make the framework's environment if it is missing or out of date; `with_extras`, that of capabilities, too."""
+        """Make the framework's environment if it is missing or out of date; `with_extras`, that of capabilities."""
         self._shared.background.run(provision(framework, self._shared.say))
         if with_extras:
             self._shared.background.run(provision_extras(framework, self._shared.say))
