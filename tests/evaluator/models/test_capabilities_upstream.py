@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evaluator.models.upstreams import BrokenOff
-from evaluator.models.upstreams.capabilities import CapabilitySession, CapabilityUpstream, answer, read
+from evaluator.models.upstreams.capabilities import CapabilitySession, CapabilityUpstream, answer
 from tasks.base import Step
 from tasks.capability import Play, Refusal
 
@@ -164,8 +164,3 @@ async def test_a_stream_is_spaced_and_whole() -> None:
     deltas = [choice["delta"].get("content") for chunk in chunks for choice in chunk["choices"]]
     assert [delta for delta in deltas if delta] == ["One", " two", " three."]
     assert chunks[-1]["usage"]["completion_tokens"] > 0 and pieces[-1] == b"data: [DONE]\n\n"
-
-
-def test_what_a_request_says_is_read_without_escapes() -> None:
-    messages = [user("Hi"), result(1, json.dumps({"text": 'Grüße, "Ada"'}))]
-    assert 'Grüße, "Ada"' in read({"messages": messages})
