@@ -159,7 +159,10 @@ def checks(capability: Capability, trace: Trace) -> list[Check]:
     except ValidationError as error:
         why = f"the case is none of this task's: {error.errors()[0]['msg']}"
         return [Check(name="the case", held=False, reason=why)]
-    return capability.observe(case, observed(trace))
+    try:
+        return capability.observe(case, observed(trace))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # a stranger's trace may hold anything
+        return [Check(name="the record", held=False, reason=f"what was recorded cannot be read: {error!r}")]
 
 
 def observed(trace: Trace) -> Observed:

@@ -59,6 +59,7 @@ class CapabilitySession(Session):
             self.holding.set()
             await self.released.wait()
             raise BrokenOff("the process that asked is gone")
+        await asyncio.sleep(self.play.thinks_s)
         await self._together()
         text = all_text(request)
         for position, refusal in enumerate(self.play.refusals):
