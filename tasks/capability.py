@@ -73,7 +73,8 @@ class Play(Script):
     `parts`: how many processes make the run, one after the other. `withheld`: the call to the model, from 0, that is
     never answered; then the first process is killed. `killed_on`: the tool on whose beginning the first process
     ends itself, once the calls of the turn before it have ended.
-    `thinks_s`: seconds before each reply. `space_s`: seconds between the pieces of a stream. `together`: so many calls are answered only once all are there.
+    `thinks_s`: seconds before each reply. `space_s`: seconds between the pieces of a stream. `together`: so many calls
+    are answered only once all are there.
     `refusals`: how the server refuses. `stalled_s`: so many seconds the first call waits.
     `voices`: who a request is from, by a text in it, and what is replied; the first that fits.
     `output`, `spoiled`: values for a typed result; `spoiled` is given first, if there is one.

@@ -13,7 +13,7 @@ INSTRUCTIONS = "You answer questions about the stock of a warehouse. Use the too
 TOOL_TIMEOUT_S = 20.0
 
 THINKS_S = 1.0
-"""Seconds that the model takes for each reply where a description changes, as a real one does: time to list tools anew."""
+"""Seconds that the model takes for each reply where a description changes, as real ones do: time to list tools anew."""
 
 Behaviour = Literal["plain", "dies", "slow", "changes"]
 """What the server does: it answers; its process ends in the middle of a call; it answers after `SLOW_S`; after its
