@@ -1,4 +1,4 @@
-"""Resilience in the OpenAI Agents SDK: retries and a time limit for calls to the model; the second model by hand."""
+"""Resilience in the OpenAI Agents SDK: retries and a time limit for each call; the second model by hand."""
 
 from agents import (
     Agent,
