@@ -108,13 +108,18 @@ class Found:
         return next(cell for cell in self.cells if (cell.framework, cell.capability) == (framework, capability))
 
 
-def gather(root: Path, frameworks: Iterable[Framework], capabilities: Mapping[str, Capability]) -> Found:
-    """The cells from the traces below a folder."""
+def gather(
+    root: Path,
+    frameworks: Iterable[Framework],
+    capabilities: Mapping[str, Capability],
+    model: str = CAPABILITIES_NAME,
+) -> Found:
+    """The cells from the traces of a model below a folder."""
     cells: list[Cell] = []
     damaged: list[DamagedTrace] = []
     for framework in frameworks:
         traces: list[Trace] = []
-        for one in read_packed(root, CAPABILITIES_NAME, framework.name):
+        for one in read_packed(root, model, framework.name):
             if isinstance(one, DamagedTrace):
                 damaged.append(one)
             elif one.key.framework == framework.name and one.capability is not None:

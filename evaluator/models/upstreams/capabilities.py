@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, BrokenOff, Reply, Session
+from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, BrokenOff, Reply, Session, Upstream
 from evaluator.wire.messages import all_text
 from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, text_of
 from tasks.base import Step
@@ -39,8 +39,10 @@ class CapabilitySession(Session):
 
     ends_when_left = True
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, answers: Session | None = None) -> None:
+        """`answers` is the session of the upstream that answers, if it is another one."""
         self.play = play
+        self.answers = answers
         self.holding = asyncio.Event()
         """Set when the call has come that is never answered."""
         self.released = asyncio.Event()
@@ -49,6 +51,14 @@ class CapabilitySession(Session):
         self._refused: dict[int, int] = {}
         self._waiting = 0
         self._all_there = asyncio.Event()
+
+    def changes(self, request: dict[str, Any]) -> list[str]:
+        """See `Session.changes`."""
+        return self.answers.changes(request) if self.answers else []
+
+    def without_secrets(self, value: Any) -> Any:
+        """See `Session.without_secrets`."""
+        return self.answers.without_secrets(value) if self.answers else value
 
     async def before(self, request: dict[str, Any]) -> Refusal | None:
         """What becomes of a call before it is answered. Raises `BrokenOff` for one that is not."""
@@ -86,18 +96,26 @@ class CapabilitySession(Session):
 
 
 class CapabilityUpstream:
-    """Answers chat completions, plain and streamed, as the run's `Play` says."""
+    """Answers chat completions, plain and streamed, as the run's `Play` says; or lets another upstream answer.
+
+    Then only the server behaves as the play says: what it refuses, withholds or does not answer in time.
+    """
+
+    def __init__(self, answers: Upstream | None = None) -> None:
+        self._answers = answers
 
     def session(self, script: Script) -> CapabilitySession:
         """The memory of a run that is about to start."""
         assert isinstance(script, Play)
-        return CapabilitySession(script)
+        return CapabilitySession(script, self._answers.session(script) if self._answers else None)
 
     async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
         """See `Upstream.chat`."""
         assert isinstance(session, CapabilitySession)
         if refusal := await session.before(request):
             return _refused(refusal)
+        if self._answers is not None and session.answers is not None:
+            return await self._answers.chat(body, request, session.answers, time_left_s)
         try:
             if complaint := _without_results(request):
                 return _refused(Refusal(status=400, says=complaint))
@@ -110,7 +128,9 @@ class CapabilityUpstream:
         return Reply(200, STREAM_HEADERS, _stream(completion, with_usage, session.play.space_s))
 
     async def close(self) -> None:
-        """Nothing to free."""
+        """Free what answers."""
+        if self._answers is not None:
+            await self._answers.close()
 
 
 def answer(play: Play, request: dict[str, Any]) -> dict[str, Any]:
