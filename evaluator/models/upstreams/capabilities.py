@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, BrokenOff, Reply, Session
+from evaluator.wire.messages import all_text
 from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, text_of
 from tasks.base import Step
 from tasks.capability import Play, Refusal
@@ -58,8 +59,9 @@ class CapabilitySession(Session):
             self.holding.set()
             await self.released.wait()
             raise BrokenOff("the process that asked is gone")
+        await asyncio.sleep(self.play.thinks_s)
         await self._together()
-        text = read(request)
+        text = all_text(request)
         for position, refusal in enumerate(self.play.refusals):
             times = self._refused.get(position, 0)
             if (
@@ -96,9 +98,12 @@ class CapabilityUpstream:
         assert isinstance(session, CapabilitySession)
         if refusal := await session.before(request):
             return _refused(refusal)
-        if complaint := _without_results(request):
-            return _refused(Refusal(status=400, says=complaint))
-        completion = _completion(request, answer(session.play, request))
+        try:
+            if complaint := _without_results(request):
+                return _refused(Refusal(status=400, says=complaint))
+            completion = _completion(request, answer(session.play, request))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            return _refused(Refusal(status=400, says=f"the request cannot be read: {error}"))
         if not request.get("stream"):
             return Reply(200, JSON_HEADERS, orjson.dumps(completion))
         with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
@@ -108,17 +113,9 @@ class CapabilityUpstream:
         """Nothing to free."""
 
 
-def read(request: dict[str, Any]) -> str:
-    """All that the messages of a request say, with their calls, as it reads without escapes."""
-    parts: list[str] = []
-    for message in request.get("messages") or []:
-        parts += [text_of(message.get("content")), *(call["function"]["arguments"] or "" for call in _calls(message))]
-    return "\n".join(text for part in parts for text in (part, *_strings(_parsed(part))))
-
-
 def answer(play: Play, request: dict[str, Any]) -> dict[str, Any]:
     """The model's message for a request."""
-    messages, text = request.get("messages") or [], read(request)
+    messages, text = request.get("messages") or [], all_text(request)
     tools = {tool["function"]["name"]: tool["function"] for tool in request.get("tools") or []}
     for voice, says in play.voices.items():
         if voice in text:
@@ -168,7 +165,7 @@ def _holds(request: dict[str, Any], value: dict[str, Any]) -> bool:
         if any(_parsed(text) == value or orjson.dumps(value).decode() in (text or "") for text in given):
             return True
     # Asked anew, with what was wrong and without what was given: the words of its fields are there.
-    return all(str(part) in read(request) for part in value.values() if isinstance(part, str))
+    return all(str(part) in all_text(request) for part in value.values() if isinstance(part, str))
 
 
 def _remembering(play: Play, request: dict[str, Any], tools: dict[str, Any], text: str) -> dict[str, Any]:
@@ -348,12 +345,3 @@ def _parsed(text: str | None) -> Any:
         return orjson.loads(text or "null")
     except orjson.JSONDecodeError:
         return None
-
-
-def _strings(value: Any) -> list[str]:
-    """The texts in JSON data."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict | list):
-        return [text for part in (value.values() if isinstance(value, dict) else value) for text in _strings(part)]
-    return []
