@@ -36,6 +36,9 @@ _TO_SAVE_S = 0.3
 _LEFT_BEHIND_S = 3.0
 """How long after a run its processes may still take to end."""
 
+_SETTLES_S = 1.5
+"""How long after a part its calls to the model may still take to end."""
+
 _LONGEST_RUN_S = 600.0
 """How long the gateway serves a run, over all of its processes and what is made between them."""
 
@@ -150,6 +153,7 @@ class CapabilityHarness:
                 done, ended = protocol.Done(run=run.live.token, error=worker.start_error), "error"
             else:
                 done, ended = await self._asked(run, worker, setting, killed)
+            await _settled(run.live)
             if run.play.server is not None:
                 run.children += await _left_behind(worker, before)
         run.done = done
@@ -308,6 +312,13 @@ def _lines(log: Path) -> Iterable[dict[str, Any]]:
     for line in text.splitlines():
         with contextlib.suppress(ValueError):  # the last one of a server that was killed
             yield json.loads(line)
+
+
+async def _settled(live: GatewayRun) -> None:
+    """Wait until the calls of a part have ended, or the framework has left them: that takes a moment to be noticed."""
+    latest = time.monotonic() + _SETTLES_S
+    while live.under_way and time.monotonic() < latest:
+        await asyncio.sleep(0.02)
 
 
 async def _left_behind(worker: Worker, before: set[int]) -> int:
