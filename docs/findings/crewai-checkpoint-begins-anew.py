@@ -11,6 +11,7 @@ crew's or agent's configuration (crewai/state/checkpoint_listener.py:88).
 CREWAI_DISABLE_TELEMETRY=true uv run --with crewai==1.15.30 docs/findings/crewai-checkpoint-begins-anew.py
 """
 
+# ruff: noqa: D101, D102
 import json
 import tempfile
 import threading
@@ -26,7 +27,7 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "charge", "argu
 class Server(BaseHTTPRequestHandler):
     fails = True
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         messages = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"]
         done = messages[-1]["role"] == "tool"
         message = {"role": "assistant", "content": "Done.", "tool_calls": None if done else [CALL]}

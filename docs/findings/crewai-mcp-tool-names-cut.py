@@ -1,8 +1,8 @@
 """CrewAI: the names of an MCP server's tools are cut off where its command is long, so that the model cannot tell them.
 
 A tool is named by the server's command with all its arguments, then by its own name, and what is beyond 64 characters
-is cut and made a hash of: at the end, where the tool's own name stands. A path to an interpreter and one to a script are
-enough. The tool's own name should be kept, and the command's cut.
+is cut and made a hash of: at the end, where the tool's own name stands. A path to an interpreter and one to a script
+are enough. The tool's own name should be kept, and the command's cut.
 
 crewai 1.15.30: the name of a server (crewai/mcp/tool_resolver.py:315), of a tool (crewai/tools/mcp_native_tool.py:48),
 and how it is cut (crewai/utilities/string_utils.py:49).

@@ -10,6 +10,7 @@ synchronous steps (crewai/agents/agent_executor.py:1697, :1729), which a flow ru
 CREWAI_DISABLE_TELEMETRY=true uv run --with crewai==1.15.30 docs/findings/crewai-stream-not-cancelled.py
 """
 
+# ruff: noqa: D101, D102
 import asyncio
 import json
 import threading
@@ -21,7 +22,7 @@ from crewai.flow import Flow, start
 
 
 class Server(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self.send_response(200)
         self.end_headers()
         for number in range(20):
