@@ -89,7 +89,8 @@ class CapabilityHarness:
         """Make the runs of one framework, one at a time.
 
         All share a process for their first part, and another one for their second; but for those whose first process
-        is killed, which have one each.
+        is killed, which have one each for that, and one for their second parts: what resumes them may take hold of a
+        whole process.
         """
         modules = list(dict.fromkeys(job.module for job in jobs))
         with scratch_folder() as scratch:
@@ -97,7 +98,9 @@ class CapabilityHarness:
             together = [run for run in runs if not run.is_killed]
             for group in (together, *([run] for run in runs if run.is_killed)):
                 await self._parts(framework, modules, group, on_start, on_trace)
-            await self._parts(framework, modules, [run for run in runs if run.goes_on], on_start, on_trace)
+            for killed in (False, True):
+                group = [run for run in runs if run.goes_on and run.is_killed is killed]
+                await self._parts(framework, modules, group, on_start, on_trace)
 
     def _begun(self, job: Job, store: Path) -> _Run:
         play = job.script()
