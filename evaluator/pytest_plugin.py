@@ -29,7 +29,7 @@ from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
 from evaluator.faults.table import BY_NAME
 from evaluator.files import own_folder
-from evaluator.harness.environments import provision
+from evaluator.harness.environments import provision, provision_extras
 from evaluator.harness.jobs import WORK, Job, Settings
 from evaluator.harness.pool import Pool
 from evaluator.harness.runner import Harness, harness
@@ -349,9 +349,11 @@ class TestedProbes:
         """What the framework has done outside its scratch folder so far, but for the calls of the gateway."""
         return self._shared.watch.findings(framework)
 
-    def provision(self, framework: Framework) -> None:
-        """Make the framework's environment if it is missing or out of date."""
+    def provision(self, framework: Framework, *, with_extras: bool = False) -> None:
+        """Make the framework's environment if it is missing or out of date; `with_extras`, that of capabilities."""
         self._shared.background.run(provision(framework, self._shared.say))
+        if with_extras:
+            self._shared.background.run(provision_extras(framework, self._shared.say))
 
     async def _run(self, jobs: Sequence[Job]) -> list[Trace]:
         traces = await asyncio.gather(*(self._harness.run(job) for job in jobs))

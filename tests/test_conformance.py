@@ -16,14 +16,16 @@ from typing import Any
 
 import pytest
 
+from evaluator.catalog.folders import capability_names
 from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, hardened, implementation_path, implements
 from evaluator.catalog.tasks import all_tasks
 from evaluator.faults.table import BY_NAME
-from evaluator.harness.environments import find_uv, uv_environment
+from evaluator.harness.environments import EXTRAS_GROUP, extras_of, find_uv, uv_environment
 from evaluator.probes.behaviours import EXPECTED_FAILURE, expected_failure
 from evaluator.pytest_plugin import TestedProbe, TestedProbes, marks_of
 
 FRAMEWORKS, TASKS = all_frameworks(), all_tasks()
+EVERY_TASK = (*TASKS, *capability_names())
 OUTSIDE = "outside"
 """The check that nothing is done outside, as a deviation names it."""
 
@@ -33,9 +35,15 @@ each_framework = pytest.mark.parametrize(
 each_module = pytest.mark.parametrize(
     ("framework", "module"),
     [
-        pytest.param(framework, module, marks=marks_of(framework, task), id=f"{name}/{module}")
+        pytest.param(
+            framework,
+            module,
+            # A capability module may need packages that are installed only where capabilities are asked for.
+            marks=[*marks_of(framework, task), *([] if task in TASKS else [pytest.mark.capabilities])],
+            id=f"{name}/{module}",
+        )
         for name, framework in FRAMEWORKS.items()
-        for task in TASKS
+        for task in EVERY_TASK
         for module in (task, hardened(task))
         if implements(framework, module)
     ],
@@ -48,10 +56,10 @@ each_module = pytest.mark.parametrize(
 @each_framework
 def test_a_folder_is_a_project_and_one_module_for_each_task_that_it_implements(framework: Framework) -> None:
     files = {path.name for path in framework.folder.iterdir() if path.is_file()}
-    modules = {f"{task}.py" for task in TASKS if implements(framework, task)}
+    modules = {f"{task}.py" for task in EVERY_TASK if implements(framework, task)}
     assert modules and files == {"pyproject.toml", "uv.lock", *modules}
     assert not modules & {f"{task}.py" for task in framework.not_implemented}
-    assert {*framework.not_implemented} <= {*TASKS}
+    assert {*framework.not_implemented} <= {*EVERY_TASK}
     folders = {
         path.name for path in framework.folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
     }
@@ -65,7 +73,7 @@ def test_a_note_on_a_fault_is_of_one_that_there_is(framework: Framework) -> None
 
 
 def test_the_baseline_implements_every_task() -> None:
-    assert all(implements(FRAMEWORKS[BASELINE], task) for task in TASKS)
+    assert all(implements(FRAMEWORKS[BASELINE], task) for task in EVERY_TASK)
 
 
 @each_framework
@@ -73,9 +81,12 @@ def test_the_metadata_are_sound(framework: Framework) -> None:
     project = tomllib.loads((framework.folder / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["tool"]["uv"]["package"] is False
     assert project["project"]["requires-python"] == ">=3.11,<3.14"
-    without_floor = [line for line in project["project"]["dependencies"] if not re.search(r">=|==", line)]
+    groups = project.get("dependency-groups", {})
+    assert {*groups} <= {EXTRAS_GROUP}
+    required = [*project["project"]["dependencies"], *groups.get(EXTRAS_GROUP, [])]
+    without_floor = [line for line in required if not re.search(r">=|==", line)]
     assert not without_floor, "without a version floor uv may resolve years back"
-    implemented = {task for task in TASKS if implements(framework, task)}
+    implemented = {task for task in EVERY_TASK if implements(framework, task)}
     assert {*framework.by_hand} <= implemented
     assert {deviation.task for deviation in framework.deviations} <= {None, *implemented}
 
@@ -127,12 +138,14 @@ def canonical(name: str) -> str:
 def test_an_implementation_imports_nothing_beyond_its_framework(
     framework: Framework, module: str, tested_probes: TestedProbes
 ) -> None:
-    tested_probes.provision(framework)
+    is_extra = module in capability_names()
+    tested_probes.provision(framework, with_extras=is_extra)
     locked = tomllib.loads((framework.folder / "uv.lock").read_text(encoding="utf-8"))["package"]
     names = {canonical(package["name"]) for package in locked}
     [site_packages] = (framework.folder / ".venv" / "lib").glob("python3*/site-packages")
+    extras = [extras_of(framework)] if is_extra else []
     provided = set(sys.stdlib_module_names) | {"tasks"}
-    for package in distributions(path=[str(site_packages)]):
+    for package in distributions(path=[str(path) for path in (site_packages, *extras)]):
         if canonical(package.metadata["Name"]) in names:
             provided |= {file.parts[0].removesuffix(".py") for file in package.files or [] if file.suffix == ".py"}
     foreign = {name.split(".")[0] for name in imported(implementation_path(framework.folder, module))} - provided

@@ -50,13 +50,26 @@ class Deviation(BaseModel):
         return tuple(name.removeprefix(FAULT) for name in self.differences if name.startswith(FAULT))
 
 
+class Claim(BaseModel):
+    """Something that is said of a framework where frameworks are compared, and the task that shows whether it is so.
+
+    What no task shows has none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    feature: str = Field(min_length=1)
+    task: str | None = None
+
+
 @dataclass(frozen=True)
 class Framework:
     """One folder of `implementations/`.
 
     `by_hand` names the tasks for which the framework has no facility of its own. `version` is the
     locked version of the framework's `package`. `env` holds environment variables for its workers:
-    telemetry off, and the like. `not_implemented` says of tasks for which there is no module why not.
+    telemetry off, and the like. `not_implemented` says of tasks for which there is no module why not. `claims`
+    are what is said of the framework where frameworks are compared.
     """
 
     name: str
@@ -69,6 +82,7 @@ class Framework:
     version: str
     env: dict[str, str] = field(hash=False)
     not_implemented: dict[str, str] = field(default_factory=dict, hash=False)
+    claims: tuple[Claim, ...] = ()
 
 
 class _Metadata(BaseModel):
@@ -83,6 +97,7 @@ class _Metadata(BaseModel):
     deviations: tuple[Deviation, ...] = ()
     env: dict[str, str] = {}
     not_implemented: dict[str, str] = {}
+    claims: tuple[Claim, ...] = ()
 
 
 def framework_folders(implementations: Path = IMPLEMENTATIONS) -> list[Path]:
@@ -137,6 +152,7 @@ def read_framework(folder: Path) -> Framework:
         version=version,
         env=metadata.env,
         not_implemented=metadata.not_implemented,
+        claims=metadata.claims,
     )
 
 

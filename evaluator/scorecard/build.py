@@ -84,7 +84,7 @@ class _Seen:
             self.comparisons.append(one.comparison)
         self.framework_versions.add(one.setup.framework_version)
         self.implementation_digests.add(one.setup.implementation_digest)
-        self.lock_digests.add(one.setup.lock_digest)
+        self.lock_digests.add(since(one.setup.lock_digest))
         self.task_digests.add(since(one.setup.task_digest))
         self.model_digests.add(one.setup.model_digest)
 
@@ -235,7 +235,7 @@ def build(
         ),
         outdated_models=outdated_models,
         faults=_faults(of_faults, frameworks, numbered) if of_faults else None,
-        capabilities=_capabilities(found, numbered) if found else None,
+        capabilities=_capabilities(found, frameworks, numbered) if found else None,
         runs=tuple(all_runs),
         judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )
@@ -263,7 +263,11 @@ def _faults(
     return Faults(tuple(rows(runs)), tuple(totals(runs)), tuple(compare_faults(runs)), lines, notes)
 
 
-def _capabilities(found: Found, numbered: Mapping[str, Sequence[tuple[int, Deviation]]]) -> Capabilities | None:
+def _capabilities(
+    found: Found,
+    frameworks: Mapping[str, Framework],
+    numbered: Mapping[str, Sequence[tuple[int, Deviation]]],
+) -> Capabilities | None:
     """What of it concerns frameworks that have runs; None where none has."""
     with_runs = {cell.framework for cell in found.cells if cell.runs}
     cells = tuple(cell for cell in found.cells if cell.framework in with_runs)
@@ -274,7 +278,13 @@ def _capabilities(found: Found, numbered: Mapping[str, Sequence[tuple[int, Devia
         for number, one in deviations
         if name in with_runs and one.task in titles
     )
-    return Capabilities(titles, cells, notes) if cells else None
+    claims = tuple(
+        (name, claim.feature, claim.task)
+        for name, framework in frameworks.items()
+        for claim in framework.claims
+        if name in with_runs
+    )
+    return Capabilities(titles, cells, notes, claims) if cells else None
 
 
 def _judgements(one: Scored, verdicts: judge.Verdicts) -> list[judge.Judgement]:

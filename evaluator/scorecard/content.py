@@ -211,12 +211,14 @@ class Faults:
 class Capabilities:
     """What the frameworks can do: a cell for each framework and capability task, in the order of both.
 
-    `titles` are those of the tasks. `notes` are deviations: their number, framework, task, and the note.
+    `titles` are those of the tasks. `notes` are deviations: their number, framework, task, and the note. `claims` are
+    what is said of frameworks elsewhere: the framework, the feature, and the task that shows it, if one does.
     """
 
     titles: dict[str, str]
     cells: tuple[CapabilityCell, ...]
     notes: tuple[tuple[int, str, str, str], ...] = ()
+    claims: tuple[tuple[str, str, str | None], ...] = ()
 
     @property
     def frameworks(self) -> list[str]:

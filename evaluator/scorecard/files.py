@@ -10,9 +10,10 @@ from evaluator.catalog.tasks import Task
 from evaluator.errors import Mistake
 from evaluator.scorecard.as_json import documents
 from evaluator.scorecard.build import build
+from evaluator.scorecard.claims import CLAIMS_BEGIN, CLAIMS_END, PAGE, claims_section
 from evaluator.scorecard.content import MARKDOWN_NAME, Scorecard
 from evaluator.scorecard.markdown import to_markdown
-from evaluator.scorecard.readme import README_BEGIN, readme_section, splice
+from evaluator.scorecard.readme import README_BEGIN, README_END, readme_section, splice
 
 
 def score(
@@ -25,28 +26,32 @@ def score(
 ) -> Scorecard:
     """Build the scorecard of all traces below `traces` and write its files into `out`, all or none.
 
-    The summary goes into `out/README.md` where that has the markers. Raises `Mistake` where it
+    The summary goes into `out/README.md`, and what is said of frameworks into `out/docs/capabilities.md`, where these
+    have the markers. Raises `Mistake` where it
     has only one of them or cannot be read, and for `prices` that are not known; `OSError` where a file cannot be
     written.
     """
     scorecard = build(traces, tasks=tasks, implementations=implementations, prices=prices)
-    readme = out / "README.md"
     contents = {out / name: content for name, content in documents(scorecard).items()}
     contents[out / MARKDOWN_NAME] = to_markdown(scorecard)
-    if readme.exists():
-        contents |= _with_section(readme, scorecard)
+    for page, section, begin, end in (
+        (out / "README.md", readme_section, README_BEGIN, README_END),
+        (out / PAGE, claims_section, CLAIMS_BEGIN, CLAIMS_END),
+    ):
+        if page.exists():
+            contents |= _with_section(page, section(scorecard), begin, end)
     files.write_all_whole(contents)
     return scorecard
 
 
-def _with_section(readme: Path, scorecard: Scorecard) -> dict[Path, str]:
-    """The file with the scorecard's summary, by its path; nothing where it does not ask for it. Raises `Mistake`."""
+def _with_section(page: Path, section: str, begin: str, end: str) -> dict[Path, str]:
+    """A file with a section of the scorecard's, by its path; nothing where it does not ask for it. Raises `Mistake`."""
     try:
-        text = files.read_bytes(readme).decode()
-        return {readme: splice(text, readme_section(scorecard))} if README_BEGIN in text else {}
+        text = files.read_bytes(page).decode()
+        return {page: splice(text, section, begin, end)} if begin in text else {}
     except OSError as error:
-        raise Mistake(f"{readme}: cannot be read: {error.strerror}") from None
+        raise Mistake(f"{page}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise Mistake(f"{readme}: is not UTF-8: {error.reason}") from None
+        raise Mistake(f"{page}: is not UTF-8: {error.reason}") from None
     except ValueError as error:
-        raise Mistake(f"{readme}: {error}") from None
+        raise Mistake(f"{page}: {error}") from None

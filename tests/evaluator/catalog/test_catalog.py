@@ -8,6 +8,7 @@ import pytest
 from folders import LOCK, PYPROJECT, make_framework
 
 import tasks as tasks_package
+from evaluator.catalog.capabilities import all_capabilities
 from evaluator.catalog.digests import MOVED, digest_of, implementation_digest, lock_digest, since, task_digest
 from evaluator.catalog.frameworks import (
     all_frameworks,
@@ -40,7 +41,7 @@ def test_the_frameworks_of_this_project() -> None:
     for framework in found.values():
         assert framework.version
         named = {*framework.by_hand, *(deviation.task for deviation in framework.deviations if deviation.task)}
-        assert named <= set(all_tasks())
+        assert named <= {*all_tasks(), *all_capabilities()}
 
 
 def test_frameworks_are_found_by_their_folders(tmp_path: Path) -> None:

@@ -393,6 +393,7 @@ def test_the_scorecard_names_the_files_beside_it(project: Path) -> None:
         "scorecard.pairs.json",
         "scorecard.failures.json",
         "scorecard.faults.json",
+        "scorecard.capabilities.json",
     ]
     for one in files.values():
         assert hashlib.sha256((project / one["file"]).read_bytes()).hexdigest() == one["sha256"]
@@ -942,8 +943,7 @@ def test_what_came_of_faults_stands_beside_the_scores_and_counts_in_none(project
     total = next(one for one in faults["totals"] if one["hardened"])
     assert (total["recovered"], total["beside"]["recovered"], total["layers"]["transport"]["passing"]) == (1, 0, 1)
     text = (project / "SCORECARD.md").read_text()
-    assert "| X | 0/1 | – | 0/1 | – | – | 1/1 | 1 | 0 | 0 | – | – |" in text
-    assert "| X | 0 → 1/1 | 0 → – |" in text
+    assert "| X | 0/1 | – | 0/1 | – | – | 1/1 | 1 | 0 | 0 | – | – | 0 → 1/1 | 0 → – | – |" in text
 
 
 def test_a_note_on_a_fault_stands_with_the_faults_and_not_among_the_deviations(project: Path) -> None:
