@@ -1,9 +1,9 @@
 """Pydantic AI: with a server of the newest MCP revision, a tool that changed is shown to the model as it was.
 
 `MCPToolset` keeps the list of tools until the server says that it has changed. Since the revision 2026-07-28 a server
-tells that only to clients that listen (`subscriptions/listen`). The toolset negotiates that revision by default and does
-not listen: it keeps the list to the end, although the server says besides that it may not be kept (`ttlMs` is 0). It
-should listen, or not keep the list. In a session of an older revision the change is shown.
+tells that only to clients that listen (`subscriptions/listen`). The toolset negotiates that revision by default and
+does not listen: it keeps the list to the end. It should listen, or not keep the list. In a session of an older revision
+the change is shown.
 
 pydantic-ai-slim 2.68.0, fastmcp-slim 4.2.3, mcp 2.3.0: the list is kept (pydantic_ai/mcp.py:1506), and only a handler
 of messages drops it (pydantic_ai/mcp.py:1990). What helps is `cache_tools=False`.
