@@ -1,4 +1,4 @@
-"""MCP in Pydantic AI: a server is a toolset, whose list of tools is kept until the server says that it has changed."""
+"""MCP in Pydantic AI: a server is a toolset, which is asked for its tools before each request."""
 
 from fastmcp.client.transports import StdioTransport
 from pydantic_ai import Agent, ModelSettings
@@ -20,7 +20,14 @@ async def run(brief: McpBrief, model: Model) -> str:
         OpenAIChatModel(model.name, provider=provider),
         instructions=brief.instructions,
         model_settings=ModelSettings(temperature=model.temperature),
-        toolsets=[MCPToolset(server, read_timeout=brief.tool_timeout_s, cache_tools=False)],
+        toolsets=[
+            MCPToolset(
+                server,
+                init_timeout=brief.tool_timeout_s,
+                read_timeout=brief.tool_timeout_s,
+                cache_tools=False,  # it keeps them, and is not told of changes in a session of the newest revision
+            )
+        ],
     )
     result = await agent.run(brief.question)
     return result.output

@@ -31,8 +31,9 @@ async def stream(brief: StreamingBrief, model: Model) -> AsyncGenerator[str | To
     async with agent.run_stream_events(brief.question) as events:
         async for event in events:
             match event:
-                case PartStartEvent(part=TextPart(content=text)) | PartDeltaEvent(
-                    delta=TextPartDelta(content_delta=text)
+                case (
+                    PartStartEvent(part=TextPart(content=text))
+                    | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
                 ):
                     yield text
                 case FunctionToolCallEvent(part=call):
@@ -40,6 +41,4 @@ async def stream(brief: StreamingBrief, model: Model) -> AsyncGenerator[str | To
                 case FunctionToolResultEvent(part=result):
                     yield ToolEnded(result.tool_name)
                 case AgentRunResultEvent(result=result):
-                    model.report_usage(
-                        input_tokens=result.usage.input_tokens, output_tokens=result.usage.output_tokens
-                    )
+                    model.report_usage(input_tokens=result.usage.input_tokens, output_tokens=result.usage.output_tokens)
