@@ -1,4 +1,4 @@
-"""Approval in Pydantic AI: a run ends with the calls that wait, and the conversation is kept as JSON until it goes on."""
+"""Approval in Pydantic AI: a run ends with the calls that wait, and its conversation is kept as JSON."""
 
 from pydantic_ai import Agent, DeferredToolRequests, ModelSettings, Tool, ToolApproved, ToolDenied
 from pydantic_ai.conversation import ConversationTypeAdapter

@@ -1,4 +1,4 @@
-"""Durable runs in Pydantic AI: the agent runs in a DBOS workflow, whose steps are in a database before what follows them.
+"""Durable runs in Pydantic AI: the agent runs in a DBOS workflow, each step of which is kept in a database.
 
 A process that is killed after a tool's effect and before its step is kept makes the call again when it is resumed.
 """

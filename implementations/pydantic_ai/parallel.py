@@ -1,4 +1,4 @@
-"""Parallel agents in Pydantic AI: a graph of its graph library, whose edges fan out to agents and join what they say."""
+"""Parallel agents in Pydantic AI: a graph, whose edges fan out to agents and join what they say."""
 
 from pydantic_ai import Agent, ModelSettings
 from pydantic_ai.exceptions import AgentRunError

@@ -1,4 +1,4 @@
-"""Resilience in Pydantic AI: settings for the client's retries and time limit, and a capability that asks another model."""
+"""Resilience in Pydantic AI: settings for the client's retries and time limit, and a capability for another model."""
 
 from pydantic_ai import Agent, ModelSettings
 from pydantic_ai.capabilities import ModelFallback
