@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, BrokenOff, Reply, Session
+from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, BrokenOff, Reply, Session, Upstream
+from evaluator.wire.messages import all_text
 from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, text_of
 from tasks.base import Step
 from tasks.capability import Play, Refusal
@@ -38,8 +39,10 @@ class CapabilitySession(Session):
 
     ends_when_left = True
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, answers: Session | None = None) -> None:
+        """`answers` is the session of the upstream that answers, if it is another one."""
         self.play = play
+        self.answers = answers
         self.holding = asyncio.Event()
         """Set when the call has come that is never answered."""
         self.released = asyncio.Event()
@@ -48,6 +51,14 @@ class CapabilitySession(Session):
         self._refused: dict[int, int] = {}
         self._waiting = 0
         self._all_there = asyncio.Event()
+
+    def changes(self, request: dict[str, Any]) -> list[str]:
+        """See `Session.changes`."""
+        return self.answers.changes(request) if self.answers else []
+
+    def without_secrets(self, value: Any) -> Any:
+        """See `Session.without_secrets`."""
+        return self.answers.without_secrets(value) if self.answers else value
 
     async def before(self, request: dict[str, Any]) -> Refusal | None:
         """What becomes of a call before it is answered. Raises `BrokenOff` for one that is not."""
@@ -58,8 +69,9 @@ class CapabilitySession(Session):
             self.holding.set()
             await self.released.wait()
             raise BrokenOff("the process that asked is gone")
+        await asyncio.sleep(self.play.thinks_s)
         await self._together()
-        text = read(request)
+        text = all_text(request)
         for position, refusal in enumerate(self.play.refusals):
             times = self._refused.get(position, 0)
             if (
@@ -84,41 +96,46 @@ class CapabilitySession(Session):
 
 
 class CapabilityUpstream:
-    """Answers chat completions, plain and streamed, as the run's `Play` says."""
+    """Answers chat completions, plain and streamed, as the run's `Play` says; or lets another upstream answer.
+
+    Then only the server behaves as the play says: what it refuses, withholds or does not answer in time.
+    """
+
+    def __init__(self, answers: Upstream | None = None) -> None:
+        self._answers = answers
 
     def session(self, script: Script) -> CapabilitySession:
         """The memory of a run that is about to start."""
         assert isinstance(script, Play)
-        return CapabilitySession(script)
+        return CapabilitySession(script, self._answers.session(script) if self._answers else None)
 
     async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
         """See `Upstream.chat`."""
         assert isinstance(session, CapabilitySession)
         if refusal := await session.before(request):
             return _refused(refusal)
-        if complaint := _without_results(request):
-            return _refused(Refusal(status=400, says=complaint))
-        completion = _completion(request, answer(session.play, request))
+        if self._answers is not None and session.answers is not None:
+            return await self._answers.chat(body, request, session.answers, time_left_s)
+        try:
+            if complaint := _without_results(request):
+                return _refused(Refusal(status=400, says=complaint))
+            completion = _completion(request, answer(session.play, request))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            return _refused(Refusal(status=400, says=f"the request cannot be read: {error}"))
         if not request.get("stream"):
             return Reply(200, JSON_HEADERS, orjson.dumps(completion))
         with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
         return Reply(200, STREAM_HEADERS, _stream(completion, with_usage, session.play.space_s))
 
     async def close(self) -> None:
-        """Nothing to free."""
-
-
-def read(request: dict[str, Any]) -> str:
-    """All that the messages of a request say, with their calls, as it reads without escapes."""
-    parts: list[str] = []
-    for message in request.get("messages") or []:
-        parts += [text_of(message.get("content")), *(call["function"]["arguments"] or "" for call in _calls(message))]
-    return "\n".join(text for part in parts for text in (part, *_strings(_parsed(part))))
+        """Free what answers."""
+        if self._answers is not None:
+            await self._answers.close()
 
 
 def answer(play: Play, request: dict[str, Any]) -> dict[str, Any]:
     """The model's message for a request."""
-    messages, text = request.get("messages") or [], read(request)
+    messages, text = request.get("messages") or [], all_text(request)
     tools = {tool["function"]["name"]: tool["function"] for tool in request.get("tools") or []}
     for voice, says in play.voices.items():
         if voice in text:
@@ -168,18 +185,20 @@ def _holds(request: dict[str, Any], value: dict[str, Any]) -> bool:
         if any(_parsed(text) == value or orjson.dumps(value).decode() in (text or "") for text in given):
             return True
     # Asked anew, with what was wrong and without what was given: the words of its fields are there.
-    return all(str(part) in read(request) for part in value.values() if isinstance(part, str))
+    return all(str(part) in all_text(request) for part in value.values() if isinstance(part, str))
 
 
 def _remembering(play: Play, request: dict[str, Any], tools: dict[str, Any], text: str) -> dict[str, Any]:
     """What a user says about themselves is noted with whatever tool there is for it, and is known if it was sent."""
     messages = request.get("messages") or []
-    users = [text_of(message.get("content")) for message in messages if message.get("role") == "user"]
-    last = users[-1] if users else ""
+    answers = [n for n, message in enumerate(messages) if message.get("role") == "assistant" and not _calls(message)]
+    turn = messages[answers[-1] + 1 :] if answers else messages
+    last = "\n".join(text_of(message.get("content")) for message in turn if message.get("role") == "user")
     made = [call["function"]["name"] for message in messages for call in _calls(message)]
+    schema = _asked_schema(request)
     for question, fact in play.known.items():
-        if fact in text and (schema := _asked_schema(request)) is not None:
-            return _said(orjson.dumps(_filled(schema, fact, schema)).decode())
+        if schema is not None:
+            return _said(orjson.dumps(_filled(schema, fact if fact in text else "", schema)).decode())
         if question in last:
             if fact.removesuffix(".") in text:
                 return _said(play.answer)
@@ -189,7 +208,7 @@ def _remembering(play: Play, request: dict[str, Any], tools: dict[str, Any], tex
             return _said("I do not know")
         if fact in text:
             keep = next((name for name in tools if _is_for(name, _WRITES) and not _is_for(name, _READS)), None)
-            if keep is not None and keep not in made:
+            if keep is not None and keep not in made and play.told in last:  # and not what is remembered
                 return _called([(keep, _arguments(tools[keep], fact))], len(made))
             if "<fact>" in text:
                 return _said(f"<facts><fact>{fact}</fact></facts>")
@@ -223,7 +242,7 @@ def _arguments(tool: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 def _filled(schema: dict[str, Any], text: str, root: dict[str, Any]) -> Any:
-    """A value that a JSON schema allows, with the text wherever text fits."""
+    """A value that a JSON schema allows, with the text wherever text fits; without a text, with as little as can be."""
     if "$ref" in schema:
         target: Any = root
         for part in str(schema["$ref"]).removeprefix("#/").split("/"):
@@ -242,7 +261,7 @@ def _filled(schema: dict[str, Any], text: str, root: dict[str, Any]) -> Any:
         required = schema.get("required", list(properties))
         return {name: _filled(part, text, root) for name, part in properties.items() if name in required}
     if kind == "array":
-        return [_filled(schema.get("items") or {}, text, root)]
+        return [_filled(schema.get("items") or {}, text, root)] if text else []
     return {"integer": 1, "number": 1, "boolean": False, "null": None}.get(str(kind), text)
 
 
@@ -348,12 +367,3 @@ def _parsed(text: str | None) -> Any:
         return orjson.loads(text or "null")
     except orjson.JSONDecodeError:
         return None
-
-
-def _strings(value: Any) -> list[str]:
-    """The texts in JSON data."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict | list):
-        return [text for part in (value.values() if isinstance(value, dict) else value) for text in _strings(part)]
-    return []

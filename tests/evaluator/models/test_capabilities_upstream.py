@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evaluator.models.upstreams import BrokenOff
-from evaluator.models.upstreams.capabilities import CapabilitySession, CapabilityUpstream, answer, read
+from evaluator.models.upstreams.capabilities import CapabilitySession, CapabilityUpstream, answer
 from tasks.base import Step
 from tasks.capability import Play, Refusal
 
@@ -96,7 +96,7 @@ def test_an_invalid_value_is_given_until_it_stands_in_the_request() -> None:
     assert json.loads(answer(TYPED, request)["content"]) == ORDER
 
 
-MEMORY = Play(answer="You like seat 61.", known={"Which seat?": "I like seat 61."})
+MEMORY = Play(answer="You like seat 61.", known={"Which seat?": "I like seat 61."}, told="Remember: I like seat 61.")
 
 
 def test_a_fact_is_known_if_it_was_sent_and_noted_with_whatever_tool_there_is() -> None:
@@ -105,6 +105,8 @@ def test_a_fact_is_known_if_it_was_sent_and_noted_with_whatever_tool_there_is() 
     [call] = answer(MEMORY, {"messages": told, "tools": [note]})["tool_calls"]
     assert json.loads(call["function"]["arguments"]) == {"text": "I like seat 61.", "tags": ["I like seat 61."]}
     assert answer(MEMORY, {"messages": told})["content"] == "Noted."
+    remembered = [user("About the user: I like seat 61.\n\nLovely day.")]
+    assert answer(MEMORY, {"messages": remembered, "tools": [note]})["content"] == "Noted."  # told already
     asks = user("Which seat?")
     assert answer(MEMORY, {"messages": [asks]})["content"] == "I do not know"
     known = {"role": "system", "content": "About the user: I like seat 61"}
@@ -164,8 +166,3 @@ async def test_a_stream_is_spaced_and_whole() -> None:
     deltas = [choice["delta"].get("content") for chunk in chunks for choice in chunk["choices"]]
     assert [delta for delta in deltas if delta] == ["One", " two", " three."]
     assert chunks[-1]["usage"]["completion_tokens"] > 0 and pieces[-1] == b"data: [DONE]\n\n"
-
-
-def test_what_a_request_says_is_read_without_escapes() -> None:
-    messages = [user("Hi"), result(1, json.dumps({"text": 'Grüße, "Ada"'}))]
-    assert 'Grüße, "Ada"' in read({"messages": messages})
