@@ -46,6 +46,7 @@ def refund_desk(brief: ApprovalBrief, model: Model) -> Agent:
         temperature=model.temperature,
     )
     return Agent(
+        id="refund-desk",  # a run is found again only by an agent of the same id
         model=llm,
         instructions=brief.instructions,
         tools=[
