@@ -73,7 +73,8 @@ class Play(Script):
     `parts`: how many processes make the run, one after the other. `withheld`: the call to the model, from 0, that is
     never answered; then the first process is killed. `killed_on`: the tool on whose beginning the first process
     ends itself, once the calls of the turn before it have ended.
-    `space_s`: seconds between the pieces of a stream. `together`: so many calls are answered only once all are there.
+    `thinks_s`: seconds before each reply. `space_s`: seconds between the pieces of a stream. `together`: so many calls
+    are answered only once all are there.
     `refusals`: how the server refuses. `stalled_s`: so many seconds the first call waits.
     `voices`: who a request is from, by a text in it, and what is replied; the first that fits.
     `output`, `spoiled`: values for a typed result; `spoiled` is given first, if there is one.
@@ -84,6 +85,7 @@ class Play(Script):
     parts: int = 1
     withheld: int | None = None
     killed_on: str | None = None
+    thinks_s: float = 0.0
     space_s: float = 0.0
     together: int = 1
     refusals: list[Refusal] = Field(default=[])

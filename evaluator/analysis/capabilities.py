@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from evaluator.catalog.capabilities import Capability
 from evaluator.catalog.code_size import source_lines
 from evaluator.catalog.frameworks import Framework, implementation_path, implements
-from evaluator.models.upstreams.capabilities import read
 from evaluator.packs import read_packed
 from evaluator.providers.names import CAPABILITIES_NAME
 from evaluator.trace import CapabilityRecord, DamagedTrace, ModelCall, Trace, TracedPart
-from evaluator.wire.messages import completion_of
+from evaluator.wire.messages import all_text, completion_of, messages_in
 from tasks.base import ToolCall
 from tasks.capability import Check, Effect, Observed, Part, Request, Told
 
@@ -109,13 +108,18 @@ class Found:
         return next(cell for cell in self.cells if (cell.framework, cell.capability) == (framework, capability))
 
 
-def gather(root: Path, frameworks: Iterable[Framework], capabilities: Mapping[str, Capability]) -> Found:
-    """The cells from the traces below a folder."""
+def gather(
+    root: Path,
+    frameworks: Iterable[Framework],
+    capabilities: Mapping[str, Capability],
+    model: str = CAPABILITIES_NAME,
+) -> Found:
+    """The cells from the traces of a model below a folder."""
     cells: list[Cell] = []
     damaged: list[DamagedTrace] = []
     for framework in frameworks:
         traces: list[Trace] = []
-        for one in read_packed(root, CAPABILITIES_NAME, framework.name):
+        for one in read_packed(root, model, framework.name):
             if isinstance(one, DamagedTrace):
                 damaged.append(one)
             elif one.key.framework == framework.name and one.capability is not None:
@@ -160,7 +164,10 @@ def checks(capability: Capability, trace: Trace) -> list[Check]:
     except ValidationError as error:
         why = f"the case is none of this task's: {error.errors()[0]['msg']}"
         return [Check(name="the case", held=False, reason=why)]
-    return capability.observe(case, observed(trace))
+    try:
+        return capability.observe(case, observed(trace))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # a stranger's trace may hold anything
+        return [Check(name="the record", held=False, reason=f"what was recorded cannot be read: {error!r}")]
 
 
 def observed(trace: Trace) -> Observed:
@@ -189,11 +196,13 @@ def observed(trace: Trace) -> Observed:
 
 
 def _request(call: ModelCall, parts: Sequence[TracedPart]) -> Request:
-    body = call.request if isinstance(call.request, dict) else {}
+    sent = call.request if isinstance(call.request, dict) else {}
+    tools = [tool for tool in sent.get("tools") or [] if isinstance(tool, dict)]
+    body = {**sent, "messages": messages_in(sent), "tools": tools}
     return Request(
         part=_part_at(parts, call.start_s),
         body=body,
-        text=read(body),
+        text=all_text(sent),
         model=call.request_model,
         status=call.status,
         answered=call.answered,

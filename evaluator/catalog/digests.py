@@ -18,8 +18,9 @@ MOVED = {
     "064a2f6b1d79b54d": "4d321b9fd66b3807",
     "d03222a371415f0f": "92ee28c6114f0d9c",
 }
-"""Digests of tasks and played models in traces, and what they became when lines were only moved: `tasks/cases.py` out
-of `tasks/base.py`.
+"""Digests in traces, and what they became when nothing changed that a run depends on. Of tasks and played models, when
+lines were only moved: `tasks/cases.py` out of `tasks/base.py`. Of locks, when packages for capabilities came to them,
+and all that were there kept their versions and hashes.
 
 Runs that were recorded before stay good: replayed, they make the same requests (`tests/test_replay.py`). A row goes
 when a task changes what a run does.

@@ -24,6 +24,7 @@ from evaluator.cli.options import (
 from evaluator.errors import Mistake
 from evaluator.fitting import Fitted
 from evaluator.providers.names import CAPABILITIES_NAME
+from evaluator.suites.capabilities import folder_of
 from evaluator.text import shown_path, visible
 
 app = command()
@@ -44,6 +45,9 @@ def capabilities(
     framework: FrameworkOption = None,
     task: TaskOption = None,
     traces: TracesOption = ROOT / "traces",
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="MODEL", help="Who answered. Default: the scripted model.")
+    ] = CAPABILITIES_NAME,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what frameworks can do: approval, durable runs, streaming and more, from recorded runs.
@@ -53,7 +57,7 @@ def capabilities(
     """
     frameworks = chosen(framework, every_framework(), "framework")
     wanted = {one.name: one for one in chosen(task, every_capability(), "capability")}
-    found = gather(existing(traces), frameworks, wanted)
+    found = gather(existing(traces), frameworks, wanted, folder_of(model))
     if not any(cell.runs for cell in found.cells):
         raise Mistake(
             f"{shown_path(traces / CAPABILITIES_NAME)}: has no runs of what was asked for; make them with `bakeoff run "

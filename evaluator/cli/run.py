@@ -1,7 +1,7 @@
 """`bakeoff run`. What it needs is imported where it runs, so that its help comes at once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ from evaluator.cli.options import (
     every_capability,
     every_framework,
     every_task,
+    names_in,
     say,
 )
 from evaluator.errors import Mistake
@@ -32,6 +33,9 @@ from evaluator.providers.names import (
     REPLAY,
     SCRIPTED,
 )
+
+if TYPE_CHECKING:
+    from evaluator.models.specs import ModelSpec
 
 app = command()
 
@@ -51,7 +55,9 @@ app = command()
 
     bakeoff run -m faults -f crewai               what it does when the model, its server or a tool goes wrong
 
-    bakeoff run -m capabilities -t approval       what it can do: pause for a person, survive a kill, stream, and more
+    bakeoff run -m capabilities                   what it can do: pause for a person, survive a kill, stream, and more
+
+    bakeoff run -t approval,durable -f crewai     two of these; with -m a model of yours answers
 
     bakeoff run -f langgraph,baseline -t handoff  two frameworks on one task
 
@@ -145,6 +151,7 @@ def run(
 
     A replay needs no model: recorded responses answer, under the recorded limits. Exit code 1 if it differs.
     """
+    from evaluator.catalog.folders import capability_names
     from evaluator.harness.jobs import WORK
     from evaluator.models import specs
     from evaluator.suites import dry_run as dry
@@ -153,8 +160,13 @@ def run(
     from evaluator.suites.running import Command
 
     names = model or [REPLAY if replay else LOCAL]
-    if CAPABILITIES_NAME in names:
-        _run_capabilities(names, framework, task, jobs, timeout, traces or WORK / "traces", rerun, dry_run)
+    if CAPABILITIES_NAME in names or (task and {*names_in(task)} <= {*capability_names()}):
+        if len(names) > 1:
+            raise Mistake("runs of capability tasks are made against one model: give one -m")
+        answered_by = (
+            specs.resolve(names[0], base_url, key_variable) if model and names != [CAPABILITIES_NAME] else None
+        )
+        _run_capabilities(framework, task, jobs, timeout, traces or WORK / "traces", rerun, dry_run, answered_by)
         return
     models = specs.resolve_all(names, base_url, key_variable)
     replaying = REPLAY in names
@@ -195,7 +207,6 @@ def run(
 
 
 def _run_capabilities(
-    names: list[str],
     framework: str | None,
     task: str | None,
     at_once: int | None,
@@ -203,6 +214,7 @@ def _run_capabilities(
     traces: Path,
     rerun: bool,
     dry_run: bool,
+    answered_by: "ModelSpec | None",
 ) -> None:
     """Make the runs of capability tasks, and say what came of them."""
     from evaluator.analysis.capabilities import gather
@@ -210,8 +222,6 @@ def _run_capabilities(
     from evaluator.harness.stopping import Stopped, stoppable
     from evaluator.suites import capabilities
 
-    if len(names) > 1:
-        raise Mistake(f"-m {CAPABILITIES_NAME} is not for runs against other models: give it alone")
     frameworks = chosen(framework, every_framework(), "framework")
     wanted = {one.name: one for one in chosen(task, every_capability(), "capability")}
     asked = capabilities.jobs(frameworks, wanted.values())
@@ -222,9 +232,10 @@ def _run_capabilities(
             having = [job for job in asked if job.task.name == one]
             say(f"{one}: {len(having)} runs, of {len({job.framework.name for job in having})} frameworks")
         return
+    limits = capabilities.settings(at_once, timeout, answered_by)
     with stoppable():
         try:
-            capabilities.make(asked, capabilities.settings(at_once, timeout), traces, rerun, console, say)
+            capabilities.make(asked, limits, traces, rerun, console, say, answered_by)
         except Stopped as stopped:
             raise typer.Exit(stopped.exit_code) from None
-    print_capabilities(gather(traces, frameworks, wanted), frameworks, list(wanted))
+    print_capabilities(gather(traces, frameworks, wanted, limits.model.name), frameworks, list(wanted))

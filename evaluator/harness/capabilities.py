@@ -36,6 +36,9 @@ _TO_SAVE_S = 0.3
 _LEFT_BEHIND_S = 3.0
 """How long after a run its processes may still take to end."""
 
+_SETTLES_S = 1.5
+"""How long after a part its calls to the model may still take to end."""
+
 _LONGEST_RUN_S = 600.0
 """How long the gateway serves a run, over all of its processes and what is made between them."""
 
@@ -86,7 +89,8 @@ class CapabilityHarness:
         """Make the runs of one framework, one at a time.
 
         All share a process for their first part, and another one for their second; but for those whose first process
-        is killed, which have one each.
+        is killed, which have one each for that, and one for their second parts: what resumes them may take hold of a
+        whole process.
         """
         modules = list(dict.fromkeys(job.module for job in jobs))
         with scratch_folder() as scratch:
@@ -94,7 +98,9 @@ class CapabilityHarness:
             together = [run for run in runs if not run.is_killed]
             for group in (together, *([run] for run in runs if run.is_killed)):
                 await self._parts(framework, modules, group, on_start, on_trace)
-            await self._parts(framework, modules, [run for run in runs if run.goes_on], on_start, on_trace)
+            for killed in (False, True):
+                group = [run for run in runs if run.goes_on and run.is_killed is killed]
+                await self._parts(framework, modules, group, on_start, on_trace)
 
     def _begun(self, job: Job, store: Path) -> _Run:
         play = job.script()
@@ -150,6 +156,7 @@ class CapabilityHarness:
                 done, ended = protocol.Done(run=run.live.token, error=worker.start_error), "error"
             else:
                 done, ended = await self._asked(run, worker, setting, killed)
+            await _settled(run.live)
             if run.play.server is not None:
                 run.children += await _left_behind(worker, before)
         run.done = done
@@ -308,6 +315,13 @@ def _lines(log: Path) -> Iterable[dict[str, Any]]:
     for line in text.splitlines():
         with contextlib.suppress(ValueError):  # the last one of a server that was killed
             yield json.loads(line)
+
+
+async def _settled(live: GatewayRun) -> None:
+    """Wait until the calls of a part have ended, or the framework has left them: that takes a moment to be noticed."""
+    latest = time.monotonic() + _SETTLES_S
+    while live.under_way and time.monotonic() < latest:
+        await asyncio.sleep(0.02)
 
 
 async def _left_behind(worker: Worker, before: set[int]) -> int:

@@ -131,6 +131,11 @@ class GatewayRun:
         chats = [call for call in self.calls if call.operation == "chat"]
         return bool(chats) and (chats[-1].status >= 400 or chats[-1].error is not None)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a call waits for its reply whose connection is still there."""
+        return any(not call.end and (call.line is None or call.line.left is None) for call in self.calls)
+
     def model_calls(self, run_start: float) -> list[ModelCall]:
         """All calls of a run that was closed, timed from `run_start`."""
         return [_recorded(call, run_start, self.session) for call in self.calls]

@@ -123,7 +123,7 @@ class Records:
             *("implementation_digest", "lock_digest", "task_digest", "model_digest"),
             *("temperature", "max_model_calls", "timeout_s"),
         }
-        known = {name: since(getattr(trace.setup, name)) for name in ("task_digest", "model_digest")}
+        known = {name: since(getattr(trace.setup, name)) for name in ("task_digest", "model_digest", "lock_digest")}
         recorded = trace.setup.model_copy(update=known)
         if setup.model_dump(include=depends_on) != recorded.model_dump(include=depends_on):
             return None

@@ -57,6 +57,7 @@ _INTRODUCTION = """\
 | `scripted` | a deterministic model that plays each case perfectly, from what it was sent |
 | `probes` | a model that misbehaves on purpose |
 | `faults` | the scripted model, with a [fault](faults.md) put into each run |
+| `capabilities` | the model of [capability tasks](capabilities.md), which come with it |
 | `replay` | the recorded responses of earlier runs: of `traces/local`, or of those that `--replay FOLDER` names |
 | `ENDPOINT/MODEL` | a model of an endpoint below: `ollama/qwen3:8b`, `openrouter/meta-llama/llama-3.3-70b-instruct` |
 | a name, with `--base-url URL` | a server that is none of them; its key is in `OPENAI_API_KEY`, or `--key-variable` |

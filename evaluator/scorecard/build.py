@@ -84,7 +84,7 @@ class _Seen:
             self.comparisons.append(one.comparison)
         self.framework_versions.add(one.setup.framework_version)
         self.implementation_digests.add(one.setup.implementation_digest)
-        self.lock_digests.add(one.setup.lock_digest)
+        self.lock_digests.add(since(one.setup.lock_digest))
         self.task_digests.add(since(one.setup.task_digest))
         self.model_digests.add(one.setup.model_digest)
 

@@ -1,7 +1,9 @@
 """Capability tasks as runs, and their making: `bakeoff run -m capabilities`."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +22,8 @@ from evaluator.harness.records import Records, exclusive
 from evaluator.models import specs
 from evaluator.models.embedding import MODEL_NAME as EMBEDDING_NAME
 from evaluator.models.embedding import Embedder
+from evaluator.models.specs import ModelSpec
+from evaluator.models.upstreams.capabilities import CapabilityUpstream
 from evaluator.packs import pack
 from evaluator.providers.names import CAPABILITIES_NAME
 from evaluator.text import shown_path
@@ -33,12 +37,20 @@ MAX_MODEL_CALLS = 40
 """What a run may make: a conversation that gets long takes one a message, and some for what is left out of it."""
 
 
-def settings(jobs: int | None = None, timeout_s: float | None = None) -> Settings:
-    """The limits of these runs."""
-    model = specs.resolve(CAPABILITIES_NAME, None, None)
+def settings(jobs: int | None = None, timeout_s: float | None = None, answered_by: ModelSpec | None = None) -> Settings:
+    """The limits of these runs. `answered_by` is the model that answers in place of the scripted one."""
+    model = answered_by or specs.resolve(CAPABILITIES_NAME, None, None)
     return Settings(
-        model=model, timeout_s=timeout_s or model.timeout_s, jobs=jobs or AT_ONCE, max_model_calls=MAX_MODEL_CALLS
+        model=replace(model, name=folder_of(model.name)),
+        timeout_s=timeout_s or model.timeout_s,
+        jobs=jobs or (AT_ONCE if answered_by is None else model.jobs),
+        max_model_calls=MAX_MODEL_CALLS,
     )
+
+
+def folder_of(model: str) -> str:
+    """What the model is called in traces of these runs."""
+    return model if model == CAPABILITIES_NAME else f"{CAPABILITIES_NAME}/{model}"
 
 
 def jobs(frameworks: Iterable[Framework], capabilities: Iterable[Capability]) -> list[Job]:
@@ -60,22 +72,25 @@ def make(
     rerun: bool,
     console: Console,
     say: Callable[[str], None],
+    answered_by: ModelSpec | None = None,
 ) -> None:
     """Make the runs that are not recorded yet below `traces`, or all with `rerun`, and put them into few files.
 
-    Raises `stopping.Stopped`, `Mistake`, `Failure`.
+    `answered_by` is the model that `limits` were made for, if it is not the scripted one. Raises `stopping.Stopped`,
+    `Mistake`, `Failure`.
     """
     with exclusive(traces):
         sweep_scratch()
-        records = Records(limits, specs.digest(limits.model, console))
+        name = limits.model.name
+        records = Records(limits, specs.digest(answered_by or limits.model, console))
         missing = list(asked) if rerun else records.missing(asked, traces)
         if done := len(asked) - len(missing):
             again = "" if missing else "; --rerun makes them again"
-            say(f"{CAPABILITIES_NAME}: {done} of {len(asked)} runs are recorded already in {shown_path(traces)}{again}")
+            say(f"{name}: {done} of {len(asked)} runs are recorded already in {shown_path(traces)}{again}")
         try:
             if missing:
-                stopping.run(_make(missing, limits, records, traces, console, say))
-            pack(traces, CAPABILITIES_NAME)
+                stopping.run(_make(missing, limits, records, traces, console, say, answered_by))
+            pack(traces, name)
         except OSError as error:
             raise Failure(
                 f"{error_in_words(error)}; what was made is kept, the same command goes on from here"
@@ -89,21 +104,21 @@ async def _make(
     traces: Path,
     console: Console,
     say: Callable[[str], None],
+    answered_by: ModelSpec | None,
 ) -> None:
     frameworks = list(dict.fromkeys(job.framework for job in missing))
     await provision_all(frameworks, console, say, with_extras=True)
-    upstream_of = specs.running(limits.model, console)
     free = asyncio.Semaphore(limits.jobs)
-    with Progress(console, CAPABILITIES_NAME, 1, None) as progress:
+    with Progress(console, limits.model.name, 1, None) as progress:
 
         def finished(job: Job, trace: Trace) -> None:
             write_trace(traces, trace)
             progress.finished(job, trace)
 
-        async with (
-            upstream_of as upstream,
-            Gateway(upstream, Embedder(console), [FIRST_MODEL, EMBEDDING_NAME]) as gateway,
-        ):
+        async with contextlib.AsyncExitStack() as opened:
+            answers = await opened.enter_async_context(specs.running(answered_by, console)) if answered_by else None
+            names = [FIRST_MODEL, EMBEDDING_NAME]
+            gateway = await opened.enter_async_context(Gateway(CapabilityUpstream(answers), Embedder(console), names))
             made_by = CapabilityHarness(limits, records, gateway)
 
             async def of(framework: Framework) -> None:

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from evaluator.wire import reasoning
 from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, count_tokens, text_of
+from evaluator.wire.tool_results import leaves
 from evaluator.wire.usage import Usage
 
 CUT_OFF = "the run ended before the response did"
@@ -127,6 +130,29 @@ def calls_in(message: Any) -> tuple[AskedCall, ...]:
         for call in _dicts(_dict(message).get("tool_calls"))
         if isinstance(call.get("function"), dict)
     )
+
+
+def messages_in(request: Any) -> list[dict[str, Any]]:
+    """The messages of a request that can be read at all."""
+    return _dicts(_dict(request).get("messages"))
+
+
+def all_text(request: Any) -> str:
+    """All that the messages of a request say, with the arguments of their calls, as it is and as it reads without
+    escapes where it is JSON."""
+    parts: list[str] = []
+    for message in messages_in(request):
+        parts.append(text_of(message.get("content")))
+        parts += [call.arguments for call in calls_in(message) if isinstance(call.arguments, str)]
+    return "\n".join(text for part in parts for text in (part, *_strings_of(part)))
+
+
+def _strings_of(text: str) -> list[str]:
+    """The texts in JSON, if it is that."""
+    try:
+        return [leaf for leaf in leaves(orjson.loads(text)) if isinstance(leaf, str)]
+    except (orjson.JSONDecodeError, RecursionError):
+        return []
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def state_of(brief: ApprovalBrief) -> Path:
 
 
 def editable(tool: FunctionTool) -> FunctionTool:
-    """`approve` takes no arguments, so those that a person has changed come to the tool in the run's context."""
+    """Nothing that is approved can be changed, so arguments that a person edits come with the run's context."""
 
     async def invoke(context, arguments: str):
         edited = (context.context or {}).get(context.tool_call_id)

@@ -1,6 +1,8 @@
 """Durable runs of the OpenAI Agents SDK in DBOS, which its documentation names: answers and results are steps."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, RunConfig, ToolExecutionConfig, function_tool
@@ -47,3 +49,5 @@ def launched(brief: DurableBrief, model: Model) -> Iterator[Callable[[str], Awai
         yield book_trip
     finally:
         DBOS.destroy()
+        # DBOS makes its threads those of the event loop (`dbos/_dbos.py:2638`), which others use after it is gone.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())

@@ -1,4 +1,4 @@
-"""Tools of an MCP server in the OpenAI Agents SDK."""
+"""MCP in the OpenAI Agents SDK: an agent has `mcp_servers`, whose tools are listed before each call to the model."""
 
 from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, Runner
 from agents.mcp import MCPServer, MCPServerStdio, MCPServerStreamableHttp
@@ -24,6 +24,12 @@ async def run(brief: McpBrief, model: Model) -> str:
 
 def warehouse(brief: McpBrief) -> MCPServer:
     if brief.url:
-        return MCPServerStreamableHttp({"url": brief.url}, client_session_timeout_seconds=brief.tool_timeout_s)
-    command, *args = brief.command
-    return MCPServerStdio({"command": command, "args": args}, client_session_timeout_seconds=brief.tool_timeout_s)
+        return MCPServerStreamableHttp(
+            params={"url": brief.url, "timeout": brief.tool_timeout_s},
+            client_session_timeout_seconds=brief.tool_timeout_s,
+        )
+    program, *arguments = brief.command
+    return MCPServerStdio(
+        params={"command": program, "args": arguments},
+        client_session_timeout_seconds=brief.tool_timeout_s,
+    )

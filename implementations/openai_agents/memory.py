@@ -17,20 +17,24 @@ async def run(brief: MemoryBrief, model: Model) -> str:
         model=OpenAIChatCompletionsModel(model=model.name, openai_client=client),
         model_settings=ModelSettings(temperature=model.temperature),
     )
-    # Nothing is known across sessions, so that all conversations of a user are one session.
+    # A session knows nothing of others, so all conversations of a user are one.
     session = SQLiteSession(brief.user, brief.store / "sessions.sqlite")
-    answer = ""
     for message in brief.messages:
         result = await Runner.run(agent, message, session=session)
-        answer = result.final_output
+        # At half the limit, so that the next message and the request for the summary fit, too.
         if result.context_wrapper.usage.input_tokens > brief.most_tokens / 2:
             await summarize(agent, session)
     session.close()
-    return answer
+    return result.final_output
 
 
 async def summarize(agent: Agent, session: SQLiteSession) -> None:
-    """The SDK's own compaction of a session needs the Responses API."""
-    summary = (await Runner.run(agent, SUMMARIZE, session=session)).final_output
+    """In place of `OpenAIResponsesCompactionSession`, which needs the Responses API."""
+    result = await Runner.run(agent, SUMMARIZE, session=session)
     await session.clear_session()
-    await session.add_items([{"role": "user", "content": SUMMARIZE}, {"role": "assistant", "content": summary}])
+    await session.add_items(
+        [
+            {"role": "user", "content": SUMMARIZE},
+            {"role": "assistant", "content": result.final_output},
+        ]
+    )

@@ -1,4 +1,4 @@
-"""Agents in parallel in the OpenAI Agents SDK, which leaves it to `asyncio.gather`."""
+"""Parallel agents in the OpenAI Agents SDK: `asyncio.gather`, as its documentation has it."""
 
 import asyncio
 
@@ -19,11 +19,11 @@ async def run(brief: ParallelBrief, model: Model) -> str:
             model=OpenAIChatCompletionsModel(model=model.name, openai_client=client),
             model_settings=ModelSettings(temperature=model.temperature),
         )
-        return (await Runner.run(agent, question)).final_output
+        result = await Runner.run(agent, question)
+        return result.final_output
 
-    found = await asyncio.gather(*(ask(branch, brief.question) for branch in brief.branches), return_exceptions=True)
-    report = [
-        f"{branch.name}: {f'failed: {answer}' if isinstance(answer, Exception) else answer}"
-        for branch, answer in zip(brief.branches, found, strict=True)
-    ]
-    return await ask(brief.join, "\n".join([brief.question, *report]))
+    results = await asyncio.gather(*(ask(branch, brief.question) for branch in brief.branches), return_exceptions=True)
+    found = [brief.question]
+    for branch, result in zip(brief.branches, results, strict=True):
+        found.append(f"{branch.name}: {f'failed: {result}' if isinstance(result, BaseException) else result}")
+    return await ask(brief.join, "\n".join(found))

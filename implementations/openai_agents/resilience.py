@@ -1,4 +1,4 @@
-"""Resilience in the OpenAI Agents SDK: retries and a time limit for each call to the model; the second model by hand."""
+"""Resilience in the OpenAI Agents SDK: retries and a time limit for each call; the second model by hand."""
 
 from agents import (
     Agent,
@@ -17,7 +17,7 @@ from tasks.resilience.spec import ResilienceBrief
 
 
 async def run(brief: ResilienceBrief, model: Model) -> str:
-    # The client would try again by itself, beside the runner, on the first attempt.
+    # Without max_retries=0 the client, too, would try again, within the runner's first attempt.
     client = AsyncOpenAI(base_url=model.base_url, api_key=model.api_key, max_retries=0)
     agent = Agent(
         name="assistant",
@@ -29,17 +29,15 @@ async def run(brief: ResilienceBrief, model: Model) -> str:
             retry=ModelRetrySettings(
                 max_retries=brief.attempts - 1,
                 policy=retry_policies.any(
-                    retry_policies.provider_suggested(),  # 408, 409, 429 and 5xx, when the server says
-                    retry_policies.network_error(),  # and time-outs
+                    retry_policies.provider_suggested(),  # 429 and 5xx, and not before Retry-After
+                    retry_policies.network_error(),  # time-outs
                 ),
             ),
         ),
     )
     try:
-        result = await Runner.run(agent, brief.question, max_turns=model.max_model_calls)
+        result = await Runner.run(agent, brief.question)
     except (APIError, ModelTimeoutError):
-        fallback = OpenAIChatCompletionsModel(model=brief.fallback, openai_client=client)
-        result = await Runner.run(
-            agent, brief.question, max_turns=model.max_model_calls, run_config=RunConfig(model=fallback)
-        )
+        second = OpenAIChatCompletionsModel(model=brief.fallback, openai_client=client)
+        result = await Runner.run(agent, brief.question, run_config=RunConfig(model=second))
     return result.final_output

@@ -1,8 +1,15 @@
 """Structured output in the OpenAI Agents SDK: `output_type`, and an error handler that asks again."""
 
-from typing import Any
-
-from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, RunErrorHandlerInput, Runner, function_tool
+from agents import (
+    Agent,
+    ItemHelpers,
+    ModelSettings,
+    OpenAIChatCompletionsModel,
+    RunErrorHandlerInput,
+    Runner,
+    TResponseInputItem,
+    function_tool,
+)
 from openai import AsyncOpenAI
 from pydantic import BaseModel, ValidationError
 
@@ -21,7 +28,7 @@ async def run(brief: StructuredOutputBrief, model: Model) -> BaseModel:
         output_type=brief.output_type,
     )
 
-    async def extract(messages: Any) -> BaseModel:
+    async def ask(messages: str | list[TResponseInputItem]) -> BaseModel:
         result = await Runner.run(
             agent,
             messages,
@@ -31,16 +38,18 @@ async def run(brief: StructuredOutputBrief, model: Model) -> BaseModel:
         return result.final_output
 
     async def ask_again(invalid: RunErrorHandlerInput) -> BaseModel:
-        """The SDK ends the run at an invalid value; its history goes on with what is wrong with it."""
-        wrong = what_is_wrong(agent.output_type, invalid.run_data.history[-1])
-        return await extract([*invalid.run_data.history, {"role": "user", "content": wrong}])
+        """The runner gives up at an invalid value, so another run goes on from there."""
+        said = ItemHelpers.extract_last_text(invalid.run_data.raw_responses[-1].output[-1])
+        wrong = what_is_wrong(brief.output_type, said or "")
+        return await ask([*invalid.run_data.history, {"role": "user", "content": wrong}])
 
-    return await extract(brief.question)
+    return await ask(brief.question)
 
 
-def what_is_wrong(output_type: type[BaseModel], answer: dict[str, Any]) -> str:
-    """The SDK keeps back from its error what the model said, and with it what is wrong."""
+def what_is_wrong(output_type: type[BaseModel], said: str) -> str:
+    """The handler's error says only that the value is invalid: it leaves out all that the model said."""
     try:
-        output_type.model_validate_json(answer["content"][0]["text"], strict=True)
+        output_type.model_validate_json(said, strict=True)  # as the SDK does
     except ValidationError as error:
         return str(error)
+    return "The answer is invalid."

@@ -24,7 +24,11 @@ async def run(brief: MemoryBrief, model: Model) -> str:
         system_prompt=brief.instructions,
         # What is found for a message is put under it; a tool for the model keeps what it is told.
         memory_manager=MemoryManager(stores=[store], add_tool_config=True),
-        conversation_manager=SummarizingConversationManager(proactive_compression=True),
+        conversation_manager=SummarizingConversationManager(
+            summary_ratio=0.8,
+            preserve_recent_messages=4,
+            proactive_compression=True,  # at 70 % of the context window, and not only once the model refuses
+        ),
         callback_handler=None,  # the default prints every token
     )
     for message in brief.messages:

@@ -85,9 +85,9 @@ def _difference(tool: Mapping[str, Any], offered: Mapping[str, Any]) -> str:
 
 
 def _change_shown(observed: Observed) -> Check:
-    """Whether the first request after the change has the new description."""
+    """Whether the last request after the change has the new description."""
     later = _after_a_call(observed)
-    offered = _offered(later[0]) if later else None
+    offered = _offered(later[-1]) if later else None
     return Check(
         name="the change is shown",
         held=offered is not None and ADDED in (offered.get("description") or ""),

@@ -12,6 +12,9 @@ INSTRUCTIONS = "You answer questions about the stock of a warehouse. Use the too
 
 TOOL_TIMEOUT_S = 20.0
 
+THINKS_S = 1.0
+"""Seconds that the model takes for each reply where a description changes, as real ones do: time to list tools anew."""
+
 Behaviour = Literal["plain", "dies", "slow", "changes"]
 """What the server does: it answers; its process ends in the middle of a call; it answers after `SLOW_S`; after its
 first call the tool's description is another, of which it tells."""
@@ -64,4 +67,5 @@ def prepare(case: McpCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped) -
 
 def play(case: McpCase) -> Play:
     """How the scripted model plays the case. Frameworks may call a server's tool by a longer name."""
-    return Play(turns=case.turns, answer=case.answer, server=(case.transport, case.behaviour))
+    thinks_s = THINKS_S if case.behaviour == "changes" else 0.0
+    return Play(turns=case.turns, answer=case.answer, server=(case.transport, case.behaviour), thinks_s=thinks_s)

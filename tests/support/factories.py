@@ -1,8 +1,11 @@
 """Traces made by hand, of runs that nobody made."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from evaluator.trace import (
+    CapabilityRecord,
     Ended,
     Key,
     ModelCall,
@@ -10,6 +13,8 @@ from evaluator.trace import (
     RunOutcome,
     Setup,
     Trace,
+    TracedPart,
+    TracedTold,
     TracedToolCall,
 )
 from tasks.tool_calling.grade import gold
@@ -100,4 +105,62 @@ def trace(
             ended=ended, answer=answer, error=error, final_state=gold(ToolCallingCase.model_validate(case)).final_state
         ),
         resources=Resources(**{"wall_s": wall_s, "import_s": 0.5, "peak_memory_mb": 50.0, **(resources or {})}),
+    )
+
+
+# --- capability tasks ------------------------------------------------------------------------
+
+
+def chat(start_s: float, *messages: dict[str, Any], text: str = "", **changes: Any) -> ModelCall:
+    """A model call of a capability run, with these messages; `text` is the reply."""
+    end_s = changes.pop("end_s", start_s + 0.1)
+    error = changes.pop("error", None)
+    request = {"model": "first-model", "messages": list(messages)}
+    response = {"choices": [{"message": {"role": "assistant", "content": text}}]}
+    call = model_call(start_s, start_s, end_s, end_s, request=request, response=response, **changes)
+    return call.model_copy(update={"error": error, "request_model": "first-model"})
+
+
+def effect(start_s: float, name: str, **arguments: Any) -> TracedToolCall:
+    """A tool that really ran."""
+    return tool_call(start_s, start_s + 0.1, name).model_copy(update={"arguments": arguments, "agent": None})
+
+
+def capability_trace(
+    capability: str,
+    case: Any,
+    *,
+    answer: str = "",
+    error: str | None = None,
+    calls: Sequence[ModelCall] = (),
+    effects: Sequence[TracedToolCall] = (),
+    told: Sequence[tuple[str, Any, float]] = (),
+    parts: Sequence[tuple[str, float, float]] = (("answered", 0.0, 100.0),),
+) -> Trace:
+    """A run of a capability task. A part is how it ended, its start and its end; the last one has the answer."""
+    last = len(parts) - 1
+    record = CapabilityRecord(
+        parts=[
+            TracedPart.model_validate(
+                {
+                    "ended": "error" if error and number == last else ended,
+                    "answer": answer if number == last else "",
+                    "error": error if number == last else None,
+                    "start_s": start_s,
+                    "end_s": end_s,
+                }
+            )
+            for number, (ended, start_s, end_s) in enumerate(parts)
+        ],
+        told=[TracedTold(what=what, value=value, at_s=at_s) for what, value, at_s in told],
+    )
+    return Trace(
+        key=Key(model="capabilities", framework="baseline", task=capability, case=case.id, trial=1),
+        setup=setup(),
+        case=json.loads(case.model_dump_json(exclude_defaults=True)),
+        model_calls=list(calls),
+        tool_calls=list(effects),
+        outcome=RunOutcome(ended="error" if error else "answered", answer=answer, error=error),
+        resources=Resources(wall_s=1.0),
+        capability=record,
     )

@@ -99,6 +99,11 @@ def pages(site: Site) -> dict[str, str]:
         "faults of one": framework_page(site.fault.framework),
         "run with a fault": _fault_page(site.fault),
         "hostile fault": _fault_page(site.hostile_fault),
+        "capabilities": "capabilities.html",
+        "capabilities of one": "capabilities/langgraph.html",
+        "run of a capability": "capabilities/langgraph.html#durable-between-two-effects",
+        "hostile capability": "capabilities/langgraph.html#durable-before-the-answer",
+        "modules of a capability": "compare/durable.html",
     }
 
 

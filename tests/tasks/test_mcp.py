@@ -328,7 +328,10 @@ def test_a_change_that_the_model_is_not_shown() -> None:
     old = [request(turn, [offered()]) for turn in range(3)]
     assert reasons(case, replace(seen, requests=old)) == ["the model is still shown the old description"]
     late = [*old[:2], seen.requests[2]]
-    assert reasons(case, replace(seen, requests=late)) == ["the model is still shown the old description"]
+    assert reasons(case, replace(seen, requests=late)) == []
+    assert reasons(case, replace(seen, requests=[*seen.requests[:2], old[2]])) == [
+        "the model is still shown the old description"
+    ]
     without = [old[0], request(1, []), request(2, [])]
     assert reasons(case, replace(seen, requests=without)) == ["the model is not shown the tool again"]
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, BrokenOff, Reply, Session
+from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, BrokenOff, Reply, Session, Upstream
+from evaluator.wire.messages import all_text
 from evaluator.wire.tokens import count_completion_tokens, count_prompt_tokens, text_of
 from tasks.base import Step
 from tasks.capability import Play, Refusal
@@ -38,8 +39,10 @@ class CapabilitySession(Session):
 
     ends_when_left = True
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, answers: Session | None = None) -> None:
+        """`answers` is the session of the upstream that answers, if it is another one."""
         self.play = play
+        self.answers = answers
         self.holding = asyncio.Event()
         """Set when the call has come that is never answered."""
         self.released = asyncio.Event()
@@ -48,6 +51,14 @@ class CapabilitySession(Session):
         self._refused: dict[int, int] = {}
         self._waiting = 0
         self._all_there = asyncio.Event()
+
+    def changes(self, request: dict[str, Any]) -> list[str]:
+        """See `Session.changes`."""
+        return self.answers.changes(request) if self.answers else []
+
+    def without_secrets(self, value: Any) -> Any:
+        """See `Session.without_secrets`."""
+        return self.answers.without_secrets(value) if self.answers else value
 
     async def before(self, request: dict[str, Any]) -> Refusal | None:
         """What becomes of a call before it is answered. Raises `BrokenOff` for one that is not."""
@@ -58,8 +69,9 @@ class CapabilitySession(Session):
             self.holding.set()
             await self.released.wait()
             raise BrokenOff("the process that asked is gone")
+        await asyncio.sleep(self.play.thinks_s)
         await self._together()
-        text = read(request)
+        text = all_text(request)
         for position, refusal in enumerate(self.play.refusals):
             times = self._refused.get(position, 0)
             if (
@@ -84,41 +96,46 @@ class CapabilitySession(Session):
 
 
 class CapabilityUpstream:
-    """Answers chat completions, plain and streamed, as the run's `Play` says."""
+    """Answers chat completions, plain and streamed, as the run's `Play` says; or lets another upstream answer.
+
+    Then only the server behaves as the play says: what it refuses, withholds or does not answer in time.
+    """
+
+    def __init__(self, answers: Upstream | None = None) -> None:
+        self._answers = answers
 
     def session(self, script: Script) -> CapabilitySession:
         """The memory of a run that is about to start."""
         assert isinstance(script, Play)
-        return CapabilitySession(script)
+        return CapabilitySession(script, self._answers.session(script) if self._answers else None)
 
     async def chat(self, body: bytes, request: dict[str, Any], session: Session, time_left_s: float) -> Reply:
         """See `Upstream.chat`."""
         assert isinstance(session, CapabilitySession)
         if refusal := await session.before(request):
             return _refused(refusal)
-        if complaint := _without_results(request):
-            return _refused(Refusal(status=400, says=complaint))
-        completion = _completion(request, answer(session.play, request))
+        if self._answers is not None and session.answers is not None:
+            return await self._answers.chat(body, request, session.answers, time_left_s)
+        try:
+            if complaint := _without_results(request):
+                return _refused(Refusal(status=400, says=complaint))
+            completion = _completion(request, answer(session.play, request))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            return _refused(Refusal(status=400, says=f"the request cannot be read: {error}"))
         if not request.get("stream"):
             return Reply(200, JSON_HEADERS, orjson.dumps(completion))
         with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
         return Reply(200, STREAM_HEADERS, _stream(completion, with_usage, session.play.space_s))
 
     async def close(self) -> None:
-        """Nothing to free."""
-
-
-def read(request: dict[str, Any]) -> str:
-    """All that the messages of a request say, with their calls, as it reads without escapes."""
-    parts: list[str] = []
-    for message in request.get("messages") or []:
-        parts += [text_of(message.get("content")), *(call["function"]["arguments"] or "" for call in _calls(message))]
-    return "\n".join(text for part in parts for text in (part, *_strings(_parsed(part))))
+        """Free what answers."""
+        if self._answers is not None:
+            await self._answers.close()
 
 
 def answer(play: Play, request: dict[str, Any]) -> dict[str, Any]:
     """The model's message for a request."""
-    messages, text = request.get("messages") or [], read(request)
+    messages, text = request.get("messages") or [], all_text(request)
     tools = {tool["function"]["name"]: tool["function"] for tool in request.get("tools") or []}
     for voice, says in play.voices.items():
         if voice in text:
@@ -168,7 +185,7 @@ def _holds(request: dict[str, Any], value: dict[str, Any]) -> bool:
         if any(_parsed(text) == value or orjson.dumps(value).decode() in (text or "") for text in given):
             return True
     # Asked anew, with what was wrong and without what was given: the words of its fields are there.
-    return all(str(part) in read(request) for part in value.values() if isinstance(part, str))
+    return all(str(part) in all_text(request) for part in value.values() if isinstance(part, str))
 
 
 def _remembering(play: Play, request: dict[str, Any], tools: dict[str, Any], text: str) -> dict[str, Any]:
@@ -348,12 +365,3 @@ def _parsed(text: str | None) -> Any:
         return orjson.loads(text or "null")
     except orjson.JSONDecodeError:
         return None
-
-
-def _strings(value: Any) -> list[str]:
-    """The texts in JSON data."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict | list):
-        return [text for part in (value.values() if isinstance(value, dict) else value) for text in _strings(part)]
-    return []

@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -411,6 +412,47 @@ async def test_what_came_of_a_stream_before_its_run_ended_is_kept(last: bytes, e
                 pass
             [call] = closed(gateway, run)
     assert (call.status, call.error, call.input_tokens, call.output_tokens) == (200, error, 7, 2)
+
+
+class _EndsWhenLeft(Session):
+    ends_when_left = True
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_when_a_framework_leaves_is_recorded_and_ends_a_stream_where_the_upstream_wants_that(ends: bool) -> None:
+    handed: list[int] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(40):
+            handed.append(number)
+            yield b'data: {"choices": []}\n\n'
+            await asyncio.sleep(0.01)
+
+    async def chat(*_: Any) -> Reply:
+        return Reply(200, STREAM_HEADERS, pieces())
+
+    upstream = Custom(chat)
+    if ends:
+        upstream.session = lambda script: _EndsWhenLeft()  # type: ignore[assignment, method-assign, return-value]
+    async with gateway_to(upstream) as (gateway, client):
+        run = open_run(gateway)
+        response = await client.post(f"{gateway.base_url(run)}/chat/completions", json={"stream": True})
+        await response.content.readany()
+        left = time.monotonic()
+        response.close()
+        await asyncio.sleep(0.8)
+        [call] = closed(gateway, run)
+    assert call.left_s is not None and abs(call.left_s - left) < 0.5
+    assert (len(handed) < 40) is ends
+    assert call.error == ("the run ended before the response did" if ends else None)
+
+
+async def test_a_call_that_was_answered_whole_was_not_left(opened: Any) -> None:
+    gateway, client = opened
+    run = open_run(gateway)
+    await post(client, gateway.base_url(run), {"messages": [{"role": "user", "content": "Hi"}]})
+    [call] = closed(gateway, run)
+    assert call.left_s is None
 
 
 async def test_a_request_still_coming_in_when_its_run_ends_reaches_no_model() -> None:

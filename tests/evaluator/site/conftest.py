@@ -12,7 +12,7 @@ from evaluator import ROOT
 from evaluator.catalog.frameworks import BASELINE, all_frameworks
 from evaluator.catalog.tasks import all_tasks
 from evaluator.packs import read_packed
-from evaluator.providers.names import FAULTS_NAME, PROBES_NAME, SCRIPTED
+from evaluator.providers.names import CAPABILITIES_NAME, FAULTS_NAME, PROBES_NAME, SCRIPTED
 from evaluator.site.build import build
 from evaluator.trace import Trace, read_trace, write_trace
 
@@ -44,9 +44,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     hostile_fault = hostile_trace(fault, case="hostile")
     for trace in (*faulty, hostile_fault):
         write_trace(traces, trace)
+    for name in (BASELINE, "langgraph"):
+        shutil.copytree(ROOT / "traces" / CAPABILITIES_NAME / name, traces / CAPABILITIES_NAME / name)
+    capable = {one.key.case: one for one in of_capabilities("langgraph") if one.key.task == "durable"}
+    write_trace(traces, hostile_trace(capable["before-the-answer"]))  # counts in place of the packed one
     build(traces, folder / "site")
     run = next(key for key in keys if key.model == "local" and key.framework != BASELINE)
     return Site(folder / "site", traces, run, hostile.key, fault.key, hostile_fault.key)
+
+
+def of_capabilities(framework: str) -> list[Trace]:
+    """The committed runs of capability tasks."""
+    return [one for one in read_packed(ROOT / "traces", CAPABILITIES_NAME, framework) if isinstance(one, Trace)]
 
 
 def with_faults(framework: str) -> list[Trace]:

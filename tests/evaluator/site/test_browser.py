@@ -16,6 +16,7 @@ pytestmark = pytest.mark.xdist_group("site")  # one process builds one site
 
 KINDS = ("overview", "compare", "runs", "run", "case", "probe", "case of probes", "method", "hostile")
 KINDS += ("faults", "faults of one", "run with a fault")
+KINDS += ("capabilities", "capabilities of one", "run of a capability", "modules of a capability")
 NAMES = list(all_frameworks())
 TASKS = list(all_tasks())
 
@@ -41,7 +42,17 @@ def test_a_page_fits_and_is_accessible(kind: str, watched: Watched, site: Site) 
 
 def test_what_hostile_traces_say_is_shown_and_not_run(watched: Watched, site: Site) -> None:
     page = watched.page
-    for kind in ("hostile", "hostile fault", "faults of one", "faults", "runs", "overview"):
+    seen = (
+        "hostile",
+        "hostile fault",
+        "faults of one",
+        "faults",
+        "hostile capability",
+        "capabilities",
+        "runs",
+        "overview",
+    )
+    for kind in seen:
         page.goto(site.url(pages(site)[kind]))
         page.wait_for_load_state()
         assert page.evaluate("window.pwned") is None
@@ -95,6 +106,23 @@ def test_the_heat_map_sorts_by_a_framework(watched: Watched, site: Site) -> None
     assert names.first.inner_text().startswith("broken_json")  # from which it never recovers
     heat.get_by_role("button", name="LangGraph").click()
     assert names.last.inner_text().startswith("broken_json")
+
+
+# --- capabilities ----------------------------------------------------------------------------
+
+
+def test_from_the_table_of_capabilities_to_a_run_and_to_the_code(watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.goto(site.url("capabilities.html"))
+    page.get_by_role("link", name="LangGraph, Durable runs").click()
+    expect(page.locator("#of-durable")).to_be_in_viewport()
+    page.locator("#of-durable .mark").nth(1).click()
+    expect(page.locator("h1:visible")).to_contain_text("when killed between two effects of one turn")
+    expect(page.get_by_text("process 1:")).to_contain_text("killed")
+    assert page.locator(".timeline .injected").count() == 0
+    page.go_back()
+    page.locator("#of-durable").get_by_role("link", name="The modules side by side").click()
+    expect(page.locator("#pair")).to_contain_text("async def resume")
 
 
 # --- overview --------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evaluator.wire import reasoning
 from evaluator.wire.bodies import parsed
-from evaluator.wire.messages import AskedCall, Completion, calls_in, completion_of, counted
+from evaluator.wire.messages import AskedCall, Completion, all_text, calls_in, completion_of, counted
 from evaluator.wire.tokens import count_tokens
 from evaluator.wire.usage import usage_of
 
@@ -210,3 +210,16 @@ def test_tags_without_a_beginning_are_found_without_looking_at_each_letter(seed:
     said = rest.sub("", text[len(begun) :])
     assert reasoning.without_reasoning(text) == (text if said == text else said.strip())
     assert reasoning.in_tags(text) == begun + "".join(match[0] for match in rest.finditer(text, len(begun)))
+
+
+def test_all_that_a_request_says_is_read_without_escapes_and_whatever_it_holds() -> None:
+    call = {"function": {"name": "f", "arguments": json.dumps({"to": "Jürgen"})}}
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+        {"role": "assistant", "content": None, "tool_calls": [call, {"function": {}}, 3]},
+        {"role": "tool", "content": json.dumps({"text": 'Grüße, "Ada"'})},
+        "no message",
+    ]
+    text = all_text({"messages": messages})
+    assert 'Grüße, "Ada"' in text and "Jürgen" in text and text.startswith("Hi")
+    assert all_text({"messages": 3}) == all_text([]) == ""
