@@ -24,7 +24,7 @@ async def run(brief: MemoryBrief, model: Model) -> str:
         user_id=brief.user,
         session_id=brief.conversation,
         add_history_to_context=True,
-        update_memory_on_run=True,
+        enable_agentic_memory=True,
         compaction=Compaction(
             compact_at_tokens=brief.most_tokens,
             uncompacted_tokens=brief.most_tokens // 2,
