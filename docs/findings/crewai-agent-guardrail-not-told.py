@@ -12,7 +12,6 @@ crewai 1.15.30: the message (crewai/agent/core.py:2156) is cleared when the exec
 CREWAI_DISABLE_TELEMETRY=true uv run --with crewai==1.15.30 docs/findings/crewai-agent-guardrail-not-told.py
 """
 
-# ruff: noqa: D101, D102
 import asyncio
 
 from crewai import Agent, BaseLLM

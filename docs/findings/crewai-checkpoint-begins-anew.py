@@ -11,7 +11,6 @@ crew's or agent's configuration (crewai/state/checkpoint_listener.py:88).
 CREWAI_DISABLE_TELEMETRY=true uv run --with crewai==1.15.30 docs/findings/crewai-checkpoint-begins-anew.py
 """
 
-# ruff: noqa: D101, D102
 import json
 import tempfile
 import threading

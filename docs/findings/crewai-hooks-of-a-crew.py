@@ -9,7 +9,6 @@ crewai 1.15.30: crewai/project/crew_base.py:560.
 CREWAI_DISABLE_TELEMETRY=true uv run --with crewai==1.15.30 docs/findings/crewai-hooks-of-a-crew.py
 """
 
-# ruff: noqa: D101, D102
 from crewai import Agent, BaseLLM, Crew, Task
 from crewai.hooks import before_tool_call
 from crewai.project import CrewBase

@@ -10,7 +10,6 @@ synchronous steps (crewai/agents/agent_executor.py:1697, :1729), which a flow ru
 CREWAI_DISABLE_TELEMETRY=true uv run --with crewai==1.15.30 docs/findings/crewai-stream-not-cancelled.py
 """
 
-# ruff: noqa: D101, D102
 import asyncio
 import json
 import threading

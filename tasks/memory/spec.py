@@ -57,10 +57,14 @@ def load() -> list[MemoryCase]:
 
 def messages_of(case: MemoryCase, part: int) -> tuple[str, ...]:
     """What the user of a process says."""
-    told = f"Hello, please remember about me: {case.fact}"
+    told = _told(case)
     if len(case.users) == 1:
         return (told, *(_chatter(number) for number in range(1, case.chatter + 1)), case.question)
     return (told,) if part == 1 else (case.question,)
+
+
+def _told(case: MemoryCase) -> str:
+    return f"Hello, please remember about me: {case.fact}"
 
 
 def _chatter(number: int) -> str:
@@ -83,4 +87,4 @@ def prepare(case: MemoryCase, setting: Setting = NOWHERE, wrap: Wrap = unwrapped
 
 def play(case: MemoryCase) -> Play:
     """How the scripted model plays the case: it answers the question if the fact stands in what it is sent."""
-    return Play(answer=case.answer, known={case.question: case.fact}, parts=len(case.users))
+    return Play(answer=case.answer, known={case.question: case.fact}, told=_told(case), parts=len(case.users))

@@ -194,9 +194,10 @@ def _remembering(play: Play, request: dict[str, Any], tools: dict[str, Any], tex
     users = [text_of(message.get("content")) for message in messages if message.get("role") == "user"]
     last = users[-1] if users else ""
     made = [call["function"]["name"] for message in messages for call in _calls(message)]
+    schema = _asked_schema(request)
     for question, fact in play.known.items():
-        if fact in text and (schema := _asked_schema(request)) is not None:
-            return _said(orjson.dumps(_filled(schema, fact, schema)).decode())
+        if schema is not None:
+            return _said(orjson.dumps(_filled(schema, fact if fact in text else "", schema)).decode())
         if question in last:
             if fact.removesuffix(".") in text:
                 return _said(play.answer)
@@ -206,7 +207,7 @@ def _remembering(play: Play, request: dict[str, Any], tools: dict[str, Any], tex
             return _said("I do not know")
         if fact in text:
             keep = next((name for name in tools if _is_for(name, _WRITES) and not _is_for(name, _READS)), None)
-            if keep is not None and keep not in made:
+            if keep is not None and keep not in made and play.told in last:  # and not what is remembered
                 return _called([(keep, _arguments(tools[keep], fact))], len(made))
             if "<fact>" in text:
                 return _said(f"<facts><fact>{fact}</fact></facts>")
@@ -240,7 +241,7 @@ def _arguments(tool: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 def _filled(schema: dict[str, Any], text: str, root: dict[str, Any]) -> Any:
-    """A value that a JSON schema allows, with the text wherever text fits."""
+    """A value that a JSON schema allows, with the text wherever text fits; without a text, with as little as can be."""
     if "$ref" in schema:
         target: Any = root
         for part in str(schema["$ref"]).removeprefix("#/").split("/"):
@@ -259,7 +260,7 @@ def _filled(schema: dict[str, Any], text: str, root: dict[str, Any]) -> Any:
         required = schema.get("required", list(properties))
         return {name: _filled(part, text, root) for name, part in properties.items() if name in required}
     if kind == "array":
-        return [_filled(schema.get("items") or {}, text, root)]
+        return [_filled(schema.get("items") or {}, text, root)] if text else []
     return {"integer": 1, "number": 1, "boolean": False, "null": None}.get(str(kind), text)
 
 

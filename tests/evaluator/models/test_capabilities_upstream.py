@@ -96,7 +96,7 @@ def test_an_invalid_value_is_given_until_it_stands_in_the_request() -> None:
     assert json.loads(answer(TYPED, request)["content"]) == ORDER
 
 
-MEMORY = Play(answer="You like seat 61.", known={"Which seat?": "I like seat 61."})
+MEMORY = Play(answer="You like seat 61.", known={"Which seat?": "I like seat 61."}, told="Remember: I like seat 61.")
 
 
 def test_a_fact_is_known_if_it_was_sent_and_noted_with_whatever_tool_there_is() -> None:
@@ -105,6 +105,8 @@ def test_a_fact_is_known_if_it_was_sent_and_noted_with_whatever_tool_there_is() 
     [call] = answer(MEMORY, {"messages": told, "tools": [note]})["tool_calls"]
     assert json.loads(call["function"]["arguments"]) == {"text": "I like seat 61.", "tags": ["I like seat 61."]}
     assert answer(MEMORY, {"messages": told})["content"] == "Noted."
+    remembered = [user("About the user: I like seat 61.\n\nLovely day.")]
+    assert answer(MEMORY, {"messages": remembered, "tools": [note]})["content"] == "Noted."  # told already
     asks = user("Which seat?")
     assert answer(MEMORY, {"messages": [asks]})["content"] == "I do not know"
     known = {"role": "system", "content": "About the user: I like seat 61"}
