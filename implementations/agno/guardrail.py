@@ -1,9 +1,10 @@
 """Guardrails in Agno: a guardrail before the agent, a hook around its tools and one after it."""
 
 from agno.agent import Agent
-from agno.exceptions import InputCheckError, OutputCheckError
+from agno.exceptions import InputCheckError
 from agno.guardrails import BaseGuardrail
 from agno.models.openai import OpenAILike
+from agno.run.base import RunStatus
 
 from tasks.base import Model
 from tasks.guardrail.spec import GuardrailBrief
@@ -24,9 +25,9 @@ async def run(brief: GuardrailBrief, model: Model) -> str:
         return await function_call(**arguments)
 
     def guard_answer(run_output):
+        # An `OutputCheckError` would end the run as an error, but leave the answer in its content.
         if reason := brief.check_output(run_output.content):
             run_output.content = reason
-            raise OutputCheckError(reason)
 
     llm = OpenAILike(
         id=model.name,
@@ -44,4 +45,7 @@ async def run(brief: GuardrailBrief, model: Model) -> str:
         telemetry=False,
     )
     result = await agent.arun(brief.question)
+    # A question that is let in becomes a message; of one that is not, the reason is the content.
+    if result.status != RunStatus.completed and result.messages:
+        raise RuntimeError(result.content)
     return result.content

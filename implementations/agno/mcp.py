@@ -21,7 +21,6 @@ async def run(brief: McpBrief, model: Model) -> str:
     async with MCPTools(
         command=shlex.join(brief.command) if brief.command else None,
         url=brief.url,
-        transport="stdio" if brief.command else "streamable-http",
         timeout_seconds=int(brief.tool_timeout_s),
     ) as warehouse:
         agent = Agent(

@@ -1,4 +1,4 @@
-"""Memory in Agno: history in a database, memories of the user that a manager keeps, compaction of a long conversation."""
+"""Memory in Agno: history and memories of the user in a database, a tool to keep them with, compaction."""
 
 from agno.agent import Agent
 from agno.compaction import Compaction

@@ -33,7 +33,7 @@ async def stream(brief: StreamingBrief, model: Model) -> AsyncIterator[str | Too
     async with aclosing(agent.arun(brief.question, stream=True, stream_events=True)) as events:
         async for event in events:
             match event:
-                case RunContentEvent():
+                case RunContentEvent() if event.content:
                     yield event.content
                 case ToolCallStartedEvent():
                     yield ToolStarted(event.tool.tool_name)
