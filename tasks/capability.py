@@ -78,8 +78,8 @@ class Play(Script):
     `refusals`: how the server refuses. `stalled_s`: so many seconds the first call waits.
     `voices`: who a request is from, by a text in it, and what is replied; the first that fits.
     `output`, `spoiled`: values for a typed result; `spoiled` is given first, if there is one.
-    `known`: facts that the user tells, each by the question that asks for it later; `told` is what they say then. `server`: the transport and the
-    behaviour of the server of tools that the harness keeps for the run.
+    `known`: facts that the user tells, each by the question that asks for it later; `told` is what they say then.
+    `server`: the transport and the behaviour of the server of tools that the harness keeps for the run.
     """
 
     parts: int = 1

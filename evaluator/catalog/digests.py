@@ -17,6 +17,13 @@ MOVED = {
     "11e2fc876b5c59b7": "53d263f104e63cbb",
     "064a2f6b1d79b54d": "4d321b9fd66b3807",
     "d03222a371415f0f": "92ee28c6114f0d9c",
+    "899df5085987e081": "eb47e8d79d2f0f33",
+    "85b4468fd1549999": "fafad936b8ab4c7e",
+    "657556ecf0771ddd": "f3aedd170f6df75a",
+    "c1b796fb3851359c": "4170dbc411b9d150",
+    "0352e7d64718520a": "03a8191b644ecdf9",
+    "26b2c1f49e7d7404": "22f52503ba6a6b40",
+    "d7afa46771046479": "a324a3280fce3a27",
 }
 """Digests in traces, and what they became when nothing changed that a run depends on. Of tasks and played models, when
 lines were only moved: `tasks/cases.py` out of `tasks/base.py`. Of locks, when packages for capabilities came to them,

@@ -191,8 +191,9 @@ def _holds(request: dict[str, Any], value: dict[str, Any]) -> bool:
 def _remembering(play: Play, request: dict[str, Any], tools: dict[str, Any], text: str) -> dict[str, Any]:
     """What a user says about themselves is noted with whatever tool there is for it, and is known if it was sent."""
     messages = request.get("messages") or []
-    users = [text_of(message.get("content")) for message in messages if message.get("role") == "user"]
-    last = users[-1] if users else ""
+    answers = [n for n, message in enumerate(messages) if message.get("role") == "assistant" and not _calls(message)]
+    turn = messages[answers[-1] + 1 :] if answers else messages
+    last = "\n".join(text_of(message.get("content")) for message in turn if message.get("role") == "user")
     made = [call["function"]["name"] for message in messages for call in _calls(message)]
     schema = _asked_schema(request)
     for question, fact in play.known.items():
