@@ -1,4 +1,4 @@
-"""Memory in Agno: history and memories of the user in a database, a tool to keep them with, compaction."""
+"""Memory in Agno: history in a database, memories of the user that are kept at each run, compaction."""
 
 from agno.agent import Agent
 from agno.compaction import Compaction
@@ -24,7 +24,7 @@ async def run(brief: MemoryBrief, model: Model) -> str:
         user_id=brief.user,
         session_id=brief.conversation,
         add_history_to_context=True,
-        enable_agentic_memory=True,
+        update_memory_on_run=True,
         compaction=Compaction(
             compact_at_tokens=brief.most_tokens,
             uncompacted_tokens=brief.most_tokens // 2,
