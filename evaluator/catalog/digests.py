@@ -24,6 +24,8 @@ MOVED = {
     "0352e7d64718520a": "03a8191b644ecdf9",
     "26b2c1f49e7d7404": "22f52503ba6a6b40",
     "d7afa46771046479": "a324a3280fce3a27",
+    "1328ee0a1a22acdf": "07212e7127e4a6a0",
+    "4c49097af8fd978d": "9d9aaefabae38c2b",
 }
 """Digests in traces, and what they became when nothing changed that a run depends on. Of tasks and played models, when
 lines were only moved: `tasks/cases.py` out of `tasks/base.py`. Of locks, when packages for capabilities came to them,
