@@ -25,7 +25,7 @@ async def run(brief: MemoryBrief, model: Model) -> str:
     file = brief.store / f"{quote(brief.user, safe='')}.json"
     facts = FactExtractionMemoryBlock(llm=llm, facts=json.loads(file.read_text()) if file.exists() else [])
     memory = Memory.from_defaults(
-        session_id=brief.conversation,
+        session_id=f"{brief.user}/{brief.conversation}",
         token_limit=brief.most_tokens,
         token_flush_size=brief.most_tokens // 4,
         memory_blocks=[facts],
