@@ -230,7 +230,7 @@ def _run_capabilities(
     if dry_run:
         for one in wanted:
             having = [job for job in asked if job.task.name == one]
-            say(f"{one}: {len(having)} runs, of {len({job.framework.name for job in having})} frameworks")
+            say(f"{one}: {len(having)} runs, {', '.join(dict.fromkeys(job.framework.name for job in having))}")
         return
     limits = capabilities.settings(at_once, timeout, answered_by)
     with stoppable():
