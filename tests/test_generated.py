@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from evaluator import ROOT, scorecard
+from evaluator.catalog.capabilities import all_capabilities
 from evaluator.catalog.frameworks import all_frameworks
 from evaluator.catalog.tasks import all_tasks
 from evaluator.harness.jobs import Settings
@@ -16,8 +17,8 @@ from evaluator.harness.records import Records
 from evaluator.models import page as models_page
 from evaluator.models import specs
 from evaluator.providers.names import FAULTS_NAME
-from evaluator.scorecard import schema
-from evaluator.suites import faulting
+from evaluator.scorecard import claims, schema
+from evaluator.suites import capabilities, faulting
 
 pytestmark = pytest.mark.xdist_group("generated")  # one process scores all traces once
 
@@ -26,12 +27,14 @@ pytestmark = pytest.mark.xdist_group("generated")  # one process scores all trac
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the committed traces give."""
     folder = tmp_path_factory.mktemp("scored")
-    (folder / "README.md").write_bytes((ROOT / "README.md").read_bytes())
+    (folder / "docs").mkdir()
+    for page in ("README.md", claims.PAGE):
+        (folder / page).write_bytes((ROOT / page).read_bytes())
     scorecard.score(ROOT / "traces", folder)
     return folder
 
 
-@pytest.mark.parametrize("name", [*schema.DOCUMENTS, scorecard.MARKDOWN_NAME, "README.md"])
+@pytest.mark.parametrize("name", [*schema.DOCUMENTS, scorecard.MARKDOWN_NAME, "README.md", claims.PAGE])
 def test_a_generated_file_is_up_to_date(name: str, scored: Path) -> None:
     message = f"{name} is out of date: run `uv run bakeoff score`"
     assert (scored / name).read_bytes() == (ROOT / name).read_bytes(), message
@@ -44,6 +47,14 @@ def test_the_committed_runs_with_faults_are_those_that_would_be_made_now() -> No
     missing = records.missing(faulting.jobs(all_frameworks().values(), all_tasks()), ROOT / "traces")
     names = [f"{job.framework.name}/{job.task.name}/{job.name}" for job in missing]
     assert not names, f"{len(names)} are out of date: run `uv run bakeoff run -m faults --traces traces`"
+
+
+def test_the_committed_runs_of_capability_tasks_are_those_that_would_be_made_now() -> None:
+    settings = capabilities.settings()
+    records = Records(settings, specs.digest(settings.model, Console(quiet=True)))
+    asked = capabilities.jobs(all_frameworks().values(), all_capabilities().values())
+    names = [f"{job.framework.name}/{job.task.name}/{job.name}" for job in records.missing(asked, ROOT / "traces")]
+    assert not names, f"{len(names)} are out of date: run `uv run bakeoff run -m capabilities --traces traces`"
 
 
 def test_the_page_of_models_is_up_to_date() -> None:

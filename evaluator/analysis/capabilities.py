@@ -67,8 +67,8 @@ class Cell:
 
     @property
     def words(self) -> str:
-        """The cell in a few words: what comes of it, and how many lines where that is by hand."""
-        return f"{self.brief} ({self.lines} lines)" if self.by_hand and self.runs else self.brief
+        """The cell in a few words: what comes of it, and how many lines that takes."""
+        return f"{self.brief} ({self.lines} lines)" if self.runs else self.brief
 
     @property
     def brief(self) -> str:

@@ -160,9 +160,24 @@ def run(
     from evaluator.suites.running import Command
 
     names = model or [REPLAY if replay else LOCAL]
-    if CAPABILITIES_NAME in names or (task and {*names_in(task)} <= {*capability_names()}):
+    of_capabilities = {*names_in(task)} & {*capability_names()}
+    if of_capabilities and of_capabilities != {*names_in(task)}:
+        raise Mistake(f"-t {task}: capability tasks are run apart from others")
+    if CAPABILITIES_NAME in names or of_capabilities:
         if len(names) > 1:
             raise Mistake("runs of capability tasks are made against one model: give one -m")
+        others = {
+            "--cases": cases,
+            "--trials": trials,
+            "--budget": budget,
+            "--replay": replay,
+            "--rerecord": rerecord or None,
+            "--faults": faults,
+            "--seed": seed,
+            "--max-model-calls": None if max_model_calls == MAX_MODEL_CALLS else max_model_calls,
+        }
+        if given := [name for name, value in others.items() if value is not None]:
+            raise Mistake(f"{given[0]} is not for capability tasks, of which every case is run once; leave it out")
         answered_by = (
             specs.resolve(names[0], base_url, key_variable) if model and names != [CAPABILITIES_NAME] else None
         )
@@ -230,7 +245,7 @@ def _run_capabilities(
     if dry_run:
         for one in wanted:
             having = [job for job in asked if job.task.name == one]
-            say(f"{one}: {len(having)} runs, of {len({job.framework.name for job in having})} frameworks")
+            say(f"{one}: {len(having)} runs, {', '.join(dict.fromkeys(job.framework.name for job in having))}")
         return
     limits = capabilities.settings(at_once, timeout, answered_by)
     with stoppable():

@@ -75,5 +75,5 @@ def _stopped(observed: Observed) -> list[Check]:
 
 def _how_long(left_at: float, closed_at: float | None) -> str:
     if closed_at is None:
-        return "the model speaks on to its end"
+        return "the connection to the model is still open when the run is over"
     return f"the connection to the model is closed {closed_at - left_at:.1f} s after the reader left"

@@ -25,8 +25,9 @@ _ABOUT = """\
 Each capability is a task of its own, with one short module a framework, and is observed from outside: requests, \
 effects, times, over processes that are killed ([how](docs/capabilities.md), `bakeoff run -m capabilities`). **Full** \
 is every case right; else how many, and which are not is on the site, with all runs, and in `bakeoff capabilities`. \
-**By hand** is a module that does without any facility of the framework's, in so many lines."""
+**By hand** is a module that does without any facility of the framework's. The number is the module's source lines."""
 
 
 def _cell(cell: Cell) -> str:
-    return f"**{cell.words}**" if cell.standing == "none" else cell.words
+    words = f"{cell.brief}, {cell.lines}" if cell.runs else cell.brief
+    return f"**{words}**" if cell.standing == "none" else words

@@ -32,7 +32,8 @@ def framework_or_model(scorecard: Scorecard) -> list[str]:
     ]
     header = ["source", *(f"variance in {name}" for name in known), "it is that"]
     shares = [table(header, rows, text_columns=1)] if known else []
-    return ["## Framework or model?", escape(in_words(comparison, scorecard.titles), limit=2000), said, *shares]
+    found = escape(in_words(comparison, scorecard.titles), limit=2000)
+    return ["## Framework or model?", f"{found} {said}", *shares]
 
 
 def model(scorecard: Scorecard, name: str) -> list[str]:

@@ -96,7 +96,7 @@ def test_streaming_the_reader_leaves() -> None:
     stopped = chat(0.5, end_s=1.5, left_s=1.45, error="cut off")
     assert failed("streaming", "cancel", calls=[stopped], **left) == {}
     assert failed("streaming", "cancel", calls=[chat(0.5, end_s=9.0)], **left) == {
-        "stops the model": "the model speaks on to its end"
+        "stops the model": "the connection to the model is still open when the run is over"
     }
     late = chat(0.5, end_s=5.0, left_s=4.0)
     assert "2.7 s after the reader left" in failed("streaming", "cancel", calls=[late], **left)["stops the model"]
@@ -159,9 +159,9 @@ def run(case: str, *reasons: str) -> CaseRun:
 @pytest.mark.parametrize(
     ("cell", "standing", "words"),
     [
-        (Cell("x", "durable", (run("a"), run("b")), lines=30), "full", "full"),
-        (Cell("x", "durable", (run("a"), run("b", "ran twice")), lines=30), "partly", "1 of 2"),
-        (Cell("x", "durable", (run("a", "no"), run("b", "no")), lines=30), "none", "0 of 2"),
+        (Cell("x", "durable", (run("a"), run("b")), lines=30), "full", "full (30 lines)"),
+        (Cell("x", "durable", (run("a"), run("b", "ran twice")), lines=30), "partly", "1 of 2 (30 lines)"),
+        (Cell("x", "durable", (run("a", "no"), run("b", "no")), lines=30), "none", "0 of 2 (30 lines)"),
         (Cell("x", "durable", (run("a"), run("b")), by_hand=True, lines=30), "full", "by hand (30 lines)"),
         (
             Cell("x", "durable", (run("a", "no"), run("b")), by_hand=True, lines=3),

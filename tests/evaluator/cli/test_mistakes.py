@@ -12,7 +12,19 @@ from evaluator import ROOT
 from evaluator.catalog.tasks import all_tasks
 from evaluator.providers.prices import price_list
 
-COMMANDS = ("run", "score", "report", "compare", "parity", "export", "doctor", "list", "bench")
+COMMANDS = (
+    "run",
+    "score",
+    "report",
+    "compare",
+    "parity",
+    "faults",
+    "capabilities",
+    "export",
+    "doctor",
+    "list",
+    "bench",
+)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +51,14 @@ COMMANDS = ("run", "score", "report", "compare", "parity", "export", "doctor", "
             ("run", "-m", "local", "-m", "y", "--key-variable", "HOME"),
             "bakeoff: --key-variable is for one server; these models are not of one endpoint: local, y",
         ),
+        (("run", "-t", "approval", "--cases", "full"), "bakeoff: --cases is not for capability tasks, of which every"),
+        (("run", "-t", "approval,handoff"), "bakeoff: -t approval,handoff: capability tasks are run apart from others"),
+        (("run", "-m", "capabilities", "-m", "local"), "bakeoff: runs of capability tasks are made against one model"),
+        (
+            ("run", "-m", "capabilities", "-t", "handoff"),
+            "bakeoff: there is no capability 'handoff'; there are approval",
+        ),
+        (("capabilities", "--traces", "."), "bakeoff: capabilities: has no runs of what was asked for; make them with"),
         (("run", "-m", "scripted", "-m", "nope"), "bakeoff: --model 'nope' is unknown: "),
         (("run", "-m", "x", "--base-url", "localhost:9"), "bakeoff: --base-url 'localhost:9': must "),
         (

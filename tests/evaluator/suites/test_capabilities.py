@@ -250,7 +250,7 @@ def test_one_that_streams_everything_at_the_end(tried: Callable[..., dict[str, C
     assert reasons(cells["sound"]) == {}
     late = reasons(cells["late"])
     assert late["text"] == ["the text comes only once the model has said all of it"]
-    assert "the model speaks on to its end" in late["cancel"]
+    assert "the connection to the model is still open when the run is over" in late["cancel"]
 
 
 def test_a_module_that_cannot_be_imported_fails_its_cases_alone(tried: Callable[..., dict[str, Cell]]) -> None:
