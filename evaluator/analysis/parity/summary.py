@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from evaluator.analysis.parity.comparison import PARTS, Comparison
-from evaluator.catalog.frameworks import FAULT, Deviation
+from evaluator.catalog.frameworks import CAPABILITY, FAULT, Deviation
 
 INFORMATION = frozenset({"handoff tool"})
 """Differences that need no explanation: every framework has its own way of handing over."""
 
-_OTHER_SUITES = ("conformance:", FAULT)
+_OTHER_SUITES = ("conformance:", CAPABILITY, FAULT)
 """How a deviation names what other suites find."""
 
 
