@@ -1,6 +1,6 @@
 """What frameworks can do: from the runs of capability tasks to a cell for each framework and capability."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -219,14 +219,6 @@ def _request(call: ModelCall, parts: Sequence[TracedPart]) -> Request:
 def _part_at(parts: Sequence[TracedPart], moment_s: float) -> int:
     """The number of the process, from 1, in whose time a moment falls."""
     return max(sum(part.start_s <= moment_s for part in parts), 1)
-
-
-def by_framework(cells: Iterable[Cell]) -> Iterator[tuple[str, list[Cell]]]:
-    """The cells of each framework, in their order."""
-    order: dict[str, list[Cell]] = {}
-    for cell in cells:
-        order.setdefault(cell.framework, []).append(cell)
-    yield from order.items()
 
 
 def as_data(cell: Cell) -> dict[str, Any]:

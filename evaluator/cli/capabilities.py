@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator import ROOT
-from evaluator.analysis.capabilities import Found, as_data, by_framework, gather
+from evaluator.analysis.capabilities import Found, as_data, gather
 from evaluator.catalog.frameworks import Framework
 from evaluator.cli.options import (
     FrameworkOption,
@@ -77,10 +77,10 @@ def print_capabilities(found: Found, frameworks: list[Framework], names: list[st
     for framework in frameworks:
         table.add_row(framework.title, *(found.of(framework.name, name).brief for name in names))
     console.print(Fitted(table))
-    for name, cells in by_framework(found.cells):
-        for cell in cells:
-            for run in cell.failing:
-                reasons = "; ".join(visible(reason) for reason in run.reasons)
-                console.print(Text(f"{name} {cell.capability}, {run.title}: {reasons}"), soft_wrap=True)
-            if cell.why:
-                console.print(Text(f"{name} {cell.capability}: {cell.why}"), soft_wrap=True)
+    for cell in found.cells:
+        for run in cell.failing:
+            reasons = "; ".join(visible(reason) for reason in run.reasons)
+            line = f"{cell.framework} {cell.capability}, {run.title}: {reasons}"
+            console.print(Text(line), soft_wrap=True)
+        if cell.why:
+            console.print(Text(f"{cell.framework} {cell.capability}: {cell.why}"), soft_wrap=True)

@@ -20,14 +20,12 @@ from evaluator.catalog.frameworks import Framework
 from evaluator.harness.environments import extra_packages, installed
 from evaluator.harness.gateway import Gateway, GatewayRun
 from evaluator.harness.jobs import Job, Settings
-from evaluator.harness.process import KilledError, Worker, WorkerError, scratch_folder
+from evaluator.harness.process import Worker, WorkerError, scratch_folder
 from evaluator.harness.records import Records, case_as_data
-from evaluator.harness.runner import GRACE_S, reported, traced
-from evaluator.models.embedding import MODEL_NAME as EMBEDDING_NAME
+from evaluator.harness.runner import GRACE_S, model_handle, reported, traced
 from evaluator.models.upstreams.capabilities import CapabilitySession
 from evaluator.trace import CapabilityRecord, Resources, RunOutcome, Trace, TracedPart, TracedTold
 from evaluator.worker import protocol
-from tasks.base import Model
 from tasks.capability import FIRST_MODEL, Play, Setting
 
 _TO_SAVE_S = 0.3
@@ -175,21 +173,12 @@ class CapabilityHarness:
     async def _asked(self, run: _Run, worker: Worker, setting: Setting, killed: bool) -> tuple[protocol.Done, str]:
         """What the worker says of its part, and how that ended."""
         job, token = run.job, run.live.token
-        model = Model(
-            name=FIRST_MODEL,
-            base_url=self._gateway.base_url(run.live),
-            api_key="none-needed",
-            embedding_name=EMBEDDING_NAME,
-            temperature=self._settings.temperature,
-            max_model_calls=self._settings.max_model_calls,
-            timeout_s=self._settings.timeout_s,
-        )
         request = protocol.Job(
             run=token,
             module=job.module,
             spec=job.task.prepare.__module__,
             case=case_as_data(job.case),
-            model=model,
+            model=model_handle(FIRST_MODEL, self._gateway.base_url(run.live), self._settings),
             setting=setting,
         )
         asking = asyncio.create_task(
@@ -207,8 +196,6 @@ class CapabilityHarness:
             return done, "timeout" if done.error == "timeout" else "error" if done.error else "answered"
         except TimeoutError:
             return protocol.Done(run=token, error=f"no end after {self._settings.timeout_s:.0f} s"), "timeout"
-        except KilledError as error:
-            return protocol.Done(run=token, error=str(error)), "killed" if killed else "error"
         except WorkerError as error:
             return protocol.Done(run=token, error=str(error)), "killed" if killed else "error"
         finally:

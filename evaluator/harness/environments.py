@@ -23,6 +23,7 @@ from evaluator.catalog.digests import lock_digest
 from evaluator.catalog.frameworks import Framework
 from evaluator.errors import Mistake
 from evaluator.harness.progress import UnderWay
+from evaluator.harness.stopping import all_of
 
 _STAMP = "bakeoff-lock-digest"
 _NOTE = "bakeoff-installed.json"
@@ -195,13 +196,7 @@ async def provision_all(
             ready += 1
             under_way.about = so_far()
 
-        making = [asyncio.create_task(one(framework)) for framework in frameworks]
-        try:
-            await asyncio.gather(*making)
-        finally:
-            for task in making:
-                task.cancel()
-            await asyncio.gather(*making, return_exceptions=True)
+        await all_of(map(one, frameworks))
 
 
 async def provision(framework: Framework, report: Callable[[str], None]) -> None:

@@ -101,14 +101,19 @@ def make(
             missing = [list(jobs) if rerun else records.missing(jobs, traces) for jobs in plan.rounds]
     standing.whole.update(number for number, jobs in enumerate(missing) if not jobs)
     asked, to_make = len(plan.jobs), sum(map(len, missing))
-    if done := asked - to_make:
-        again = "" if to_make else "; --rerun makes them again"
-        say(f"{plan.model}: {done} of {asked} runs are recorded already in {shown_path(traces)}{again}")
+    say_recorded(say, plan.model, asked, to_make, traces)
     if to_make:
         stopping.run(_make(standing, missing, records, traces, console, say, shown))
     elif (table := shown(standing)) is not None:
         console.print(table)
         console.print()
+
+
+def say_recorded(say: Callable[[str], None], model: str, asked: int, to_make: int, traces: Path) -> None:
+    """Say how many of the runs that were asked for are recorded already, if any."""
+    if done := asked - to_make:
+        again = "" if to_make else "; --rerun makes them again"
+        say(f"{model}: {done} of {asked} runs are recorded already in {shown_path(traces)}{again}")
 
 
 async def _make(

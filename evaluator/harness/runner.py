@@ -139,15 +139,8 @@ class Harness:
         """How the run ended by the worker's account, or what became of the worker."""
         if worker.start_error:
             return protocol.Done(run=live.token, error=worker.start_error)
-        model = Model(
-            name=recorded_name(job.recording) if job.recording else self._settings.model.sent_name,
-            base_url=self._gateway.base_url(live),
-            api_key="none-needed",
-            embedding_name=EMBEDDING_NAME,
-            temperature=setup.temperature,
-            max_model_calls=setup.max_model_calls,
-            timeout_s=setup.timeout_s,
-        )
+        name = recorded_name(job.recording) if job.recording else self._settings.model.sent_name
+        model = model_handle(name, self._gateway.base_url(live), setup)
         if self._pool.watch is not None:
             self._pool.watch.allow(model.base_url)
         request = protocol.Job(
@@ -166,6 +159,19 @@ class Harness:
             raise
         except WorkerError as error:
             return protocol.Done(run=live.token, error=str(error))
+
+
+def model_handle(name: str, base_url: str, limits: Setup | Settings) -> Model:
+    """What an implementation is given to reach the model of this name, under these limits."""
+    return Model(
+        name=name,
+        base_url=base_url,
+        api_key="none-needed",
+        embedding_name=EMBEDDING_NAME,
+        temperature=limits.temperature,
+        max_model_calls=limits.max_model_calls,
+        timeout_s=limits.timeout_s,
+    )
 
 
 def _ended(live: GatewayRun, done: protocol.Done, wall_s: float, setup: Setup) -> Ended:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -51,6 +51,17 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     finally:  # the loop has put the defaults in their place
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+async def all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do these at the same time. Where one fails, or this is cancelled, the others are given up, and are over first."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _cancelled_by_signals(work: Coroutine[Any, Any, T], numbers: list[signal.Signals]) -> T:

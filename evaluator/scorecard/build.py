@@ -153,9 +153,10 @@ def build(
             if of.seen is not None:
                 seen(of.seen)
 
+    frameworks, broken = usable_frameworks(implementations)
     found: Found | None = None
     if models is None and tasks is None:
-        found = capabilities.gather(traces, usable_frameworks(implementations)[0].values(), all_capabilities())
+        found = capabilities.gather(traces, frameworks.values(), all_capabilities())
         damaged += [Damaged(one.path.relative_to(traces).as_posix(), one.reason) for one in found.damaged]
 
     untimed_notes = _put_in_sittings(cells)
@@ -173,7 +174,6 @@ def build(
     named |= {run.framework for run in of_faults}
     named |= {cell.framework for cell in found.cells if cell.runs} if found else set()
     with_runs = {name: folder for name, folder in folders.items() if name in named}
-    frameworks, broken = usable_frameworks(implementations)
     numbered = numbered_deviations(frameworks.values())
     parities = _parities(cells, sorted_keys, numbered)
     code = {key: _code(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}

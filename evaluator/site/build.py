@@ -114,7 +114,7 @@ def _write_capabilities(pages: Pages, card: Scorecard, traces: Path, frameworks:
     if found is None:
         return
     pages.add(capabilities.PAGE, "capabilities.html", capabilities.overview(found, there_are))
-    for name in capabilities.frameworks_with_runs(found):
+    for name in found.frameworks:
         part = capabilities.runs_of(traces, name, card.titles[name], there_are)
         pages.add(capabilities.page_of(name), "capability_runs.html", capabilities.of_framework(found, part, there_are))
     for name, capability in there_are.items():

@@ -1,7 +1,7 @@
 """The pages of what frameworks can do: a table, and a page a framework with all its runs."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,8 +134,3 @@ def of_framework(found: Capabilities, part: CapabilityRuns, capabilities: Mappin
         "page_of": page_of,
         "side_by_side": side_by_side,
     }
-
-
-def frameworks_with_runs(found: Capabilities) -> Sequence[str]:
-    """The frameworks that have a page."""
-    return list(dict.fromkeys(cell.framework for cell in found.cells if cell.runs))

@@ -16,6 +16,7 @@ from evaluator.harness.capabilities import CapabilityHarness
 from evaluator.harness.environments import provision_all
 from evaluator.harness.gateway import Gateway
 from evaluator.harness.jobs import Job, Settings
+from evaluator.harness.plans import say_recorded
 from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import Progress
 from evaluator.harness.records import Records, exclusive
@@ -26,7 +27,6 @@ from evaluator.models.specs import ModelSpec
 from evaluator.models.upstreams.capabilities import CapabilityUpstream
 from evaluator.packs import pack
 from evaluator.providers.names import CAPABILITIES_NAME
-from evaluator.text import shown_path
 from evaluator.trace import Trace, write_trace
 from tasks.capability import FIRST_MODEL
 
@@ -84,9 +84,7 @@ def make(
         name = limits.model.name
         records = Records(limits, specs.digest(answered_by or limits.model, console))
         missing = list(asked) if rerun else records.missing(asked, traces)
-        if done := len(asked) - len(missing):
-            again = "" if missing else "; --rerun makes them again"
-            say(f"{name}: {done} of {len(asked)} runs are recorded already in {shown_path(traces)}{again}")
+        say_recorded(say, name, len(asked), len(missing), traces)
         try:
             if missing:
                 stopping.run(_make(missing, limits, records, traces, console, say, answered_by))
@@ -127,10 +125,4 @@ async def _make(
                     await made_by.run_all(framework, its, progress.started, finished)
 
             with progress.round(1, missing, 0.0):
-                making = [asyncio.create_task(of(framework)) for framework in frameworks]
-                try:
-                    await asyncio.gather(*making)
-                finally:
-                    for task in making:
-                        task.cancel()
-                    await asyncio.gather(*making, return_exceptions=True)
+                await stopping.all_of(map(of, frameworks))
