@@ -22,7 +22,7 @@ from evaluator.analysis.parallel import cores, each
 from evaluator.analysis.parity import Comparison, Observation
 from evaluator.analysis.references import judged_references
 from evaluator.analysis.repricing import Priced, price_run
-from evaluator.catalog.frameworks import BASELINE
+from evaluator.catalog.frameworks import BASELINE, plain_name
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.providers.names import CAPABILITIES_NAME, FAULTS_NAME, PROBES_NAME, is_real
 from evaluator.providers.prices import PricedModel
@@ -244,7 +244,7 @@ def _gather_trial(
         name, found = folder.name(path), graded_file(folder, path, tasks, frameworks)
         if isinstance(found, Trace):
             results.append(found)
-            if whole is not None and found.key.framework in frameworks and found.key.task in tasks:
+            if whole is not None and plain_name(found.key.framework) in frameworks and found.key.task in tasks:
                 whole.append(Whole(found))
             continue
         if isinstance(found, LeftOut | Unsound):
@@ -312,7 +312,7 @@ def _graded(trace: Trace, tasks: Mapping[str, Task], frameworks: Container[str])
     """The graded run, or in words why the trace is left out."""
     if trace.key.task not in tasks:
         return f"key.task: there is no task {trace.key.task!r}"
-    if trace.key.framework not in frameworks:
+    if plain_name(trace.key.framework) not in frameworks:
         return f"key.framework: there is no framework {trace.key.framework!r}"
     try:
         return grade_run(trace, tasks[trace.key.task])

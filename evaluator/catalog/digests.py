@@ -55,7 +55,7 @@ def implementation_digest(framework: Framework, module: str) -> str:
 
 def lock_digest(framework: Framework) -> str:
     """Digest of the framework's `uv.lock`."""
-    return digest_of([framework.folder / "uv.lock"], framework.folder)
+    return digest_of([framework.environment / "uv.lock"], framework.environment)
 
 
 def task_digest(task: Task) -> str:

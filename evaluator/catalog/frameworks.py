@@ -17,6 +17,9 @@ from evaluator.errors import Mistake
 IMPLEMENTATIONS = ROOT / "implementations"
 BASELINE = "baseline"
 
+AT = "@"
+"""What stands between a framework's name and a release."""
+
 
 FAULT = "fault:"
 """How the name of a fault begins among the differences that a deviation explains."""
@@ -64,7 +67,11 @@ class Claim(BaseModel):
 
 @dataclass(frozen=True)
 class Framework:
-    """One folder of `implementations/`.
+    """One folder of `implementations/`, with its locked packages or those of another release.
+
+    `environment` is the folder with its `uv.lock` and its packages: the framework's own, unless `at` says that they are
+    those of a release or a day (see `catalog.releases`). `folder` has its modules, which are today's unless `at` says
+    that they are those of a month. `name` is that of the framework, with `@` and `at` where there is one.
 
     `by_hand` names the tasks for which the framework has no facility of its own. `version` is the
     locked version of the framework's `package`. `env` holds environment variables for its workers:
@@ -83,6 +90,28 @@ class Framework:
     env: dict[str, str] = field(hash=False)
     not_implemented: dict[str, str] = field(default_factory=dict, hash=False)
     claims: tuple[Claim, ...] = ()
+    environment: Path = Path()
+    at: str | None = None
+
+    @property
+    def plain_name(self) -> str:
+        """The name without the release: that of its folder in `implementations/`."""
+        return plain_name(self.name)
+
+    @property
+    def root(self) -> Path:
+        """The folder that has `implementations/`."""
+        return self._own_folder.parents[1]
+
+    @property
+    def import_name(self) -> str:
+        """What its modules are imported from, below `implementations`."""
+        return ".".join(self.folder.relative_to(self._own_folder.parent).parts)
+
+    @property
+    def _own_folder(self) -> Path:
+        """That of today's modules."""
+        return next(folder for folder in (self.folder, *self.folder.parents) if folder.name == self.plain_name)
 
 
 class _Metadata(BaseModel):
@@ -106,9 +135,14 @@ def framework_folders(implementations: Path = IMPLEMENTATIONS) -> list[Path]:
     return sorted(folders, key=lambda folder: baseline_first(folder.name))
 
 
+def plain_name(name: str) -> str:
+    """The framework that a name is of, whatever the release."""
+    return name.partition(AT)[0]
+
+
 def baseline_first(name: str) -> tuple[bool, str]:
-    """Key that sorts frameworks by name after the baseline."""
-    return name != BASELINE, name
+    """Key that sorts frameworks by name after the baseline, and each before its releases."""
+    return plain_name(name) != BASELINE, name
 
 
 def all_frameworks(implementations: Path = IMPLEMENTATIONS) -> dict[str, Framework]:
@@ -138,7 +172,7 @@ def read_framework(folder: Path) -> Framework:
         first = error.errors()[0]
         field = ".".join(["tool.bakeoff", *(str(part) for part in first["loc"])])
         raise Mistake(f"{_shown(pyproject)}: {field}: {first['msg']}") from None
-    version = _locked_version(lock, metadata.package)
+    version = locked_version(lock, metadata.package)
     if version is None:
         raise Mistake(f"{_shown(lock)}: package: {metadata.package!r} (tool.bakeoff.package) is not locked")
     return Framework(
@@ -153,6 +187,7 @@ def read_framework(folder: Path) -> Framework:
         env=metadata.env,
         not_implemented=metadata.not_implemented,
         claims=metadata.claims,
+        environment=folder,
     )
 
 
@@ -174,7 +209,7 @@ def _numbered(
     return tuple((next(numbers), one) for one in framework.deviations if wanted(one.task))
 
 
-def _locked_version(lock: Path, package: str) -> str | None:
+def locked_version(lock: Path, package: str) -> str | None:
     """The version of a package in a lock, the last where there are several; None where it is not locked.
 
     It is looked for in the form that uv writes: to parse all locks takes longer than all else that `bakeoff list` does.

@@ -33,6 +33,15 @@ console = Console(width=console_width(sys.stdout.isatty()))
 FrameworkOption = Annotated[
     str | None, typer.Option("--framework", "-f", metavar="NAME,…", help="Frameworks. Default: all.")
 ]
+ReleasesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--framework",
+        "-f",
+        metavar="NAME,…",
+        help="Frameworks; NAME@1.12.0 with that release, NAME@2026-03-01 with all packages of that day. Default: all.",
+    ),
+]
 TaskOption = Annotated[str | None, typer.Option("--task", "-t", metavar="TASK,…", help="Tasks. Default: all.")]
 BaseUrlOption = Annotated[
     str | None, typer.Option(metavar="URL", help="OpenAI-compatible server, in place of the endpoint's own.")
@@ -85,6 +94,36 @@ def chosen(listed: str | None, there_are: Mapping[str, T], what: str) -> list[T]
     for name in wanted:
         one(name, there_are, what)
     return [value for name, value in there_are.items() if not wanted or name in wanted]
+
+
+def chosen_releases(listed: str | None, *, lock: bool = True) -> list[Framework]:
+    """Those named in a list with commas, of which any may be at a release, or all, in the order of the frameworks.
+
+    Packages of a release are locked now, unless they are already or `lock` is false: then nothing is asked of the
+    network. Raises `Mistake`.
+    """
+    there_are, wanted = every_framework(), names_in(listed)
+    found: dict[str, Framework] = {}
+    for name in wanted or there_are:
+        plain, _, at = name.partition(frameworks.AT)
+        found[name] = _at(one(plain, there_are, "framework"), at, lock) if at else one(name, there_are, "framework")
+    order = list(there_are)
+    return sorted(found.values(), key=lambda framework: order.index(framework.plain_name))
+
+
+def _at(framework: Framework, at: str, lock: bool) -> Framework:
+    from evaluator.catalog import releases
+
+    found = releases.at(framework, f"{framework.name}{frameworks.AT}{at}")
+    if not lock or found.environment == framework.environment:
+        return found
+    import asyncio
+
+    from evaluator.harness.progress import UnderWay
+    from evaluator.harness.releases import locked
+
+    with UnderWay(console) as under_way, under_way.doing(f"{found.name}: locking its packages"):
+        return asyncio.run(locked(framework, releases.read_release(at)))
 
 
 def existing(traces: Path) -> Path:

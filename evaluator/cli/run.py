@@ -8,10 +8,11 @@ import typer
 from evaluator import ROOT
 from evaluator.cli.options import (
     BaseUrlOption,
-    FrameworkOption,
     KeyVariableOption,
+    ReleasesOption,
     TaskOption,
     chosen,
+    chosen_releases,
     command,
     console,
     every_capability,
@@ -61,6 +62,10 @@ app = command()
 
     bakeoff run -f langgraph,baseline -t handoff  two frameworks on one task
 
+    bakeoff run -f crewai,crewai@1.12.0 -m scripted             today's code with an older release
+
+    bakeoff run -f crewai@2026-03-01 -m scripted                and with all packages as they were on that day
+
     bakeoff run -f langgraph -m local -m local-0.5b             is it the framework or the model?
 
     bakeoff run -m replay                         the recorded runs of traces/local once more, without a model
@@ -74,7 +79,7 @@ app = command()
     bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints"""
 )
 def run(
-    framework: FrameworkOption = None,
+    framework: ReleasesOption = None,
     task: TaskOption = None,
     model: Annotated[
         list[str] | None,
@@ -197,7 +202,7 @@ def run(
         )
     traces = traces or (ROOT if rerecord else WORK) / "traces"
     asked = Asked(
-        frameworks=chosen(framework, every_framework(), "framework"),
+        frameworks=chosen_releases(framework),
         tasks=chosen(task, every_task(), "task"),
         cases=cases,
         trials=trials,

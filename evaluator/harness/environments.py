@@ -66,7 +66,7 @@ _FOR_UV = frozenset(
 _MIRRORS = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY")
 
 
-def _names_a_mirror() -> bool:
+def names_a_mirror() -> bool:
     """Whether the user's environment, or uv's configuration on this machine, names another index of packages."""
     if any(os.environ.get(name) for name in _MIRRORS):
         return True
@@ -91,14 +91,22 @@ def first_error(said: str) -> str | None:
     return next((line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")), None)
 
 
+def _reason(said: str) -> str | None:
+    """The first error in what `uv` said, and its causes, in a line."""
+    if (error := first_error(said)) is None:
+        return None
+    causes = [line.strip().removeprefix("cause: ") for line in said.splitlines() if line.startswith("  cause: ")]
+    return ": ".join([error, *causes])
+
+
 def python_of(framework: Framework) -> Path:
     """The interpreter inside the framework's environment."""
-    return framework.folder / ".venv" / "bin" / "python"
+    return framework.environment / ".venv" / "bin" / "python"
 
 
 def is_current(framework: Framework) -> bool:
     """Whether the environment was made from today's lock by this Python version."""
-    stamp = framework.folder / ".venv" / _STAMP
+    stamp = framework.environment / ".venv" / _STAMP
     try:
         return python_of(framework).exists() and files.read_text(stamp) == _wanted(framework)
     except (OSError, UnicodeDecodeError):  # none is there, or it is damaged
@@ -106,7 +114,7 @@ def is_current(framework: Framework) -> bool:
 
 
 def _wanted(framework: Framework) -> str:
-    project = files.read_text(framework.folder / "pyproject.toml")
+    project = files.read_text(framework.environment / "pyproject.toml")
     requirements = project.split("[tool.bakeoff")[0]
     return f"{lock_digest(framework)} {sys.version.split()[0]}\n{requirements}"
 
@@ -125,7 +133,7 @@ def installed(framework: Framework) -> Installed | None:
 
     It is kept in the environment until a package comes, goes or changes.
     """
-    environment = framework.folder / ".venv"
+    environment = framework.environment / ".venv"
     folders = sorted(environment.glob("lib/python*/site-packages/*.dist-info"))
     if not folders:
         return None
@@ -211,28 +219,29 @@ async def provision(framework: Framework, report: Callable[[str], None]) -> None
 
 async def _make(framework: Framework, report: Callable[[str], None]) -> None:
     report(f"{framework.title}: installing {framework.package} {framework.version} and what it needs")
-    folder, environment = framework.folder, framework.folder / ".venv"
+    folder, environment = framework.environment, framework.environment / ".venv"
     stamp = environment / _STAMP
     stamp.unlink(missing_ok=True)  # killed half-way, what is left does not pass for current
     # Compiled once here, so that no import is timed while it compiles.
     settings = {"UV_COMPILE_BYTECODE": "1", "UV_PROJECT_ENVIRONMENT": str(environment)}
     version = ("--python", f"{sys.version_info[0]}.{sys.version_info[1]}")
     locked = ("--no-dev", "--no-config", "--project", str(folder))
+    held = "--frozen" if framework.at else "--locked"  # the lock of a release knows a day that its project does not
     made = False
-    if _names_a_mirror():  # `uv sync` would want the lock to name it; but what has a locked hash may come from anywhere
+    if names_a_mirror():  # `uv sync` would want the lock to name it; but what has a locked hash may come from anywhere
         with tempfile.TemporaryDirectory(prefix="bakeoff-uv-") as scratch:
             wanted = str(Path(scratch) / "requirements.txt")
-            await _uv(framework, settings, "export", "--locked", "--no-emit-project", "--quiet", "-o", wanted, *locked)
-            await _uv(framework, settings, "venv", "--no-config", "--clear", "--quiet", *version, str(environment))
+            await run_uv(framework, settings, "export", held, "--no-emit-project", "--quiet", "-o", wanted, *locked)
+            await run_uv(framework, settings, "venv", "--no-config", "--clear", "--quiet", *version, str(environment))
             options = ("--require-hashes", "--no-progress", "--exclude-newer", _NEVER)
             into = settings | {"VIRTUAL_ENV": str(environment)}
             try:
-                await _uv(framework, into, "pip", "sync", *options, wanted, mirror=True)
+                await run_uv(framework, into, "pip", "sync", *options, wanted, mirror=True)
                 made = True
             except Mistake as mistake:
                 report(f"{framework.title}: not from the mirror ({mistake}); from where its lock says")
     if not made:
-        await _uv(framework, settings, "sync", "--locked", "--no-progress", *locked, *version)
+        await run_uv(framework, settings, "sync", held, "--no-progress", *locked, *version)
     stamp.write_text(_wanted(framework), encoding="utf-8")
     report(f"{framework.title}: ready")
 
@@ -246,7 +255,7 @@ def extras_of(framework: Framework) -> Path:
 
     They are apart, so that what the other tasks import, and what the framework's own packages weigh, stays as it is.
     """
-    return framework.folder / ".venv" / EXTRAS_GROUP
+    return framework.environment / ".venv" / EXTRAS_GROUP
 
 
 def extra_packages(framework: Framework) -> list[Distribution]:
@@ -257,7 +266,7 @@ def extra_packages(framework: Framework) -> list[Distribution]:
 async def provision_extras(framework: Framework, report: Callable[[str], None]) -> None:
     """Install what the framework's lock has for capabilities, and its environment has not. Raises `Mistake`."""
     target = extras_of(framework)
-    project = files.toml_in(files.read_text(framework.folder / "pyproject.toml"))
+    project = files.toml_in(files.read_text(framework.environment / "pyproject.toml"))
     if EXTRAS_GROUP not in project.get("dependency-groups", {}):
         return
     stamp = target / _STAMP
@@ -269,16 +278,16 @@ async def provision_extras(framework: Framework, report: Callable[[str], None]) 
     locked = ("--locked", "--no-emit-project", "--no-header", "--quiet", "--no-config", "--project")
     with tempfile.TemporaryDirectory(prefix="bakeoff-uv-") as scratch:
         own, group, extra = (Path(scratch) / name for name in ("own.txt", "group.txt", "extra.txt"))
-        await _uv(framework, {}, "export", "--no-dev", *locked, str(framework.folder), "-o", str(own))
+        await run_uv(framework, {}, "export", "--no-dev", *locked, str(framework.environment), "-o", str(own))
         only = ("--only-group", EXTRAS_GROUP)
-        await _uv(framework, {}, "export", *only, *locked, str(framework.folder), "-o", str(group))
+        await run_uv(framework, {}, "export", *only, *locked, str(framework.environment), "-o", str(group))
         there = {_name_of(block) for block in _requirements(files.read_text(own))}
         wanted = [block for block in _requirements(files.read_text(group)) if _name_of(block) not in there]
         extra.write_text("".join(wanted), encoding="utf-8")
         options = ("--no-deps", "--require-hashes", "--no-config", "--quiet", "--exclude-newer", _NEVER)
         where = ("--target", str(target), "--python", str(python_of(framework)))
         compiled = {"UV_COMPILE_BYTECODE": "1"}
-        await _uv(framework, compiled, "pip", "install", *options, *where, "-r", str(extra), mirror=True)
+        await run_uv(framework, compiled, "pip", "install", *options, *where, "-r", str(extra), mirror=True)
     stamp.write_text(_wanted(framework), encoding="utf-8")
 
 
@@ -301,13 +310,13 @@ _NEVER = "2999-01-01"
 """A date after which nothing is left out."""
 
 
-async def _uv(framework: Framework, settings: Mapping[str, str], *command: str, mirror: bool = False) -> None:
+async def run_uv(framework: Framework, settings: Mapping[str, str], *command: str, mirror: bool = False) -> None:
     """Run uv for an environment. Raises `Mistake` with what it said."""
     uv = find_uv()
     try:
         process = await asyncio.create_subprocess_exec(
             *(uv, *command),
-            cwd=framework.folder,
+            cwd=framework.environment,
             env={**uv_environment(mirror=mirror), **settings},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -323,6 +332,6 @@ async def _uv(framework: Framework, settings: Mapping[str, str], *command: str, 
     if process.returncode:
         said = errors.decode(errors="replace").strip()
         outdated = "its uv.lock does not fit its pyproject.toml: undo the change of either, or lock anew, after which "
-        reason = first_error(said) or (said.splitlines()[-1] if said else f"exit code {process.returncode}")
+        reason = _reason(said) or (said.splitlines()[-1] if said else f"exit code {process.returncode}")
         hint = f"; {outdated}all its traces are out of date" if "--locked" in said else ""
-        raise Mistake(f"{framework.folder}: uv {command[0]} failed: {reason}{hint}")
+        raise Mistake(f"{framework.environment}: uv {command[0]} failed: {reason}{hint}")

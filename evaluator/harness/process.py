@@ -67,10 +67,9 @@ def worker_environment(framework: Framework, scratch: Path, *, with_extras: bool
     for variable, name in folders.items():
         (scratch / name).mkdir(exist_ok=True)
         environment[variable] = str(scratch / name)
-    implementations = framework.folder.parent
     extras = [str(extras_of(framework))] if with_extras else []
     environment |= {
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(implementations.parent), str(ROOT), *extras])),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(framework.root), str(ROOT), *extras])),
         "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
@@ -197,7 +196,7 @@ class Worker:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 str(python_of(self.framework)),
-                *("-m", *module, self.framework.name, *self._modules),
+                *("-m", *module, self.framework.import_name, *self._modules),
                 cwd=scratch,
                 env=environment,
                 stdin=asyncio.subprocess.PIPE,

@@ -39,8 +39,10 @@ from evaluator.catalog.frameworks import (
     implementation_path,
     lacking,
     numbered_deviations,
+    plain_name,
     usable_frameworks,
 )
+from evaluator.catalog.releases import at, is_locked
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.models.embedded import EMBEDDED, embedded_digest
 from evaluator.probes.behaviours import behaviours
@@ -153,10 +155,10 @@ def build(
             if of.seen is not None:
                 seen(of.seen)
 
-    frameworks, broken = usable_frameworks(implementations)
+    usable, broken = usable_frameworks(implementations)
     found: Found | None = None
     if models is None and tasks is None:
-        found = capabilities.gather(traces, frameworks.values(), all_capabilities())
+        found = capabilities.gather(traces, usable.values(), all_capabilities())
         damaged += [Damaged(one.path.relative_to(traces).as_posix(), one.reason) for one in found.damaged]
 
     untimed_notes = _put_in_sittings(cells)
@@ -169,12 +171,15 @@ def build(
     tasks = all_tasks() if tasks is None else tasks
     order = list(tasks)
     sorted_keys = sorted(cells, key=lambda key: (key[0], order.index(key[2]), baseline_first(key[1])))
-    of_probes = behaviours(trace for trace in probed if trace.key.framework in folders)
+    of_probes = behaviours(trace for trace in probed if plain_name(trace.key.framework) in folders)
     named = {framework for _, framework, _ in cells} | {behaviour.framework for behaviour in of_probes}
     named |= {run.framework for run in of_faults}
     named |= {cell.framework for cell in found.cells if cell.runs} if found else set()
-    with_runs = {name: folder for name, folder in folders.items() if name in named}
-    numbered = numbered_deviations(frameworks.values())
+    of_releases = sorted(name for name in named if plain_name(name) != name and plain_name(name) in usable)
+    with_runs = sorted({*of_releases, *(name for name in folders if name in named)}, key=baseline_first)
+    numbered = dict(numbered_deviations(usable.values()))
+    numbered |= {name: numbered[plain_name(name)] for name in of_releases}
+    frameworks = usable | {name: at(usable[plain_name(name)], name) for name in of_releases}
     parities = _parities(cells, sorted_keys, numbered)
     code = {key: _code(cells[key], frameworks.get(key[1]), key[2]) for key in sorted_keys}
     pairs = sorted({(model, framework) for model, framework, _ in cells}, key=_model_baseline_first)
@@ -475,7 +480,7 @@ def _changed_since(
 ) -> list[str]:
     """What has changed since the runs were recorded, and in which cells."""
     task_digests = {name: task_digest(task) for name, task in tasks.items()}
-    lock_digests = {name: lock_digest(framework) for name, framework in frameworks.items()}
+    lock_digests = {name: lock_digest(framework) for name, framework in frameworks.items() if is_locked(framework)}
     changed: dict[str, list[str]] = {"implementation": [], "task": [], "lock": []}
     for model, framework, task in keys:
         seen, name = cells[model, framework, task], f"{model}/{framework}/{task}"
@@ -485,6 +490,6 @@ def _changed_since(
             continue
         if seen.implementation_digests != {_implementation_digest(frameworks[framework], task)}:
             changed["implementation"].append(name)
-        if seen.lock_digests != {lock_digests[framework]}:
+        if framework in lock_digests and seen.lock_digests != {lock_digests[framework]}:
             changed["lock"].append(name)
     return [f"the {what} has changed since these runs: {', '.join(names)}" for what, names in changed.items() if names]

@@ -147,7 +147,7 @@ def test_settings_of_uv_that_are_damaged_name_no_mirror(tmp_path: Path, monkeypa
     monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
     for text, names_one in (("pip = 3", False), ("[pip]\nindex-url = 'x'\n", True), ("a = " + "[" * 5000, False)):
         (tmp_path / "uv.toml").write_text(text)
-        assert environments._names_a_mirror() is names_one
+        assert environments.names_a_mirror() is names_one
 
 
 def test_a_damaged_stamp_is_of_no_environment(tmp_path: Path) -> None:
