@@ -60,23 +60,30 @@ def lines(path: Path) -> dict[str, bytes]:
     """The traces in a pack as JSON, by `<case>.<trial>`; none where there is no pack. Raises `PackError`."""
     if not path.exists():
         return {}
-    try:
-        reader = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-        content = reader.decompress(files.read_bytes(path), LARGEST_PACK)
-    except OSError as error:
-        raise PackError(f"cannot be read: {error.strerror}") from None
-    except lzma.LZMAError as error:
-        raise PackError(f"is not in the format xz: {error}") from None
-    if not reader.eof:
-        raise PackError("breaks off, or is larger than 2 GB when unpacked")
     found: dict[str, bytes] = {}
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(unpacked(path).splitlines(), start=1):
         try:
             key = Key.model_validate(orjson.loads(line)["key"])
         except (KeyError, TypeError, orjson.JSONDecodeError, ValidationError):
             raise PackError(f"line {number}: holds no trace") from None
         found[f"{key.case}.{key.trial}"] = line
     return found
+
+
+def unpacked(path: Path) -> bytes:
+    """What is in a compressed file. Raises `PackError`, `FileNotFoundError`."""
+    try:
+        reader = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        content = reader.decompress(files.read_bytes(path), LARGEST_PACK)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise PackError(f"cannot be read: {error.strerror}") from None
+    except lzma.LZMAError as error:
+        raise PackError(f"is not in the format xz: {error}") from None
+    if not reader.eof:
+        raise PackError("breaks off, or is larger than 2 GB when unpacked")
+    return content
 
 
 def pack(root: Path, model: str, drop: Callable[[Path, str], bool] = lambda folder, name: False) -> None:

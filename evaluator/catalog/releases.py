@@ -167,14 +167,12 @@ def day_after(moment: datetime) -> date:
     return (moment + timedelta(days=1)).date()
 
 
-def packages_in(lock: Path) -> dict[str, str]:
-    """The locked packages and their versions, sorted."""
-    listed = re.findall(
-        r'^\[\[package\]\]\nname = "([^"\n]+)"\nversion = "([^"\n]+)"\nsource = \{ registry',
-        files.read_text(lock),
-        re.M,
-    )
-    return dict(sorted(listed))
+def as_of(lock: Path) -> date:
+    """The day on which the newest of the locked packages came out. Raises `Mistake` where a lock does not say."""
+    times = _UPLOAD.findall(files.read_text(lock))
+    if not times:
+        raise Mistake(f"{lock}: does not say when its packages came out: lock it anew with a newer uv")
+    return max(map(datetime.fromisoformat, times)).date()
 
 
 def first_of_months(since: date, until: date) -> list[date]:

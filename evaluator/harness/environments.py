@@ -148,6 +148,13 @@ def installed(framework: Framework) -> Installed | None:
     return found
 
 
+def versions(framework: Framework) -> dict[str, str]:
+    """The packages in the framework's environment with their versions, by name."""
+    folders = (framework.environment / ".venv").glob("lib/python*/site-packages/*.dist-info")
+    packages = [Distribution.at(folder) for folder in folders]
+    return dict(sorted((str(one.metadata["Name"]).lower(), one.version) for one in packages))
+
+
 def _lists_digest(folders: Iterable[Path]) -> str:
     """Digest of what the answer depends on: when each package's list of files was written, and how it is read."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
