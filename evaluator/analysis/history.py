@@ -154,10 +154,9 @@ def gather(
 
 def of_framework(root: Path, name: str) -> HistoryOf:
     """What the cells of a framework come to."""
-    cells, damaged = [], []
-    for one in read_cells(root, name):
-        (damaged if isinstance(one, DamagedTrace) else cells).append(one)
-    return HistoryOf(name, tuple(measured(cells)), tuple(damaged))
+    read = list(read_cells(root, name))
+    cells = [one for one in read if isinstance(one, Cell)]
+    return HistoryOf(name, tuple(measured(cells)), tuple(one for one in read if isinstance(one, DamagedTrace)))
 
 
 def measured(cells: Sequence[Cell]) -> list[Measured]:

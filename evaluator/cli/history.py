@@ -27,6 +27,7 @@ from evaluator.fitting import Fitted
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.stopping import Stopped, stoppable
 from evaluator.history import LOCKED, Cell
+from evaluator.scorecard.history import back_to
 from evaluator.suites import history as suite
 from evaluator.text import shown_path, visible
 
@@ -143,7 +144,7 @@ def print_history(found: list[HistoryOf], titles: dict[str, str]) -> None:
         console.print(Fitted(table))
         console.print()
     for one in found:
-        say(headline(one, titles.get(one.framework, one.framework)))
+        say(f"{titles.get(one.framework, one.framework)}: today's code {back_to(one)}")
     for one in found:
         for damaged in one.damaged:
             say(f"{shown_path(damaged.path)}: {damaged.reason}")
@@ -160,11 +161,3 @@ def _brief(cell: Measured | None) -> str:
     if cell is None:
         return ""
     return "–" if cell.not_installed else str(cell.passed)
-
-
-def headline(one: HistoryOf, title: str) -> str:
-    """Back to which release today's code runs."""
-    oldest = one.runs_back_to
-    if oldest is None:
-        return f"{title}: today's code does not run on the newest release recorded"
-    return f"{title}: today's code runs unchanged on releases back to {oldest.version} of {oldest.day}"

@@ -1,7 +1,7 @@
 """Fills the published documents from a scorecard, and dumps them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +10,7 @@ import orjson
 from evaluator.analysis.capabilities import as_data as as_cell_data
 from evaluator.analysis.faults.rows import Total
 from evaluator.analysis.faults.rows import as_data as as_fault_data
+from evaluator.analysis.history import HistoryOf, Measured
 from evaluator.analysis.metrics import METRICS, rounded
 from evaluator.analysis.models import as_data as as_comparison_data
 from evaluator.analysis.pairs import COMPARED
@@ -21,6 +22,7 @@ from evaluator.scorecard.content import (
     COMMAND,
     FAILURES_NAME,
     FAULTS_NAME,
+    HISTORY_NAME,
     JSON_NAME,
     PAIRS_NAME,
     Capabilities,
@@ -38,6 +40,7 @@ from evaluator.scorecard.document import (
     FailedRun,
     FailuresDocument,
     FaultsDocument,
+    HistoryDocument,
     PairRow,
     PairsDocument,
     ScorecardDocument,
@@ -62,6 +65,7 @@ def documents(scorecard: Scorecard) -> dict[str, str]:
         FAILURES_NAME: _dumped(failures),
         FAULTS_NAME: _dumped(_faults(scorecard.faults)),
         CAPABILITIES_NAME: _dumped(_capabilities(scorecard.capabilities)),
+        HISTORY_NAME: _dumped(_history(scorecard.history)),
     }
     companions = {name: Companion(file=name, sha256=_digest(content)) for name, content in beside.items()}
     files = Companions(
@@ -69,6 +73,7 @@ def documents(scorecard: Scorecard) -> dict[str, str]:
         failures=companions[FAILURES_NAME],
         faults=companions[FAULTS_NAME],
         capabilities=companions[CAPABILITIES_NAME],
+        history=companions[HISTORY_NAME],
     )
     return {JSON_NAME: _dumped(_main(scorecard, files)), **beside}
 
@@ -132,6 +137,35 @@ def _faults(faults: Faults | None) -> FaultsDocument:
             "notes": found.notes,
         }
     )
+
+
+def _history(history: Sequence[HistoryOf]) -> HistoryDocument:
+    return HistoryDocument.model_validate(
+        {
+            **_BEGIN,
+            "frameworks": [
+                {
+                    "framework": one.framework,
+                    "runs_back_to": one.runs_back_to and one.runs_back_to.at,
+                    "breaks_at": one.breaks_at and one.breaks_at.at,
+                    "code_back_to": one.code_back_to,
+                }
+                for one in history
+            ],
+            "cells": [_of_release(cell) for one in history for cell in one.cells],
+        }
+    )
+
+
+def _of_release(cell: Measured) -> dict[str, Any]:
+    return {
+        **{name: getattr(cell, name) for name in ("framework", "at", "day", "version", "standing")},
+        "not_installed": cell.not_installed and f"{cell.not_installed.step}: {cell.not_installed.reason}",
+        "tasks": [{"task": task, **asdict(one)} for task, one in cell.tasks.items()],
+        "metrics": cell.metrics,
+        "baseline": cell.baseline,
+        "injected": {part: rounded(tokens) for part, tokens in cell.injected.items()},
+    }
 
 
 def _capabilities(capabilities: Capabilities | None) -> CapabilitiesDocument:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import files
-from evaluator.analysis import capabilities, judge, parity
+from evaluator.analysis import capabilities, history, judge, parity
 from evaluator.analysis.breakdown import Judged, by_level, components, judged
 from evaluator.analysis.capabilities import Found
 from evaluator.analysis.faults import gather as faulted
@@ -17,6 +17,7 @@ from evaluator.analysis.faults.pairs import compare as compare_faults
 from evaluator.analysis.faults.rows import rows, totals
 from evaluator.analysis.gather import LeftOut, Look, Scored, Seen, Unsound, gather
 from evaluator.analysis.graded_run import GradedRun
+from evaluator.analysis.history import HistoryOf
 from evaluator.analysis.kept import Kept
 from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_hat
 from evaluator.analysis.models import compare_models
@@ -161,6 +162,15 @@ def build(
         found = capabilities.gather(traces, usable.values(), all_capabilities())
         damaged += [Damaged(one.path.relative_to(traces).as_posix(), one.reason) for one in found.damaged]
 
+    of_history: list[HistoryOf] = []
+    if models is None and tasks is None:
+        of_history = history.gather(traces, folders, kept=kept, processes=processes)
+        damaged += [
+            Damaged(one.path.relative_to(traces).as_posix(), one.reason)
+            for of_one in of_history
+            for one in of_one.damaged
+        ]
+
     untimed_notes = _put_in_sittings(cells)
     recorded: dict[str, set[str]] = defaultdict(set)
     for (model, _, _), cell in cells.items():
@@ -175,6 +185,7 @@ def build(
     named = {framework for _, framework, _ in cells} | {behaviour.framework for behaviour in of_probes}
     named |= {run.framework for run in of_faults}
     named |= {cell.framework for cell in found.cells if cell.runs} if found else set()
+    named |= {one.framework for one in of_history}
     of_releases = sorted(name for name in named if plain_name(name) != name and plain_name(name) in usable)
     with_runs = sorted({*of_releases, *(name for name in folders if name in named)}, key=baseline_first)
     numbered = dict(numbered_deviations(usable.values()))
@@ -241,6 +252,7 @@ def build(
         outdated_models=outdated_models,
         faults=_faults(of_faults, frameworks, numbered) if of_faults else None,
         capabilities=_capabilities(found, frameworks, numbered) if found else None,
+        history=tuple(of_history),
         runs=tuple(all_runs),
         judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )

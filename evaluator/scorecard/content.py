@@ -10,6 +10,7 @@ from evaluator.analysis.faults.pairs import FaultPair
 from evaluator.analysis.faults.rows import Row, Total
 from evaluator.analysis.gather import Unsound
 from evaluator.analysis.graded_run import GradedRun
+from evaluator.analysis.history import HistoryOf
 from evaluator.analysis.judge import Figures, Judgement
 from evaluator.analysis.metrics import Value
 from evaluator.analysis.models import ModelComparison
@@ -29,8 +30,10 @@ PAIRS_NAME = "scorecard.pairs.json"
 FAILURES_NAME = "scorecard.failures.json"
 FAULTS_NAME = "scorecard.faults.json"
 CAPABILITIES_NAME = "scorecard.capabilities.json"
-DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME, FAULTS_NAME, CAPABILITIES_NAME)
+HISTORY_NAME = "scorecard.history.json"
+DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME, FAULTS_NAME, CAPABILITIES_NAME, HISTORY_NAME)
 MARKDOWN_NAME = "SCORECARD.md"
+HISTORY_PAGE = "HISTORY.md"
 
 SETUP_FIELDS = {
     "cpu": "CPU",
@@ -247,7 +250,8 @@ class Scorecard:
     where the costs on the models that were used come from, if there are any. `runs` are those that the
     cells are computed from, and `judgements` what judges said of them. `outdated_models` are those embedded models
     whose runs were recorded with other weights, engine, settings or another chat template than today's. `faults` and
-    `capabilities` are there where runs with faults, or of capability tasks, were made.
+    `capabilities` are there where runs with faults, or of capability tasks, were made. `history` has the frameworks at
+    many releases, where such cells were made.
     """
 
     cells: tuple[Cell, ...]
@@ -270,6 +274,7 @@ class Scorecard:
     outdated_models: tuple[str, ...] = ()
     faults: Faults | None = None
     capabilities: Capabilities | None = None
+    history: tuple[HistoryOf, ...] = ()
 
     @property
     def models(self) -> list[str]:

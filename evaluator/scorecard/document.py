@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 
 from evaluator.analysis.capabilities import Standing
 from evaluator.analysis.faults.judged import End
+from evaluator.analysis.history import Standing as HistoryStanding
 from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.models import METRICS as MODEL_METRICS
 from evaluator.analysis.pairs import Verdict
@@ -390,6 +391,7 @@ class Companions(Part):
     failures: Companion
     faults: Companion
     capabilities: Companion
+    history: Companion
 
 
 class ScorecardDocument(Document):
@@ -617,3 +619,51 @@ class CapabilitiesDocument(Document):
     capabilities: dict[str, str]
     cells: list[CapabilityCellRow]
     notes: list[CapabilityNoteRow]
+
+
+# --- scorecard.history.json ------------------------------------------------------------------
+
+
+class HistoryTaskRow(Part):
+    """How the runs of a task ended at a release."""
+
+    task: str
+    runs: Count
+    passed: Count
+    error: str | None = Field(description="what most of the runs ended with that did not end with an answer")
+
+
+class HistoryCellRow(Part):
+    """Today's code of a framework with the packages of a release."""
+
+    framework: str
+    at: str = Field(
+        description="a day as of which packages were taken, a version, or `locked`; `code-` and a month is "
+        "the code of that month with the packages that are locked"
+    )
+    day: str
+    version: str | None
+    standing: HistoryStanding = Field(description="whether it runs as it does with the packages that are locked")
+    not_installed: str | None = Field(description="why the packages cannot be installed")
+    tasks: list[HistoryTaskRow]
+    metrics: dict[str, Number | None] = Field(
+        description="as in `scorecard.json`; empty unless every run ended with an answer"
+    )
+    baseline: dict[str, Number | None] = Field(description="the same of the baseline, in the same sitting")
+    injected: dict[str, float] = Field(description="injected tokens a call, by part of the request")
+
+
+class HistoryOfRow(Part):
+    """Over which releases a framework's code runs."""
+
+    framework: str
+    runs_back_to: str | None = Field(description="`at` of the oldest release from which on today's code runs")
+    breaks_at: str | None = Field(description="`at` of the youngest on which it does not")
+    code_back_to: str | None = Field(description="the oldest month whose code still runs, of those that are kept")
+
+
+class HistoryDocument(Document):
+    """`scorecard.history.json`: the frameworks over a year of releases, with the scripted model."""
+
+    frameworks: list[HistoryOfRow]
+    cells: list[HistoryCellRow]

@@ -6,13 +6,21 @@ from typing import Any
 import orjson
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from evaluator.scorecard.content import CAPABILITIES_NAME, FAILURES_NAME, FAULTS_NAME, JSON_NAME, PAIRS_NAME
+from evaluator.scorecard.content import (
+    CAPABILITIES_NAME,
+    FAILURES_NAME,
+    FAULTS_NAME,
+    HISTORY_NAME,
+    JSON_NAME,
+    PAIRS_NAME,
+)
 from evaluator.scorecard.document import (
     SCHEMA_VERSION,
     CapabilitiesDocument,
     Document,
     FailuresDocument,
     FaultsDocument,
+    HistoryDocument,
     PairsDocument,
     ScorecardDocument,
 )
@@ -25,6 +33,7 @@ DOCUMENTS: dict[str, type[Document]] = {
     FAILURES_NAME: FailuresDocument,
     FAULTS_NAME: FaultsDocument,
     CAPABILITIES_NAME: CapabilitiesDocument,
+    HISTORY_NAME: HistoryDocument,
 }
 """The model of each file."""
 

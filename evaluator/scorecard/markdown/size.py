@@ -1,5 +1,6 @@
 """What a framework takes before it does anything: code to write, packages to install, time to import, memory."""
 
+from evaluator.analysis.history import HistoryOf
 from evaluator.scorecard import tables
 from evaluator.scorecard.content import Scorecard
 from evaluator.scorecard.tables import quiet_model, whole_code
@@ -13,6 +14,7 @@ def size(scorecard: Scorecard) -> list[str]:
         return []
     model, code = quiet_model(scorecard), whole_code(scorecard)
     weighed = {cell.framework: cell for cell in scorecard.totals if cell.model == model}
+    history = {one.framework: one for one in scorecard.history}
     rows = []
     for name, notes in scorecard.frameworks.items():
         known = weighed.get(name) or code.get(name)
@@ -25,10 +27,19 @@ def size(scorecard: Scorecard) -> list[str]:
                 *(count(lines.get(column)) for column in _CODE),
                 f"{count(lines.get('lines_by_hand'))}{by_hand}",
                 *(column.show(weighed[name].metrics) if name in weighed else "–" for column in _FOOTPRINT),
+                *([_back_to(history[name])] if name in history else ["–"] if history else []),
             ]
         )
     header = ["framework", *_CODE.values(), "lines by hand", *(column.title for column in _FOOTPRINT)]
+    header += ["runs back to"] if history else []
     return ["## Size and footprint", _ABOUT.format(model=escape(model)), table(header, rows)]
+
+
+def _back_to(one: HistoryOf) -> str:
+    oldest = one.runs_back_to
+    if oldest is None:
+        return "none"
+    return f"{escape(oldest.version or '')} ({'all that were tried' if one.breaks_at is None else oldest.day[:7]})"
 
 
 _ABOUT = """\
@@ -36,7 +47,8 @@ _ABOUT = """\
 one way or another; **names used** come from the framework and other packages; **lines by hand** belong to tasks that \
 the framework has no facility of its own for ([definitions](evaluator/catalog/code_size.py)). Packages, their size, \
 the time to import them and the memory of a worker were seen in the runs with the model {model}; a dash \
-is what was not looked at."""
+is what was not looked at. **Runs back to** is the oldest release on which today's code runs unchanged, of those of the \
+first of each month ([a year of releases](HISTORY.md))."""
 
 _CODE = {"source_lines": "source lines", "branches": "branches", "framework_names": "names used"}
 
