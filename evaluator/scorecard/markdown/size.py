@@ -47,8 +47,8 @@ _ABOUT = """\
 one way or another; **names used** come from the framework and other packages; **lines by hand** belong to tasks that \
 the framework has no facility of its own for ([definitions](evaluator/catalog/code_size.py)). Packages, their size, \
 the time to import them and the memory of a worker were seen in the runs with the model {model}; a dash \
-is what was not looked at. **Runs back to** is the oldest release on which today's code runs unchanged, of those of the \
-first of each month ([a year of releases](HISTORY.md))."""
+is what was not looked at. **Runs back to** is the oldest release on which today's code runs unchanged, of those of \
+the first of each month ([a year of releases](HISTORY.md))."""
 
 _CODE = {"source_lines": "source lines", "branches": "branches", "framework_names": "names used"}
 
