@@ -124,10 +124,13 @@ def project_of(framework: Framework, release: Release) -> str:
     """
     path = framework.folder / "pyproject.toml"
     try:
-        asked = files.toml_in(files.read_text(path))["project"]["dependencies"]
+        project = files.toml_in(files.read_text(path))
+        asked = project["project"]["dependencies"]
         wanted = [_unbound(Requirement(one), framework.package, release.version) for one in asked]
     except (KeyError, TypeError, ValueError, OSError, InvalidRequirement) as error:
         raise Mistake(f"{path}: its project.dependencies cannot be read: {error}") from None
+    mode = project.get("tool", {}).get("uv", {}).get("link-mode")
+    link_mode = f'link-mode = "{mode}"\n' if mode else ""
     listed = "".join(f"    {one!r},\n" for one in wanted).replace("'", '"')
     return f"""\
 [project]
@@ -139,7 +142,7 @@ dependencies = [
 
 [tool.uv]
 package = false
-environments = ["sys_platform == '{sys.platform}' and platform_machine == '{platform.machine()}'"]
+{link_mode}environments = ["sys_platform == '{sys.platform}' and platform_machine == '{platform.machine()}'"]
 """
 
 

@@ -72,8 +72,8 @@ _ABOUT = """\
 Today's implementations, as they are in this repository, with all packages as one would have installed them on the \
 first of a month: whether they run, what they send, and what they cost. The scripted model answers the 48 standard \
 cases of RAG question answering, tool calling and multi-agent handoff, so that whatever differs from one release to \
-the next is the framework's. `bakeoff history` makes a cell; `bakeoff run -f crewai@2026-03-01 -m scripted` one by hand; \
-`bakeoff drift -f crewai --since 2026-03-01` says what changed on the wire since."""
+the next is the framework's. `bakeoff history` makes the cells, `bakeoff run -f crewai@2026-03-01 -m scripted` the runs \
+of one, and `bakeoff drift -f crewai --since 2026-03-01` says what changed on the wire since."""
 
 _RUNS = """\
 Runs that passed, of 48. A dash: the packages of that day cannot be installed together. **Bold** is where it does not \
