@@ -148,6 +148,7 @@ def _history(history: Sequence[HistoryOf]) -> HistoryDocument:
                     "framework": one.framework,
                     "runs_back_to": one.runs_back_to and one.runs_back_to.at,
                     "breaks_at": one.breaks_at and one.breaks_at.at,
+                    "tasks": {task: (at := one.task_runs_back_to(task)) and at.at for task in one.tasks},
                     "code_back_to": one.code_back_to,
                 }
                 for one in history
@@ -162,9 +163,8 @@ def _of_release(cell: Measured) -> dict[str, Any]:
         **{name: getattr(cell, name) for name in ("framework", "at", "day", "version", "standing")},
         "not_installed": cell.not_installed and f"{cell.not_installed.step}: {cell.not_installed.reason}",
         "tasks": [{"task": task, **asdict(one)} for task, one in cell.tasks.items()],
-        "metrics": cell.metrics,
-        "baseline": cell.baseline,
-        "injected": {part: rounded(tokens) for part, tokens in cell.injected.items()},
+        **{name: getattr(cell, name) for name in ("packages", "installed_mb", "import_s", "import_times")},
+        "figures": [{"task": task, **asdict(one)} for task, one in cell.figures.items()],
     }
 
 

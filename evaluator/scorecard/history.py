@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from evaluator.analysis.history import HistoryOf, Measured
+from evaluator.analysis.history import ALL_TASKS, Figures, HistoryOf, Measured
 from evaluator.history import LOCKED
 from evaluator.scorecard.content import COMMAND, Scorecard
 from evaluator.scorecard.words import count, seconds
@@ -24,6 +24,17 @@ def back_to(one: HistoryOf) -> str:
     if breaks is None:
         return f"runs unchanged on every release that was tried, back to {release(oldest)}"
     return f"runs unchanged on releases back to {release(oldest)}, and not on {release(breaks)}: {why(breaks)}"
+
+
+def further_back(one: HistoryOf) -> str:
+    """Which tasks' modules run on older releases than all of them together; empty where none does."""
+    oldest = one.runs_back_to
+    further = [
+        f"{task.replace('_', ' ')} back to {release(found)}"
+        for task in one.tasks
+        if (found := one.task_runs_back_to(task)) is not None and (oldest is None or found.day < oldest.day)
+    ]
+    return " and ".join(further)
 
 
 def still_runs(one: HistoryOf, written: str) -> str:
@@ -62,18 +73,24 @@ def history_page(scorecard: Scorecard) -> str:
         "## What it costs",
         _COSTS,
     ]
-    for title, show in FIGURES:
+    for title, show in TABLES:
         parts += [f"### {title}", _grid(scorecard, show)]
     parts += ["## Why a cell does not run", _reasons(scorecard)]
     return "\n\n".join(parts) + "\n"
+
+
+def _headline(one: HistoryOf, title: str) -> str:
+    further = further_back(one)
+    alone = f" By itself, {escape(further)}." if further else ""
+    return f"**{escape(title)}**: today's code {escape(back_to(one), 600)}.{alone}"
 
 
 _ABOUT = """\
 Today's implementations, as they are in this repository, with all packages as one would have installed them on the \
 first of a month: whether they run, what they send, and what they cost. The scripted model answers the 48 standard \
 cases of RAG question answering, tool calling and multi-agent handoff, so that whatever differs from one release to \
-the next is the framework's. `bakeoff history` makes the cells, `bakeoff run -f crewai@2026-03-01 -m scripted` the runs \
-of one, and `bakeoff drift -f crewai --since 2026-03-01` says what changed on the wire since."""
+the next is the framework's. The cells are made by `bakeoff history`, the runs of one by `bakeoff run -f \
+crewai@2026-03-01 -m scripted`; `bakeoff drift -f crewai --since 2026-03-01` says what changed on the wire since."""
 
 _RUNS = """\
 Runs that passed, of 48. A dash: the packages of that day cannot be installed together. **Bold** is where it does not \
@@ -82,59 +99,71 @@ releases, so a release on which it fails is no fault of that release: it tells h
 to use today go back."""
 
 _COSTS = """\
-Only where every run ended with an answer. Times are multiples of the baseline's, which took turns with the framework \
-in each cell: its own packages stay the same. A change of a tenth is no more than noise."""
+Only of runs that come out as they do with what is locked today. Times are multiples of the baseline's, which took \
+turns with the framework in each cell: its own packages stay the same. A change of a tenth is no more than noise."""
 
 
-def _grid(scorecard: Scorecard, show: Callable[[Measured | None, Measured | None], str]) -> str:
-    """A line a framework, a column a month; `show` gets a cell and the one of what is locked."""
+def _grid(scorecard: Scorecard, show: "Show") -> str:
+    """A line a framework, a column a month, and one of what is locked."""
     found = scorecard.history
     days = sorted({cell.day for one in found for cell in one.releases if cell.at == cell.day})
     rows = []
     for one in found:
         cells = {cell.at: cell for cell in one.releases}
-        today = cells.get(LOCKED)
-        rows.append([escape(scorecard.titles[one.framework]), *(show(cells.get(at), today) for at in (*days, LOCKED))])
+        rows.append([escape(scorecard.titles[one.framework]), *(show(cells.get(at)) for at in (*days, LOCKED))])
     return table(["framework", *(day[:7] for day in days), "locked"], rows)
 
 
-def _brief(cell: Measured | None, today: Measured | None) -> str:
+def _brief(cell: Measured | None) -> str:
     if cell is None:
         return ""
     said = "–" if cell.not_installed else str(cell.passed)
     return said if cell.standing == "runs" else f"**{said}**"
 
 
-def _metric(name: str, shown: Callable[[float | int | None], str]) -> Callable[[Measured | None, Measured | None], str]:
-    return lambda cell, _: shown(cell.metrics.get(name)) if cell and cell.metrics else ""
+Show = Callable[[Measured | None], str]
+"""How a cell is shown, and one that is not there."""
 
 
-def _ratio(name: str) -> Callable[[Measured | None, Measured | None], str]:
-    def show(cell: Measured | None, _: Measured | None) -> str:
-        times = cell.ratio(name) if cell else None
-        return "" if times is None else f"{times:.1f}"
-
-    return show
-
-
-def _part(name: str) -> Callable[[Measured | None, Measured | None], str]:
-    return lambda cell, _: count(round(cell.injected.get(name, 0))) if cell and cell.injected else ""
+def _figure(
+    read: Callable[[Figures], float | int | None], shown: Callable[[float | int | None], str], task: str
+) -> Show:
+    """Shows a figure of a task; nothing where its runs do not come out as today."""
+    return lambda cell: shown(read(cell.figures[task])) if cell is not None and task in cell.figures else ""
 
 
-def _version(cell: Measured | None, _: Measured | None) -> str:
-    return escape(cell.version) if cell and cell.version else ""
+def _whole(value: float | int | None) -> str:
+    return count(None if value is None else round(value))
 
 
-FIGURES: Sequence[tuple[str, Callable[[Measured | None, Measured | None], str]]] = (
-    ("Version", _version),
-    ("Injected tokens a call", _metric("injected_tokens_per_call", lambda value: count(value and round(value)))),
-    ("of which system text", _part("system text")),
-    ("Model calls a run", _metric("model_calls_mean", lambda value: "–" if value is None else f"{value:.2f}")),
-    ("Overhead, as a multiple of the baseline's", _ratio("overhead_s_p50")),
-    ("Import, as a multiple of the baseline's", _ratio("import_s_p50")),
-    ("Import time", _metric("import_s_p50", seconds)),
-    ("Packages", _metric("packages_max", count)),
-    ("Installed MB", _metric("installed_mb_max", lambda value: count(value and round(value)))),
+def _decimals(digits: int) -> Callable[[float | int | None], str]:
+    return lambda value: "–" if value is None else f"{value:.{digits}f}"
+
+
+def _of_environment(name: str, shown: Callable[[float | int | None], str]) -> Show:
+    return lambda cell: "" if cell is None or getattr(cell, name) is None else shown(getattr(cell, name))
+
+
+def _of_tasks(
+    title: str, read: Callable[[Figures], float | int | None], shown: Callable[[float | int | None], str]
+) -> list[tuple[str, Show]]:
+    """A table over all tasks, and one of the task whose module runs on most releases."""
+    return [
+        (f"{title}, all tasks", _figure(read, shown, ALL_TASKS)),
+        (f"{title}, tool calling alone", _figure(read, shown, "tool_calling")),
+    ]
+
+
+TABLES: Sequence[tuple[str, Show]] = (
+    ("Version", lambda cell: escape(cell.version) if cell and cell.version else ""),
+    *_of_tasks("Injected tokens a call", lambda one: one.metrics["injected_tokens_per_call"], _whole),
+    *_of_tasks("System text added, in tokens a call", lambda one: one.injected.get("system text", 0), _whole),
+    ("Model calls a run, all tasks", _figure(lambda one: one.metrics["model_calls_mean"], _decimals(2), ALL_TASKS)),
+    *_of_tasks("Overhead, as a multiple of the baseline's", lambda one: one.ratio("overhead_s_p50"), _decimals(1)),
+    ("Import, as a multiple of the baseline's", _of_environment("import_times", _decimals(1))),
+    ("Import time", _of_environment("import_s", seconds)),
+    ("Packages", _of_environment("packages", count)),
+    ("Installed MB", _of_environment("installed_mb", _whole)),
 )
 """What is followed over releases: a title, and how a cell is shown."""
 
