@@ -19,8 +19,10 @@ def release(cell: Measured) -> str:
 def back_to(one: HistoryOf) -> str:
     """Back to which release today's code runs unchanged, in a sentence that begins with a verb."""
     oldest, breaks = one.runs_back_to, one.breaks_at
+    if not one.releases:
+        return "was tried on no release"
     if oldest is None:
-        return "does not run as it should on any release that was tried, the locked one included"
+        return "does not run as it should on any release that was tried"
     if breaks is None:
         return f"runs unchanged on every release that was tried, back to {release(oldest)}"
     return f"runs unchanged on releases back to {release(oldest)}, and not on {release(breaks)}: {why(breaks)}"
