@@ -24,8 +24,9 @@ if command == "lock":
     fitting = [one for one, day in RELEASES.items() if day <= until and pinned in ("", one)]
     if not fitting:
         print("error: No solution found when resolving dependencies:", file=sys.stderr)
-        print(f"  cause: Because there are no versions of {{asked}} and your project depends on it, we can conclude that "
-              "your project's requirements are unsatisfiable.", file=sys.stderr)
+        conclusion = "we can conclude that your project's requirements are unsatisfiable."
+        because = f"there are no versions of {{asked}} and your project depends on it"
+        print(f"  cause: Because {{because}}, {{conclusion}}", file=sys.stderr)
         sys.exit(1)
     Path("uv.lock").write_text(
         f'[[package]]\\nname = "fake"\\nversion = "{{fitting[-1]}}"\\nsource = {{{{ registry = "x" }}}}\\n'
