@@ -1,5 +1,6 @@
 """What is said of a framework over a year of releases, in words; and `HISTORY.md`."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from evaluator.analysis.history import ALL_TASKS, Figures, HistoryOf, Measured
@@ -75,7 +76,7 @@ def history_page(scorecard: Scorecard) -> str:
         "## What it costs",
         _COSTS,
     ]
-    for title, show in TABLES:
+    for title, show in tables(found):
         parts += [f"### {title}", _grid(scorecard, show)]
     parts += ["## Why a cell does not run", _reasons(scorecard)]
     return "\n\n".join(parts) + "\n"
@@ -123,6 +124,7 @@ def _brief(cell: Measured | None) -> str:
     return said if cell.standing == "runs" else f"**{said}**"
 
 
+Read = Callable[[Figures], float | int | None]
 Show = Callable[[Measured | None], str]
 """How a cell is shown, and one that is not there."""
 
@@ -146,28 +148,34 @@ def _of_environment(name: str, shown: Callable[[float | int | None], str]) -> Sh
     return lambda cell: "" if cell is None or getattr(cell, name) is None else shown(getattr(cell, name))
 
 
-def _of_tasks(
-    title: str, read: Callable[[Figures], float | int | None], shown: Callable[[float | int | None], str]
-) -> list[tuple[str, Show]]:
-    """A table over all tasks, and one of the task whose module runs on most releases."""
+def tables(found: Sequence[HistoryOf]) -> list[tuple[str, Show]]:
+    """What is followed over releases: a title, and how a cell is shown. What runs cost is shown over all tasks, and of
+    the one whose module runs on most releases."""
+    alone = _widest(found)
+
+    def of_tasks(title: str, read: Read, shown: Callable[[float | int | None], str]) -> list[tuple[str, Show]]:
+        return [
+            (f"{title}, {ALL_TASKS}", _figure(read, shown, ALL_TASKS)),
+            (f"{title}, {alone.replace('_', ' ')} alone", _figure(read, shown, alone)),
+        ]
+
     return [
-        (f"{title}, all tasks", _figure(read, shown, ALL_TASKS)),
-        (f"{title}, tool calling alone", _figure(read, shown, "tool_calling")),
+        ("Version", lambda cell: escape(cell.version) if cell and cell.version else ""),
+        *of_tasks("Injected tokens a call", lambda one: one.metrics["injected_tokens_per_call"], _whole),
+        *of_tasks("System text added, in tokens a call", lambda one: one.injected.get("system text", 0), _whole),
+        *of_tasks("Model calls a run", lambda one: one.metrics["model_calls_mean"], _decimals(2)),
+        *of_tasks("Overhead, as a multiple of the baseline's", lambda one: one.ratio("overhead_s_p50"), _decimals(1)),
+        ("Import, as a multiple of the baseline's", _of_environment("import_times", _decimals(1))),
+        ("Import time", _of_environment("import_s", seconds)),
+        ("Packages", _of_environment("packages", count)),
+        ("Installed MB", _of_environment("installed_mb", _whole)),
     ]
 
 
-TABLES: Sequence[tuple[str, Show]] = (
-    ("Version", lambda cell: escape(cell.version) if cell and cell.version else ""),
-    *_of_tasks("Injected tokens a call", lambda one: one.metrics["injected_tokens_per_call"], _whole),
-    *_of_tasks("System text added, in tokens a call", lambda one: one.injected.get("system text", 0), _whole),
-    ("Model calls a run, all tasks", _figure(lambda one: one.metrics["model_calls_mean"], _decimals(2), ALL_TASKS)),
-    *_of_tasks("Overhead, as a multiple of the baseline's", lambda one: one.ratio("overhead_s_p50"), _decimals(1)),
-    ("Import, as a multiple of the baseline's", _of_environment("import_times", _decimals(1))),
-    ("Import time", _of_environment("import_s", seconds)),
-    ("Packages", _of_environment("packages", count)),
-    ("Installed MB", _of_environment("installed_mb", _whole)),
-)
-"""What is followed over releases: a title, and how a cell is shown."""
+def _widest(found: Sequence[HistoryOf]) -> str:
+    """The task whose runs come out as today in most cells; all of them together where there is none."""
+    of = Counter(task for one in found for cell in one.releases for task in cell.figures if task != ALL_TASKS)
+    return max(sorted(of), key=lambda task: of[task], default=ALL_TASKS)
 
 
 def _reasons(scorecard: Scorecard) -> str:
