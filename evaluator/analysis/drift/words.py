@@ -13,7 +13,8 @@ _MOST_CHANGES = 8
 """How many changes of one part are told."""
 
 _MOST_TOOLS = 4
-_MOST_LINES = 30
+_MOST_LINES = 24
+_MOST_DIFFS = 12
 _LONGEST = 200
 """Characters of an error, or of what is told of an example."""
 
@@ -26,7 +27,7 @@ def in_words(drift: Drift, title: str | None = None, notes: Sequence[str] = ()) 
     Texts of frameworks stand in code alone, so that nothing in them is read as markup.
     """
     shown = list(_shown(drift.changes))
-    with_diff = [change for change in shown if change.example.lines]
+    with_diff = [change for change in shown if change.example.lines][:_MOST_DIFFS]
     lines = [f"**{title or drift.framework} {_versions(drift)}**: {_tokens(drift)}", "", _runs(drift)]
     for note in notes:
         lines += ["", note]
