@@ -2,14 +2,14 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence, Set
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from evaluator.analysis.drift.matching import Sent
-from evaluator.analysis.drift.texts import Masks, changed_lines, counted, diff
+from evaluator.analysis.drift.texts import Known, changed_lines, counted, diff
 from evaluator.text import shortened
 from evaluator.wire.canonical import differences
 from evaluator.wire.messages import calls_in, messages_in
@@ -73,19 +73,18 @@ def tokens_by_part(request: dict[str, Any]) -> Counter[str]:
     return counts
 
 
-def changes(before: Sent, after: Sent, masks: Masks, unsettled: Set[str] = frozenset()) -> Iterator[Found]:
+def changes(before: Sent, after: Sent, known: Known) -> Iterator[Found]:
     """What changed from one request to the other; nothing where they are the same.
 
-    `unsettled` are the tools that gave something else in one run than in the other, as those do that were called at the
-    same time as one that changes what they read: that they are told with other values is no drift.
+    That a tool which gave something else is told with other values is no drift.
     """
     if before.form == after.form:
         return
     old, new = before.request, after.request
     renamed = _renamed(_by_name(old), _by_name(new))
-    yield from _tools(old, new, renamed, masks)
-    for found in _messages(messages_in(old), messages_in(new), renamed, masks):
-        if not (found.what == _OTHER_VALUES and found.tool in unsettled):
+    yield from _tools(old, new, renamed, known)
+    for found in _messages(messages_in(old), messages_in(new), renamed, known):
+        if not (found.what == _OTHER_VALUES and found.tool in known.unsettled):
             yield found
     yield from _parameters(old, new)
 
@@ -93,22 +92,22 @@ def changes(before: Sent, after: Sent, masks: Masks, unsettled: Set[str] = froze
 # --- texts -----------------------------------------------------------------------------------
 
 
-def _messages(old: list[Message], new: list[Message], renamed: dict[str, str], masks: Masks) -> Iterator[Found]:
+def _messages(old: list[Message], new: list[Message], renamed: dict[str, str], known: Known) -> Iterator[Found]:
     parts = dict.fromkeys(part_of(message) for message in [*old, *new])
     names = {**_called(old), **_called(new)}
     for part in parts:
         ours, theirs = ([message for message in messages if part_of(message) == part] for messages in (old, new))
         if part == SYSTEM:
-            yield from _text(part, "\n\n".join(map(_said, ours)), "\n\n".join(map(_said, theirs)), masks)
+            yield from _text(part, "\n\n".join(map(_said, ours)), "\n\n".join(map(_said, theirs)), known)
             yield from _form(part, ours, theirs)
             continue
         for before, after in _aligned(ours, theirs):
             tool = names.get(str((after or before or {}).get("tool_call_id")), "") if part == RESULTS else ""
             if before is None or after is None:
-                yield _one_more_or_less(part, before, after, masks)
+                yield _one_more_or_less(part, before, after, known)
                 continue
-            yield from _text(part, _said(before), _said(after), masks, tool)
-            yield from _calls(part, before, after, renamed, masks)
+            yield from _text(part, _said(before), _said(after), known, tool)
+            yield from _calls(part, before, after, renamed, known)
             yield from _rest(part, before, after)
     yield from _order(old, new)
 
@@ -122,17 +121,21 @@ def _called(messages: Sequence[Message]) -> dict[str, str]:
     return {call.id: call.name for message in messages for call in calls_in(message) if call.id}
 
 
-def _text(part: str, before: str, after: str, masks: Masks, tool: str = "") -> Iterator[Found]:
+def _text(part: str, before: str, after: str, known: Known, tool: str = "") -> Iterator[Found]:
     if before == after:
         return
-    old, new = masks.masked(before), masks.masked(after)
+    old, new = known.masked(before), known.masked(after)
     tokens = count_tokens(after) - count_tokens(before)
     what = counted(before, after) if old != new else _OTHER_VALUES
     if "".join(before.split()) == "".join(after.split()):
         yield Found(part, "blanks and line breaks only", tool=tool, tokens=tokens, lines=diff(before, after))
         return
-    if part == RESULTS:
-        what = "told otherwise" if old != new else what
+    if part == RESULTS and old != new:
+        told, tells = known.told_as(tool, before), known.told_as(tool, after)
+        if told and tells and told != tells:
+            yield Found(part, f"{tells} in place of {told}", tool=tool, tokens=tokens, lines=diff(before, after))
+            return
+        what = "told otherwise"
     yield Found(part, what, changed_lines(diff(old, new)), tool, tokens=tokens, lines=diff(before, after))
 
 
@@ -150,16 +153,16 @@ def _aligned(old: Sequence[Message], new: Sequence[Message]) -> Iterator[tuple[M
             )
 
 
-def _one_more_or_less(part: str, before: Message | None, after: Message | None, masks: Masks) -> Found:
+def _one_more_or_less(part: str, before: Message | None, after: Message | None, known: Known) -> Found:
     message, sign, what = (after, "+", "one more") if after is not None else (before, "-", "one less")
     assert message is not None
     text = _said(message) + "".join(f"\n{call.name} {written(call.arguments)}" for call in calls_in(message))
     lines = diff("", text) if sign == "+" else diff(text, "")
     tokens = count_tokens(text) * (1 if sign == "+" else -1)
-    return Found(part, what, masks.masked(text), tokens=tokens, lines=lines)
+    return Found(part, what, known.masked(text), tokens=tokens, lines=lines)
 
 
-def _calls(part: str, before: Message, after: Message, renamed: dict[str, str], masks: Masks) -> Iterator[Found]:
+def _calls(part: str, before: Message, after: Message, renamed: dict[str, str], known: Known) -> Iterator[Found]:
     """How the tool calls that a message shows are told otherwise."""
     old = [(renamed.get(call.name, call.name), written(call.arguments)) for call in calls_in(before)]
     new = [(call.name, written(call.arguments)) for call in calls_in(after)]
@@ -168,7 +171,7 @@ def _calls(part: str, before: Message, after: Message, renamed: dict[str, str], 
     said, says = (" ".join(f"{name} {arguments}" for name, arguments in calls) for calls in (old, new))
     alike = [(name, _read(arguments)) for name, arguments in old] == [(name, _read(text)) for name, text in new]
     what = "the same calls, their arguments written otherwise" if alike else "other calls"
-    shape = () if alike else changed_lines(diff(masks.masked(said), masks.masked(says)))
+    shape = () if alike else changed_lines(diff(known.masked(said), known.masked(says)))
     yield Found(part, what, shape, tokens=count_tokens(says) - count_tokens(said), lines=diff(said, says))
 
 
@@ -259,7 +262,7 @@ def _renamed(old: dict[str, Tool], new: dict[str, Tool]) -> dict[str, str]:
     return found
 
 
-def _tools(old: dict[str, Any], new: dict[str, Any], renamed: dict[str, str], masks: Masks) -> Iterator[Found]:
+def _tools(old: dict[str, Any], new: dict[str, Any], renamed: dict[str, str], known: Known) -> Iterator[Found]:
     before, after = _by_name(old), _by_name(new)
     for name, tool in before.items():
         if name in renamed:
@@ -273,7 +276,7 @@ def _tools(old: dict[str, Any], new: dict[str, Any], renamed: dict[str, str], ma
         yield Found(TOOLS, "offered now", tool=name, tokens=_tokens_of(after[name]), lines=lines)
     for name, tool in before.items():
         if (now := after.get(renamed.get(name, name))) is not None:
-            found = list(_tool(tool, now, masks))
+            found = list(_tool(tool, now, known))
             whole = _tokens_of(now) - _tokens_of(tool) if len(found) == 1 and name not in renamed else None
             for one in found:
                 yield replace(one, tool=name, tokens=whole if one.tokens is None else one.tokens)
@@ -282,10 +285,10 @@ def _tools(old: dict[str, Any], new: dict[str, Any], renamed: dict[str, str], ma
         yield Found(TOOLS, "another order", detail=f"{', '.join(before)} became {', '.join(after)}")
 
 
-def _tool(before: Tool, after: Tool, masks: Masks) -> Iterator[Found]:
+def _tool(before: Tool, after: Tool, known: Known) -> Iterator[Found]:
     """What changed in one tool but for its name."""
     old, new = _function(before), _function(after)
-    yield from _described(_description(before), _description(after), masks)
+    yield from _described(_description(before), _description(after), known)
     if bool(old.get("strict")) != bool(new.get("strict")):
         yield Found(TOOLS, "strict now" if new.get("strict") else "no longer strict")
     asked, asks = (one.get("parameters") or {"type": "object"} for one in (old, new))
@@ -296,21 +299,21 @@ def _tool(before: Tool, after: Tool, masks: Masks) -> Iterator[Found]:
         yield Found(TOOLS, "the schema is written otherwise and says the same", lines=_schema_diff(asked, asks))
     for name, detail in found:
         yield Found(TOOLS, f"the schema changed: {name}", detail=detail)
-    known = {"name", "description", "parameters", "strict"}
+    told = {"name", "description", "parameters", "strict"}
     others = [
-        {key: value for key, value in {**tool, **function}.items() if key not in known | {"function"}}
+        {key: value for key, value in {**tool, **function}.items() if key not in told | {"function"}}
         for tool, function in ((before, old), (after, new))
     ]
     for line in differences(others[0], others[1]):
         yield Found(TOOLS, "another field differs", line, detail=line)
 
 
-def _described(before: str, after: str, masks: Masks) -> Iterator[Found]:
+def _described(before: str, after: str, known: Known) -> Iterator[Found]:
     if before == after:
         return
     word = description_change(before, after, []) or "whitespace"
     tokens, lines = count_tokens(after) - count_tokens(before), diff(before, after)
-    shape = () if word in ("whitespace", "lost") else changed_lines(diff(masks.masked(before), masks.masked(after)))
+    shape = () if word in ("whitespace", "lost") else changed_lines(diff(known.masked(before), known.masked(after)))
     yield Found(TOOLS, f"the description changed: {word}", shape, tokens=tokens, lines=lines)
 
 

@@ -10,7 +10,7 @@ import orjson
 
 from evaluator.analysis.drift.matching import Sent, matched, sent
 from evaluator.analysis.drift.requests import Found, changes, part_of, tokens_by_part
-from evaluator.analysis.drift.texts import Masks, diff
+from evaluator.analysis.drift.texts import Known, diff
 from evaluator.analysis.graded_run import grade_run
 from evaluator.analysis.parity import TaskSpec, compare, observe, task_spec
 from evaluator.catalog.tasks import Task
@@ -83,24 +83,14 @@ def compared(before: Trace, after: Trace, task: Task | None) -> Compared:
     found: list[tuple[Found, int | None]] = []
     if not one.end.alike(other.end):
         found.append((_ended(one.end, other.end), None))
-    masks = Masks(spec, (before, after))
-    unsettled = _unsettled(before, after)
+    known = Known(spec, before, after)
     matches = matched(*requests)
     for old, new in matches.pairs:
-        found += [(change, new.number) for change in changes(old, new, masks, unsettled)]
+        found += [(change, new.number) for change in changes(old, new, known)]
     if one.end.alike(other.end):
         found += [(change, None) for change in _calls(matches.gone, matches.come)]
         found += [(change, None) for change in _embeddings(before, after)]
     return Compared(after.key, one, other, tuple(found))
-
-
-def _unsettled(before: Trace, after: Trace) -> frozenset[str]:
-    """The tools that gave something else in one run than in the other."""
-    old, new = (
-        Counter((call.name, orjson.dumps([call.arguments, call.result, call.error])) for call in trace.tool_calls)
-        for trace in (before, after)
-    )
-    return frozenset(name for name, _ in (old - new) + (new - old))
 
 
 def _spec(trace: Trace, task: Task | None) -> TaskSpec | None:

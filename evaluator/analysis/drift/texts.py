@@ -2,12 +2,16 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+import orjson
+
 from evaluator.analysis.parity import TaskSpec
+from evaluator.analysis.parity.calls import complaint
 from evaluator.trace import Trace
 from evaluator.wire.messages import completion_of
-from evaluator.wire.tool_results import leaves
+from evaluator.wire.tool_results import leaves, result_changes
 
 _LONG_LINE = 120
 """Characters; longer lines are shown sentence by sentence."""
@@ -95,25 +99,48 @@ def _cut(line: str) -> str:
     return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
 
 
-class Masks:
-    """What belongs to a case and to what the model did, which is left out of account when changes are told apart."""
+class Known:
+    """What is known of two runs of one case, to tell what a framework sends from what is the case's, the tools' and the
+    model's.
 
-    def __init__(self, spec: TaskSpec | None, traces: Iterable[Trace]) -> None:
-        masks: dict[str, str] = {}
+    `unsettled` are the tools that gave something else in one run than in the other, as those do that are called at the
+    same time as one that changes what they read.
+    """
+
+    def __init__(self, spec: TaskSpec | None, before: Trace, after: Trace) -> None:
+        self._calls = [*before.tool_calls, *after.tool_calls]
+        old, new = (
+            Counter((call.name, orjson.dumps([call.arguments, call.result, call.error])) for call in trace.tool_calls)
+            for trace in (before, after)
+        )
+        self.unsettled = frozenset(name for name, _ in (old - new) + (new - old))
+        masks = {text: mask for text, mask in self._texts(spec, (before, after)) if text}
+        self._masks = sorted(masks.items(), key=lambda one: -len(one[0]))
+
+    def _texts(self, spec: TaskSpec | None, traces: Iterable[Trace]) -> Iterator[tuple[str, str]]:
+        for call in self._calls:
+            values = [*leaves([call.arguments, call.result]), (call.error or "").partition(": ")[2]]
+            yield from ((value, "‹value›") for value in values if len(value) >= _SHORTEST or value.isdecimal())
         for trace in traces:
-            said = [completion_of(call.response).text for call in trace.chats]
-            values = [value for call in trace.tool_calls for value in leaves([call.arguments, call.result])]
-            values += [call.error.partition(": ")[2] for call in trace.tool_calls if call.error]
-            masks.update({value: "‹value›" for value in values if len(value) >= _SHORTEST or value.isdecimal()})
-            masks.update({text.strip(): "‹reply›" for text in said})
+            yield from ((completion_of(call.response).text.strip(), "‹reply›") for call in trace.chats)
         if spec is not None:
-            masks.update({passage: "‹document›" for passage in spec.passages.values()})
-            masks.update({agent.instructions: "‹instructions›" for agent in spec.agents})
-            masks[spec.question] = "‹question›"
-        self._masks = sorted(((text, mask) for text, mask in masks.items() if text), key=lambda one: -len(one[0]))
+            yield from ((passage, "‹document›") for passage in spec.passages.values())
+            for agent in spec.agents:
+                yield from ((when.strip().rstrip("."), "‹description›") for when in agent.handover.targets.values())
+                yield agent.instructions, "‹instructions›"
+            yield spec.question, "‹question›"
 
     def masked(self, text: str) -> str:
-        """The text with a mark in place of each."""
+        """The text with a mark in place of what belongs to the case, the tools and the model."""
         for known, mark in self._masks:
             text = text.replace(known, mark)
         return _REPEATED.sub(r"\1", _NUMBER.sub("‹value›", text))
+
+    def told_as(self, tool: str, text: str) -> str | None:
+        """How a text tells what a tool gave: `plain JSON`, or what differs from that; None where it tells no result."""
+        ways = (result_changes(call.result, complaint(call), text) for call in self._calls if call.name == tool)
+        telling = sorted((way for way in ways if not _NO_RESULT & {*way}), key=len)
+        return (", ".join(telling[0]) or "plain JSON") if telling else None
+
+
+_NO_RESULT = {"other content", "error lost"}

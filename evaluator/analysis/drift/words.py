@@ -13,8 +13,8 @@ _MOST_CHANGES = 8
 """How many changes of one part are told."""
 
 _MOST_TOOLS = 4
-_MOST_LINES = 24
-_MOST_DIFFS = 12
+_MOST_LINES = 40
+_MOST_DIFFS = 8
 _LONGEST = 200
 """Characters of an error, or of what is told of an example."""
 
@@ -141,10 +141,11 @@ def _in_runs(runs: Mapping[str, int], compared: Mapping[str, int]) -> str:
     if dict(runs) == dict(compared):
         total = sum(compared.values())
         return "in the one run" if total == 1 else f"in all {total} runs"
-    return "in " + ", ".join(
+    *others, last = (
         f"all {count} runs of {task}" if count == compared[task] else f"{count} of {compared[task]} runs of {task}"
         for task, count in runs.items()
     )
+    return f"in {', '.join(others)} and {last}" if others else f"in {last}"
 
 
 def _each(change: Change) -> str:
@@ -169,7 +170,7 @@ def _code(text: str) -> str:
 def _fenced(lines: Sequence[str]) -> list[str]:
     shown = [visible(line) for line in lines[:_MOST_LINES]]
     if len(lines) > _MOST_LINES:
-        shown.append(f"… and {len(lines) - _MOST_LINES} lines more")
+        shown.append(f"… and {len(lines) - _MOST_LINES} more")
     fence = "`" * max(3, *(len(run) + 1 for line in shown for run in re.findall(r"`+", line)), 3)
     return [f"{fence}diff", *shown, fence]
 

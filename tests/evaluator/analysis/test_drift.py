@@ -96,15 +96,19 @@ def test_texts_that_belong_to_a_case_do_not_tell_changes_apart(runs: list[Trace]
     assert change.runs == {"tool_calling": 3}
 
 
-def test_tool_results_told_otherwise_are_one_change_a_tool(runs: list[Trace]) -> None:
+def test_results_of_all_tools_that_are_written_otherwise_are_one_change(runs: list[Trace]) -> None:
     def spelled(message: dict[str, Any]) -> None:
         if message["content"].startswith(("{", "[")):
             message["content"] = str(json.loads(message["content"]))
 
-    found = of(runs, on_messages("tool", spelled))
-    assert {change.what for change in found.changes} == {"told otherwise"}
-    tools = [change.tools for change in found.changes]
-    assert len(tools) == len({*tools}) and ("check_stock",) in tools
+    change = the_only(of(runs, on_messages("tool", spelled)))
+    assert (change.part, change.what) == ("tool results", "Python repr in place of plain JSON")
+    assert change.tools == ("check_stock", "get_order", "quote_shipping") and change.runs == {"tool_calling": 2}
+
+
+def test_results_that_say_more_are_one_change_a_tool(runs: list[Trace]) -> None:
+    found = of(runs, on_messages("tool", lambda message: message.update(content=f"Done.\n{message['content']}")))
+    assert ("tool results", "text added in place of plain JSON") in {(one.part, one.what) for one in found.changes}
 
 
 def test_what_a_tool_gave_otherwise_is_no_drift_and_what_was_told_otherwise_is(runs: list[Trace]) -> None:
