@@ -1,15 +1,17 @@
 """`bakeoff drift`. What it needs is imported where it runs, so that its help comes at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from evaluator import ROOT, files
-from evaluator.catalog.frameworks import AT
+from evaluator.catalog.frameworks import AT, Framework
 from evaluator.catalog.releases import CODE
 from evaluator.cli.options import (
     ReleasesOption,
@@ -22,13 +24,13 @@ from evaluator.cli.options import (
     every_framework,
     every_task,
     existing,
-    say,
 )
 from evaluator.errors import Mistake
 
 if TYPE_CHECKING:
     from evaluator.analysis.drift import Drift
-    from evaluator.catalog.frameworks import Framework
+    from evaluator.suites.drifting import Recorded, Run
+    from evaluator.trace import Trace
 
 app = command()
 
@@ -94,18 +96,34 @@ def drift(
     if as_json:
         console.print_json(data=[as_data(one.drift) | {"notes": one.notes} for one in found])
     else:
-        say(words)
+        typer.echo(words)
     if any(one.drift.broken for one in found):
         raise typer.Exit(1)
 
 
 @dataclass(frozen=True)
 class _Asked:
+    """What the user typed."""
+
     framework: str | None
     since: str | None
     task: str | None
     cases: str | None
     traces: Path
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """What is compared of one framework: its runs with some packages, and the recorded ones, or those of a release."""
+
+    after: "Framework"
+    before: "Framework | Recorded"
+    runs: "Sequence[Run]"
+
+    @property
+    def made_with(self) -> "list[Framework]":
+        """Those with which the runs are to be made."""
+        return [one for one in (self.before, self.after) if isinstance(one, Framework)]
 
 
 @dataclass(frozen=True)
@@ -116,48 +134,57 @@ class _Found:
 
 
 def _compared(asked: _Asked, others: Console) -> list[_Found]:
-    """What each of the frameworks sends differently; `others` is told what is under way. Raises `Mistake`."""
+    """What each framework sends differently; `others` is told what is under way. Raises `Mistake`, `Failure`."""
     from evaluator.analysis.drift import drift
+    from evaluator.suites import drifting
+
+    titles = {framework.name: framework.title for framework in every_framework().values()}
+    compared = _sides(asked, others)
+    jobs = [job for sides in compared for one in sides.made_with for job in drifting.jobs(one, sides.runs)]
+    made = drifting.made(jobs, others, partial(_tell, others))
+    found = []
+    before: Sequence[Trace]
+    for sides in compared:
+        if isinstance(sides.before, Framework):
+            before, notes = made[sides.before.name], [drifting.other_packages(sides.before, sides.after)]
+        else:
+            before, notes = sides.before.traces, drifting.changed_besides(sides.after, sides.before)
+        found.append(_Found(titles[sides.after.plain_name], drift(before, made[sides.after.name]), notes))
+    return found
+
+
+def _tell(others: Console, line: str) -> None:
+    others.print(Text(line), soft_wrap=True)
+
+
+def _sides(asked: _Asked, others: Console) -> list[_Sides]:
+    """What is to be compared, its packages locked. Raises `Mistake`."""
     from evaluator.suites import drifting
     from evaluator.suites.planning import cases_named
     from tasks.cases import SIZES
 
-    def tell(line: str) -> None:
-        others.print(escape(line), highlight=False, soft_wrap=True)
-
-    plain = every_framework()
-    after = chosen_releases(asked.framework)
-    before = [_at(one, asked.since) for one in after] if asked.since else []
     tasks = chosen(asked.task, every_task(), "task")
     cases = cases_named(asked.cases or SIZES[-1], tasks)
-    recorded = []
-    jobs = []
-    for number, one in enumerate(after):
-        if asked.since and asked.cases:
-            runs = [(task, case, 1) for task in tasks for case in cases[task.name]]
-        else:
-            recorded.append(drifting.recorded(asked.traces, one, cases, tell))
-            runs = list(recorded[-1].asked)
-        jobs += [job for each in [*before[number : number + 1], one] for job in drifting.jobs(each, runs)]
-    made = drifting.made(jobs, others, tell)
     found = []
-    for number, one in enumerate(after):
-        title = plain[one.plain_name].title
-        if asked.since:
-            notes = [drifting.other_packages(before[number], one)]
-            found.append(_Found(title, drift(made[before[number].name], made[one.name]), notes))
+    for framework in chosen_releases(asked.framework, shown_on=others):
+        release = _at(framework, asked.since, others) if asked.since else None
+        if release is not None and asked.cases:
+            runs = [(task, case, 1) for task in tasks for case in cases[task.name]]
+            found.append(_Sides(framework, release, runs))
         else:
-            notes = drifting.changed_besides(one, recorded[number])
-            found.append(_Found(title, drift(recorded[number].traces, made[one.name]), notes))
+            recorded = drifting.recorded(asked.traces, framework, cases, partial(_tell, others))
+            found.append(_Sides(framework, release or recorded, recorded.runs))
+        if not drifting.jobs(framework, found[-1].runs):
+            raise Mistake(f"nothing to run: {framework.name} implements none of these tasks")
     return found
 
 
-def _at(framework: "Framework", since: str) -> "Framework":
+def _at(framework: Framework, since: str, others: Console) -> Framework:
     """The framework at the release that it is compared with, locked. Raises `Mistake`."""
-    if framework.at and framework.at.startswith(CODE):
+    if CODE in (framework.at or ""):
         raise Mistake(f"{framework.name}: --since is for the packages of releases, not for the modules of a month")
-    [before] = chosen_releases(f"{framework.plain_name}{AT}{since}")
-    if before.at and before.at.startswith(CODE):
+    [before] = chosen_releases(f"{framework.plain_name}{AT}{since}", shown_on=others)
+    if CODE in (before.at or ""):
         raise Mistake(f"--since {since}: must be a version such as 1.12.0 or a day such as 2026-03-01")
     if before.name == framework.name:
         raise Mistake(f"-f {framework.name} --since {since}: these are the same packages")

@@ -15,11 +15,11 @@ from evaluator.errors import Failure, Mistake
 from evaluator.harness.jobs import WORK, Job, Settings
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
-from evaluator.harness.records import exclusive
+from evaluator.harness.records import Records, exclusive
 from evaluator.models import specs
 from evaluator.providers.names import SCRIPTED
 from evaluator.text import shown_path
-from evaluator.trace import Key, Trace, model_folder, read_trace, read_traces, trace_path
+from evaluator.trace import Trace, model_folder, read_traces
 from tasks.cases import Case
 
 FOLDER = WORK / "drift"
@@ -27,8 +27,7 @@ FOLDER = WORK / "drift"
 
 Say = Callable[[str], None]
 
-
-Asked = tuple[Task, Case, int]
+Run = tuple[Task, Case, int]
 """A case of a task, and the trial."""
 
 
@@ -37,7 +36,7 @@ class Recorded:
     """The recorded runs of a framework, and today's cases that they are of."""
 
     traces: Sequence[Trace]
-    asked: Sequence[Asked]
+    runs: Sequence[Run]
 
 
 def recorded(traces: Path, framework: Framework, cases: Mapping[str, Sequence[Case]], say: Say) -> Recorded:
@@ -47,7 +46,7 @@ def recorded(traces: Path, framework: Framework, cases: Mapping[str, Sequence[Ca
     there are none.
     """
     folder = model_folder(traces, SCRIPTED) / framework.plain_name
-    tasks, found, asked, changed = all_tasks(), [], [], 0
+    tasks, found, runs, changed = all_tasks(), [], [], 0
     known = {(name, case.id): case for name, some in cases.items() for case in some}
     for item in read_traces(folder):
         if not isinstance(item, Trace):
@@ -58,12 +57,12 @@ def recorded(traces: Path, framework: Framework, cases: Mapping[str, Sequence[Ca
             changed += 1
         else:
             found.append(item)
-            asked.append((tasks[item.key.task], case, item.key.trial))
+            runs.append((tasks[item.key.task], case, item.key.trial))
     if changed:
         say(f"{framework.plain_name}: {changed} recorded runs are left out: their cases have changed since")
     if not found:
         raise Mistake(f"{shown_path(folder)}: has no recorded run of what was asked for")
-    return Recorded(found, asked)
+    return Recorded(found, runs)
 
 
 def _asks_the_same(trace: Trace, case: Case) -> bool:
@@ -73,9 +72,9 @@ def _asks_the_same(trace: Trace, case: Case) -> bool:
         return False
 
 
-def jobs(framework: Framework, asked: Iterable[Asked]) -> list[Job]:
+def jobs(framework: Framework, runs: Iterable[Run]) -> list[Job]:
     """The runs of these cases and trials."""
-    return [Job(framework, task, case, trial) for task, case, trial in asked if implements(framework, task.name)]
+    return [Job(framework, task, case, trial) for task, case, trial in runs if implements(framework, task.name)]
 
 
 def made(asked: Sequence[Job], console: Console, say: Say) -> dict[str, list[Trace]]:
@@ -90,31 +89,26 @@ def made(asked: Sequence[Job], console: Console, say: Say) -> dict[str, list[Tra
         make(standing, FOLDER, False, console, say, lambda _: None)
     for line in dict.fromkeys(standing.unsound):
         say(f"left out: {line}")
+    records = Records(standing.plan.settings, specs.digest(spec, console))
     found: dict[str, list[Trace]] = {job.framework.name: [] for job in asked}
     for job in asked:
-        trace = read_trace(trace_path(FOLDER, _key(job)))
-        if isinstance(trace, Trace) and trace.outcome.fault is None:
+        if (trace := records.usable(job, FOLDER)) is not None:
             found[job.framework.name].append(trace)
-    if not all(found.values()):
-        lacking = ", ".join(name for name, traces in found.items() if not traces)
-        raise Failure(f"{lacking}: no run could be made; see the lines above")
+    if lacking := [name for name, traces in found.items() if not traces]:
+        raise Failure(f"{', '.join(lacking)}: no run could be made; see the lines above")
     return found
-
-
-def _key(job: Job) -> Key:
-    return Key(model=SCRIPTED, framework=job.framework.name, task=job.task.name, case=job.case.id, trial=job.trial)
 
 
 def changed_besides(framework: Framework, recorded: Recorded) -> list[str]:
     """In words, what has changed since the runs were recorded besides the lock, or that the lock has not."""
     setups = [(trace.key.task, trace.setup) for trace in recorded.traces]
-    tasks = {task.name: task for task, _, _ in recorded.asked}
+    tasks = {task.name: task for task, _, _ in recorded.runs}
     code = {name: implementation_digest(framework, name) for name in tasks if implements(framework, name)}
-    specs_now = {name: task_digest(task) for name, task in tasks.items()}
+    asked = {name: task_digest(task) for name, task in tasks.items()}
     lines = []
     if all(since(setup.lock_digest) == lock_digest(framework) for _, setup in setups):
         lines.append(f"{framework.name}: its lock is the one that these runs were recorded with")
-    for what, now in (("module", code), ("task", specs_now)):
+    for what, now in (("module", code), ("task", asked)):
         field = "implementation_digest" if what == "module" else "task_digest"
         others = sorted({task for task, setup in setups if task in now and since(getattr(setup, field)) != now[task]})
         if others:
