@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Literal
 
 from evaluator.analysis import parity
+from evaluator.analysis.drift import Drift, drift, packages_in_words
 from evaluator.analysis.gather import contents, every_task
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.analysis.kept import Kept, kept_or_made
@@ -115,11 +116,23 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """What is sent differently at a release than at the one before it, in the tasks whose runs come out as today at
+    both. `packages` says which packages have other versions."""
+
+    before: Measured
+    after: Measured
+    drift: Drift
+    packages: str
+
+
+@dataclass(frozen=True)
 class HistoryOf:
-    """The cells of a framework by age, and the lines of its file that cannot be used."""
+    """The cells of a framework by age, what changed between them, and the lines of its file that cannot be used."""
 
     framework: str
     cells: tuple[Measured, ...]
+    changes: tuple[Changed, ...] = ()
     damaged: tuple[DamagedTrace, ...] = ()
 
     @property
@@ -178,7 +191,31 @@ def of_framework(root: Path, name: str) -> HistoryOf:
     """What the cells of a framework come to."""
     read = list(read_cells(root, name))
     cells = [one for one in read if isinstance(one, Cell)]
-    return HistoryOf(name, tuple(measured(cells)), tuple(one for one in read if isinstance(one, DamagedTrace)))
+    found = measured(cells)
+    damaged = tuple(one for one in read if isinstance(one, DamagedTrace))
+    return HistoryOf(name, tuple(found), tuple(_changes(cells, found)), damaged)
+
+
+def _changes(cells: Sequence[Cell], found: Sequence[Measured]) -> Iterator[Changed]:
+    """What changed from one release to the next on which anything runs."""
+    releases = [one for one in zip(cells, found, strict=True) if one[1].figures and not one[1].is_of_code]
+    for (old, before), (new, after) in pairwise(releases):
+        if not (shared := {*before.figures} & {*after.figures} - {ALL_TASKS}):
+            continue
+        drifted = drift(_own(old, shared), _own(new, shared))
+        if drifted.changes:
+            packages = packages_in_words(old.packages, new.packages, new.framework.replace("_", "-"))
+            yield Changed(before, after, drifted, packages)
+
+
+def _own(cell: Cell, tasks: Container[str]) -> list[Trace]:
+    """The framework's own traces of some tasks."""
+    return [trace for trace in cell.traces if trace.key.task in tasks and _is_own(cell, trace)]
+
+
+def _is_own(cell: Cell, trace: Trace) -> bool:
+    """Whether it is of the framework, and not of the baseline beside it: what is locked of that is beside itself."""
+    return trace.key.framework != BASELINE or (cell.framework == BASELINE and cell.at == LOCKED)
 
 
 def measured(cells: Sequence[Cell]) -> list[Measured]:
@@ -217,7 +254,7 @@ def _graded(cell: Cell) -> _Runs:
         run = grade_run(trace, every_task()[trace.key.task])
         if trace.key.framework == BASELINE:
             baseline.append(run)
-        if trace.key.framework == BASELINE and not (cell.framework == BASELINE and cell.at == LOCKED):
+        if not _is_own(cell, trace):
             continue
         if (comparison := _comparison(trace)) is not None:
             run = replace(run, injected_tokens=comparison.injected, compared_calls=comparison.calls)

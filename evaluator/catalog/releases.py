@@ -170,6 +170,14 @@ def day_after(moment: datetime) -> date:
     return (moment + timedelta(days=1)).date()
 
 
+def packages_in(lock: Path) -> dict[str, str]:
+    """The locked packages from an index with their versions, by name."""
+    text = files.read_text(lock)
+    text = files.read_text(lock)
+    registered = r'^\[\[package\]\]\nname = "([^"\n]+)"\nversion = "([^"\n]+)"\nsource = \{ registry'
+    return dict(sorted(re.findall(registered, text, re.M)))
+
+
 def as_of(lock: Path) -> date:
     """The day on which the newest of the locked packages came out. Raises `Mistake` where a lock does not say."""
     times = _UPLOAD.findall(files.read_text(lock))

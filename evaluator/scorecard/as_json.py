@@ -10,7 +10,7 @@ import orjson
 from evaluator.analysis.capabilities import as_data as as_cell_data
 from evaluator.analysis.faults.rows import Total
 from evaluator.analysis.faults.rows import as_data as as_fault_data
-from evaluator.analysis.history import HistoryOf, Measured
+from evaluator.analysis.history import Changed, HistoryOf, Measured
 from evaluator.analysis.metrics import METRICS, rounded
 from evaluator.analysis.models import as_data as as_comparison_data
 from evaluator.analysis.pairs import COMPARED
@@ -154,6 +154,9 @@ def _history(history: Sequence[HistoryOf]) -> HistoryDocument:
                 for one in history
             ],
             "cells": [_of_release(cell) for one in history for cell in one.cells],
+            "changes": [
+                _of_change(of_framework.framework, one) for of_framework in history for one in of_framework.changes
+            ],
         }
     )
 
@@ -165,6 +168,31 @@ def _of_release(cell: Measured) -> dict[str, Any]:
         "tasks": [{"task": task, **asdict(one)} for task, one in cell.tasks.items()],
         **{name: getattr(cell, name) for name in ("packages", "installed_mb", "import_s", "import_times")},
         "figures": [{"task": task, **asdict(one)} for task, one in cell.figures.items()],
+    }
+
+
+def _of_change(framework: str, changed: Changed) -> dict[str, Any]:
+    drifted = changed.drift
+    return {
+        "framework": framework,
+        "before": changed.before.at,
+        "after": changed.after.at,
+        "packages": changed.packages,
+        "runs": sum(drifted.runs.values()),
+        "tokens_a_call_before": rounded(drifted.before.a_call),
+        "tokens_a_call_after": rounded(drifted.after.a_call),
+        "changes": [
+            {
+                "part": one.part,
+                "what": one.what,
+                "runs": dict(one.runs),
+                "calls": one.calls,
+                "tokens": None if one.tokens is None else rounded(one.tokens),
+                "tools": one.tools,
+                "diff": one.example.lines,
+            }
+            for one in drifted.changes
+        ],
     }
 
 

@@ -673,8 +673,34 @@ class HistoryOfRow(Part):
     code_back_to: str | None = Field(description="the oldest month whose code still runs, of those that are kept")
 
 
+class HistoryDriftRow(Part):
+    """One thing that is sent otherwise."""
+
+    part: str = Field(description="of the request, or how runs end")
+    what: str
+    runs: dict[str, Count] = Field(description="that show it, by task")
+    calls: Count
+    tokens: Number | None = Field(description="what it adds to one of these calls, where that can be told apart")
+    tools: list[str] = Field(description="that it is about")
+    diff: list[str] = Field(description="of an example, as a unified diff")
+
+
+class HistoryChangeRow(Part):
+    """What a framework sends differently at a release than at the one before it."""
+
+    framework: str
+    before: str
+    after: str
+    packages: str = Field(description="which have other versions")
+    runs: Count = Field(description="that were compared: those of tasks whose runs come out as today at both")
+    tokens_a_call_before: Number
+    tokens_a_call_after: Number
+    changes: list[HistoryDriftRow]
+
+
 class HistoryDocument(Document):
     """`scorecard.history.json`: the frameworks over a year of releases, with the scripted model."""
 
     frameworks: list[HistoryOfRow]
     cells: list[HistoryCellRow]
+    changes: list[HistoryChangeRow]

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from evaluator.analysis.history import ALL_TASKS, Figures, HistoryOf, Measured
+from evaluator.analysis.drift import in_words
+from evaluator.analysis.history import ALL_TASKS, Changed, Figures, HistoryOf, Measured
 from evaluator.history import LOCKED
 from evaluator.scorecard.content import COMMAND, Scorecard
 from evaluator.scorecard.words import count, seconds
@@ -78,6 +79,8 @@ def history_page(scorecard: Scorecard) -> str:
     ]
     for title, show in tables(found):
         parts += [f"### {title}", _grid(scorecard, show)]
+    parts += ["## What is sent differently", _CHANGES]
+    parts += [part for one in found if one.changes for part in (f"### {escape(titles[one.framework])}", *_changes(one))]
     parts += ["## Why a cell does not run", _reasons(scorecard)]
     return "\n\n".join(parts) + "\n"
 
@@ -104,6 +107,32 @@ to use today go back."""
 _COSTS = """\
 Only of runs that come out as they do with what is locked today. Times are multiples of the baseline's, which took \
 turns with the framework in each cell: its own packages stay the same. A change of a tenth is no more than noise."""
+
+
+_CHANGES = """\
+From one cell to the next on which anything runs, in the tasks whose runs come out as today at both. Ids, times and the \
+order of keys are left out of account. Frameworks that are not named here send the same on all releases on which today's \
+code runs."""
+
+
+def _changes(one: HistoryOf) -> list[str]:
+    return [
+        f"<details><summary>{change_in_a_line(change)}</summary>\n\n{change_in_full(change)}\n\n</details>"
+        for change in one.changes
+    ]
+
+
+def change_in_a_line(change: Changed) -> str:
+    """The two releases, the months between which it came, and what it costs."""
+    before, after = change.drift.before.a_call, change.drift.after.a_call
+    tokens = f"{before:,.0f} tokens a call became {after:,.0f}" if round(before) != round(after) else "the same tokens"
+    versions = f"{change.before.version} → {change.after.version}"
+    return escape(f"{versions}, {change.before.day[:7]} to {change.after.day[:7]}: {tokens}")
+
+
+def change_in_full(change: Changed) -> str:
+    """All that changed, in Markdown, with diffs."""
+    return "\n".join(in_words(change.drift, notes=[change.packages]))
 
 
 def _grid(scorecard: Scorecard, show: "Show") -> str:

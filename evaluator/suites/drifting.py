@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
+from evaluator.analysis.drift import packages_in_words
 from evaluator.catalog.digests import implementation_digest, lock_digest, since, task_digest
 from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.releases import packages_in
@@ -119,16 +120,7 @@ def changed_besides(framework: Framework, recorded: Recorded) -> list[str]:
     return lines
 
 
-_MOST_PACKAGES = 6
-
-
 def other_packages(before: Framework, after: Framework) -> str:
-    """The packages that two locks have in other versions, in a line: the framework's own and its namesakes first."""
+    """The packages that two locks have in other versions, in a line."""
     old, new = (packages_in(one.environment / "uv.lock") for one in (before, after))
-    family = after.package.partition("-")[0]
-    names = sorted({*old, *new}, key=lambda name: (name != after.package, not name.startswith(family), name))
-    changed = [
-        f"{name} {old.get(name, 'none')} → {new.get(name, 'none')}" for name in names if old.get(name) != new.get(name)
-    ]
-    more = f" and {len(changed) - _MOST_PACKAGES} more" if len(changed) > _MOST_PACKAGES else ""
-    return f"Packages: {', '.join(changed[:_MOST_PACKAGES])}{more}." if changed else "Packages: the same."
+    return packages_in_words(old, new, after.package)

@@ -14,6 +14,6 @@ that breaks off sends less, which is no saving. Injected tokens are those of `ev
 """
 
 from evaluator.analysis.drift.summary import Change, Drift, Example, Tokens, drift
-from evaluator.analysis.drift.words import as_data, in_words
+from evaluator.analysis.drift.words import as_data, in_words, packages_in_words
 
-__all__ = ["Change", "Drift", "Example", "Tokens", "as_data", "drift", "in_words"]
+__all__ = ["Change", "Drift", "Example", "Tokens", "as_data", "drift", "in_words", "packages_in_words"]

@@ -13,6 +13,7 @@ _MOST_CHANGES = 8
 """How many changes of one part are told."""
 
 _MOST_TOOLS = 4
+_MOST_PACKAGES = 6
 _MOST_LINES = 40
 _MOST_DIFFS = 8
 _LONGEST = 200
@@ -183,3 +184,14 @@ def as_data(drift: Drift) -> dict[str, Any]:
     for change, of in zip(data["changes"], drift.changes, strict=True):
         change["example"]["key"] = of.example.key.model_dump()
     return data
+
+
+def packages_in_words(old: Mapping[str, str], new: Mapping[str, str], own: str) -> str:
+    """The packages of which there are other versions, in a line: the framework's `own` and its namesakes first."""
+    family = own.partition("-")[0]
+    names = sorted({*old, *new}, key=lambda name: (name != own, not name.startswith(family), name))
+    changed = [
+        f"{name} {old.get(name, 'none')} → {new.get(name, 'none')}" for name in names if old.get(name) != new.get(name)
+    ]
+    more = f" and {len(changed) - _MOST_PACKAGES} more" if len(changed) > _MOST_PACKAGES else ""
+    return f"Packages: {', '.join(changed[:_MOST_PACKAGES])}{more}." if changed else "Packages: the same."
