@@ -110,9 +110,9 @@ turns with the framework in each cell: its own packages stay the same. A change 
 
 
 _CHANGES = """\
-From one cell to the next on which anything runs, in the tasks whose runs come out as today at both. Ids, times and the \
-order of keys are left out of account. Frameworks that are not named here send the same on all releases on which today's \
-code runs."""
+From one cell to the next on which anything runs, in the tasks whose runs come out as today at both. Ids, times and \
+the order of keys are left out of account. Frameworks that are not named here send the same on all releases on which \
+today's code runs."""
 
 
 def _changes(one: HistoryOf) -> list[str]:

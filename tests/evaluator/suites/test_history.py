@@ -117,6 +117,15 @@ def _costs_what_it_sends(found: HistoryOf) -> None:
     assert before.injected["system text"] == 0 and after.injected["system text"] == 3  # " Be thorough."
     tokens = (one.metrics["injected_tokens_per_call"] or 0 for one in (after, before))
     assert next(tokens) - next(tokens) == 3
+    grown, shrunk = found.changes
+    assert [(one.before.at, one.after.at) for one in found.changes] == [
+        ("2026-03-01", "2026-04-01"),
+        ("2026-04-01", LOCKED),
+    ]
+    [change] = grown.drift.changes
+    assert (change.part, change.runs, round(change.tokens or 0)) == ("system text", {"tool_calling": 2}, 3)
+    assert grown.drift.after.a_call - grown.drift.before.a_call == 3
+    assert grown.packages == "Packages: the same." and shrunk.drift.after.a_call == grown.drift.before.a_call
     assert before.metrics["model_calls_mean"] == before.baseline["model_calls_mean"]
     assert (before.ratio("overhead_s_p50") or 0) > 0 and (found.cells[2].import_times or 0) > 0
 
