@@ -17,10 +17,11 @@ from evaluator.analysis.kept import Kept, kept_or_made
 from evaluator.analysis.metrics import METRICS, CellRuns, Value, rounded
 from evaluator.analysis.parallel import cores, each
 from evaluator.analysis.parity import PARTS
-from evaluator.catalog.frameworks import BASELINE
+from evaluator.catalog.frameworks import BASELINE, Framework
 from evaluator.catalog.releases import CODE
 from evaluator.history import LOCKED, Cell, NotInstalled, cells_path, frameworks_with_cells, read_cells
-from evaluator.trace import DamagedTrace, Trace
+from evaluator.providers.names import SCRIPTED
+from evaluator.trace import DamagedTrace, Trace, model_folder, read_traces
 
 Standing = Literal["runs", "partly", "fails", "not installed"]
 
@@ -171,6 +172,15 @@ def _oldest(by_age: Sequence[Measured], runs: Callable[[Measured], bool]) -> Mea
     """The first of those that run up to the end."""
     running = list(takewhile(runs, reversed(by_age)))
     return running[-1] if running else None
+
+
+def recorded_at(root: Path, framework: Framework) -> list[Trace]:
+    """The scripted runs of a framework below a folder of traces: those of its cell, else single ones."""
+    for cell in read_cells(root, framework.plain_name):
+        if isinstance(cell, Cell) and cell.at == (framework.at or LOCKED) and cell.traces:
+            return [trace for trace in cell.traces if _is_own(cell, trace)]
+    single = read_traces(model_folder(root, SCRIPTED) / framework.name)
+    return [trace for trace in single if isinstance(trace, Trace)]
 
 
 def gather(

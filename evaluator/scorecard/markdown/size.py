@@ -23,7 +23,7 @@ def size(scorecard: Scorecard) -> list[str]:
         by_hand = f" ({escape(', '.join(notes.by_hand))})" if lines.get("lines_by_hand") else ""
         rows.append(
             [
-                escape(f"{notes.title} {versions}".strip()),
+                escape(notes.title if notes.title.endswith(f" {versions}") else f"{notes.title} {versions}".strip()),
                 *(count(lines.get(column)) for column in _CODE),
                 f"{count(lines.get('lines_by_hand'))}{by_hand}",
                 *(column.show(weighed[name].metrics) if name in weighed else "–" for column in _FOOTPRINT),

@@ -47,6 +47,14 @@ def test_what_is_recorded_is_shown_and_a_damaged_line_is_named(bakeoff: Bakeoff,
     assert "traces/history/crewai.jsonl.xz: is not in the format xz" in said.out
 
 
+def test_two_releases_of_one_framework_are_compared_by_what_they_send(bakeoff: Bakeoff) -> None:
+    said = bakeoff("compare", "crewai@0.0.1", "crewai@0.0.2")
+    line = "bakeoff: crewai@0.0.1 and crewai@0.0.2 have the same code, and what crewai@0.0.1 sends is not recorded: "
+    assert said.code == 2 and said.err == f"{line}`bakeoff run -f crewai@0.0.1 -m scripted --cases full`\n"
+    said = bakeoff("compare", "crewai@0.0.1", "baseline", "-t", "tool_calling")
+    assert said.code == 0 and "CrewAI 0.0.1" in said.out and "OpenAI client only 3." in said.out
+
+
 def test_a_release_that_is_none_is_a_line(bakeoff: Bakeoff) -> None:
     for name, line in (
         ("crewai@soon", "@soon: is neither a version such as 1.12.0 nor a day such as 2026-03-01 nor code-YYYY-MM"),
