@@ -88,7 +88,6 @@ def _compare_releases(before: Framework, after: Framework, tasks: Sequence[str])
                 f"`bakeoff run -f {framework.name} -m {SCRIPTED} --cases full`"
             )
         sides.append(wanted)
-    for line in in_words(
-        drift(sides[0], sides[1]), before.title.partition(f" {before.at}")[0] if before.at else before.title
-    ):
+    title = every_framework()[before.plain_name].title
+    for line in in_words(drift(sides[0], sides[1]), title):
         typer.echo(line)
