@@ -1,7 +1,7 @@
 """What `bakeoff drift` compares: recorded runs, and the same runs made with other packages."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -84,13 +84,17 @@ def made(asked: Sequence[Job], console: Console, say: Say) -> dict[str, list[Tra
     A run that the harness or the machine ended is left out. Raises `Mistake`, `Failure`, `stopping.Stopped`.
     """
     spec = specs.resolve(SCRIPTED, None, None)
-    standing = Standing(Plan(Settings(model=spec, timeout_s=spec.timeout_s, jobs=spec.jobs), [asked]))
+    settings = Settings(model=spec, timeout_s=spec.timeout_s, jobs=spec.jobs)
+    standing = Standing(Plan(settings, [asked]))
     with exclusive(FOLDER):
         sweep_scratch()
         make(standing, FOLDER, False, console, say, lambda _: None)
+        records = Records(settings, specs.digest(spec, console))
+        if slow := [job for job in asked if _timed_out(records.usable(job, FOLDER))]:
+            say(f"{len(slow)} runs that took too long are made again, one at a time")
+            make(Standing(Plan(replace(settings, jobs=1), [slow])), FOLDER, True, console, say, lambda _: None)
     for line in dict.fromkeys(standing.unsound):
         say(f"left out: {line}")
-    records = Records(standing.plan.settings, specs.digest(spec, console))
     found: dict[str, list[Trace]] = {job.framework.name: [] for job in asked}
     for job in asked:
         if (trace := records.usable(job, FOLDER)) is not None:
@@ -98,6 +102,10 @@ def made(asked: Sequence[Job], console: Console, say: Say) -> dict[str, list[Tra
     if lacking := [name for name, traces in found.items() if not traces]:
         raise Failure(f"{', '.join(lacking)}: no run could be made; see the lines above")
     return found
+
+
+def _timed_out(trace: Trace | None) -> bool:
+    return trace is not None and trace.outcome.ended == "timeout"
 
 
 def changed_besides(framework: Framework, recorded: Recorded) -> list[str]:

@@ -7,7 +7,9 @@ up (see `evaluator/wire/canonical.py`); and the order in which the results of on
 
 **Changes** are told apart by what changed and not by where: texts that belong to a case (its question, an agent's
 instructions, documents, values in arguments and results) are left out of account, so that what a framework now says
-around each question is one change, however many runs show it. One example of each is kept.
+around each question is one change, however many runs show it. One example of each is kept. Where the model asked for
+other tools than before, what is sent afterwards follows from that: of such requests only tools and parameters are
+compared.
 
 **Tokens** are those of whole requests, counted with `evaluator/wire/tokens.py`, of the runs that ended alike: a run
 that breaks off sends less, which is no saving. Injected tokens are those of `evaluator/analysis/parity`.

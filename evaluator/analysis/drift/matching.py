@@ -11,15 +11,27 @@ import orjson
 
 from evaluator.trace import ModelCall, Trace
 from evaluator.wire.canonical import canonical
+from evaluator.wire.messages import calls_in, completion_of, messages_in
+from evaluator.wire.tokens import text_of
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A chat request: as it was sent, and in canonical form. `number` is its place in the run, from 1."""
+    """A chat request: as it was sent, and in canonical form. `number` is its place in the run, from 1.
+
+    `asks` are the tools that the model asked for in its reply.
+    """
 
     number: int
     raw: dict[str, Any]
     request: dict[str, Any]
+    asks: tuple[str, ...] = ()
+
+    @cached_property
+    def history(self) -> list[tuple[str, ...]]:
+        """The tools that were asked for before, as the request shows it: those of each message."""
+        asked = (tuple(call.name for call in calls_in(message)) for message in messages_in(self.request))
+        return [names for names in asked if names]
 
     @cached_property
     def form(self) -> bytes:
@@ -31,9 +43,16 @@ class Sent:
         """How often each word stands in it."""
         return Counter(self.form.decode().split())
 
-    def distance(self, other: "Sent") -> int:
-        """How many words only one of two requests has."""
-        return ((self.words - other.words) + (other.words - self.words)).total()
+    @cached_property
+    def instructions(self) -> list[str]:
+        """What it says as the system or the developer: of which agent it is."""
+        said = (one for one in messages_in(self.request) if one.get("role") in ("system", "developer"))
+        return [text_of(message.get("content")) for message in said]
+
+    def unlike(self, other: "Sent") -> tuple[bool, int, int]:
+        """Whether the instructions differ, how many words only one of the two has, and how far apart they are."""
+        words = ((self.words - other.words) + (other.words - self.words)).total()
+        return self.instructions != other.instructions, words, abs(self.number - other.number)
 
 
 @dataclass(frozen=True)
@@ -48,7 +67,14 @@ class Matched:
 def sent(trace: Trace, given: frozenset[str]) -> list[Sent]:
     """The chat requests of a run in their order; `given` are the stamps that it was given."""
     calls = sorted(trace.chats, key=lambda call: call.start_s)
-    return [Sent(number, _raw(call), _settled(canonical(_raw(call), given))) for number, call in enumerate(calls, 1)]
+    return [
+        Sent(number, _raw(call), _settled(canonical(_raw(call), given)), _asks(call))
+        for number, call in enumerate(calls, 1)
+    ]
+
+
+def _asks(call: ModelCall) -> tuple[str, ...]:
+    return tuple(asked.name for asked in completion_of(call.response).calls)
 
 
 def _raw(call: ModelCall) -> dict[str, Any]:
@@ -72,7 +98,8 @@ def _is_result(message: Any) -> bool:
 
 
 def matched(before: Sequence[Sent], after: Sequence[Sent]) -> Matched:
-    """Pairs of requests: those that are the same, then those that share most words, then those nearest in place."""
+    """Pairs of requests: those that are the same, then those of the same instructions that share most words, then those
+    that share most words, and of these those nearest in place."""
     pairs: list[tuple[Sent, Sent]] = []
     waiting, left = list(before), []
     for one in after:
@@ -82,11 +109,9 @@ def matched(before: Sequence[Sent], after: Sequence[Sent]) -> Matched:
         else:
             waiting.remove(same)
             pairs.append((same, one))
-    ranked = sorted(
-        (old.distance(new), abs(old.number - new.number), old.number, new.number) for old in waiting for new in left
-    )
+    ranked = sorted((*old.unlike(new), old.number, new.number) for old in waiting for new in left)
     old_by_number, new_by_number = {one.number: one for one in waiting}, {one.number: one for one in left}
-    for _, _, old, new in ranked:
+    for *_, old, new in ranked:
         if old in old_by_number and new in new_by_number:
             pairs.append((old_by_number.pop(old), new_by_number.pop(new)))
     return Matched(

@@ -73,20 +73,21 @@ def tokens_by_part(request: dict[str, Any]) -> Counter[str]:
     return counts
 
 
-def changes(before: Sent, after: Sent, known: Known) -> Iterator[Found]:
+def changes(before: Sent, after: Sent, known: Known, *, apart: bool = False) -> Iterator[Found]:
     """What changed from one request to the other; nothing where they are the same.
 
-    That a tool which gave something else is told with other values is no drift.
+    That a tool which gave something else is told with other values is no drift. Of requests that come `apart`, after
+    the model has asked for something else, only what both of them have can be compared: tools and parameters.
     """
     if before.form == after.form:
         return
     old, new = before.request, after.request
-    renamed = _renamed(_by_name(old), _by_name(new))
-    yield from _tools(old, new, renamed, known)
-    for found in _messages(messages_in(old), messages_in(new), renamed, known):
-        if not (found.what == _OTHER_VALUES and found.tool in known.unsettled):
-            yield found
+    renamed = renamed_tools(before, after)
+    yield from _tools(old, new, renamed, known, apart)
     yield from _parameters(old, new)
+    for found in _messages(messages_in(old), messages_in(new), renamed, known):
+        if not apart and not (found.what == _OTHER_VALUES and found.tool in known.unsettled):
+            yield found
 
 
 # --- texts -----------------------------------------------------------------------------------
@@ -94,7 +95,7 @@ def changes(before: Sent, after: Sent, known: Known) -> Iterator[Found]:
 
 def _messages(old: list[Message], new: list[Message], renamed: dict[str, str], known: Known) -> Iterator[Found]:
     parts = dict.fromkeys(part_of(message) for message in [*old, *new])
-    names = {**_called(old), **_called(new)}
+    called_before, called = _called(old), _called(new)
     for part in parts:
         ours, theirs = ([message for message in messages if part_of(message) == part] for messages in (old, new))
         if part == SYSTEM:
@@ -102,9 +103,10 @@ def _messages(old: list[Message], new: list[Message], renamed: dict[str, str], k
             yield from _form(part, ours, theirs)
             continue
         for before, after in _aligned(ours, theirs):
-            tool = names.get(str((after or before or {}).get("tool_call_id")), "") if part == RESULTS else ""
+            message, names = (after, called) if after is not None else (before or {}, called_before)
+            tool = names.get(str(message.get("tool_call_id")), "")
             if before is None or after is None:
-                yield _one_more_or_less(part, before, after, known)
+                yield from _one_more_or_less(part, before, after, known, tool)
                 continue
             yield from _text(part, _said(before), _said(after), known, tool)
             yield from _calls(part, before, after, renamed, known)
@@ -144,7 +146,7 @@ def _aligned(old: Sequence[Message], new: Sequence[Message]) -> Iterator[tuple[M
     if len(old) == len(new):
         yield from zip(old, new, strict=True)
         return
-    before, after = [orjson.dumps(one) for one in old], [orjson.dumps(one) for one in new]
+    before, after = ([orjson.dumps(_without_ids(one)) for one in some] for some in (old, new))
     for _, i, i_end, j, j_end in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         for number in range(max(i_end - i, j_end - j)):
             yield (
@@ -153,13 +155,27 @@ def _aligned(old: Sequence[Message], new: Sequence[Message]) -> Iterator[tuple[M
             )
 
 
-def _one_more_or_less(part: str, before: Message | None, after: Message | None, known: Known) -> Found:
-    message, sign, what = (after, "+", "one more") if after is not None else (before, "-", "one less")
+def _without_ids(message: Message) -> list[Any]:
+    """A message for the eye: what it says and asks for, without ids, which are others where one has come before."""
+    return [message.get("role"), _said(message), [(call.name, call.arguments) for call in calls_in(message)]]
+
+
+def _one_more_or_less(
+    part: str, before: Message | None, after: Message | None, known: Known, tool: str
+) -> Iterator[Found]:
+    """A message that came or went: that of a tool by its name, any other by what it says."""
+    message, sign, what = (after, 1, "one more") if after is not None else (before, -1, "one less")
     assert message is not None
-    text = _said(message) + "".join(f"\n{call.name} {written(call.arguments)}" for call in calls_in(message))
-    lines = diff("", text) if sign == "+" else diff(text, "")
-    tokens = count_tokens(text) * (1 if sign == "+" else -1)
-    return Found(part, what, known.masked(text), tokens=tokens, lines=lines)
+    calls = calls_in(message)
+    text = "\n".join(filter(None, [_said(message), *(f"{call.name} {written(call.arguments)}" for call in calls)]))
+    lines = diff("", text) if sign > 0 else diff(text, "")
+    tokens = count_tokens(text) * sign
+    if names := [tool] if tool else list(dict.fromkeys(call.name for call in calls)):
+        yield from (
+            Found(part, what, tool=name, tokens=tokens if len(names) == 1 else None, lines=lines) for name in names
+        )
+    else:
+        yield Found(part, what, known.masked(text), tokens=tokens, lines=lines)
 
 
 def _calls(part: str, before: Message, after: Message, renamed: dict[str, str], known: Known) -> Iterator[Found]:
@@ -249,8 +265,9 @@ def _tokens_of(tool: Tool) -> int:
     return count_tokens(orjson.dumps(tool).decode())
 
 
-def _renamed(old: dict[str, Tool], new: dict[str, Tool]) -> dict[str, str]:
+def renamed_tools(before: Sent, after: Sent) -> dict[str, str]:
     """The tools that have another name and say about the same: the new name of each."""
+    old, new = _by_name(before.request), _by_name(after.request)
     found: dict[str, str] = {}
     for gone in (name for name in old if name not in new):
         for came in (name for name in new if name not in old and name not in found.values()):
@@ -262,8 +279,22 @@ def _renamed(old: dict[str, Tool], new: dict[str, Tool]) -> dict[str, str]:
     return found
 
 
-def _tools(old: dict[str, Any], new: dict[str, Any], renamed: dict[str, str], known: Known) -> Iterator[Found]:
+def _tools(
+    old: dict[str, Any], new: dict[str, Any], renamed: dict[str, str], known: Known, apart: bool
+) -> Iterator[Found]:
     before, after = _by_name(old), _by_name(new)
+    if not apart:
+        yield from _offered(before, after, renamed)
+    for name, tool in before.items():
+        if (now := after.get(renamed.get(name, name))) is not None:
+            found = list(_tool(tool, now, known))
+            whole = _tokens_of(now) - _tokens_of(tool) if len(found) == 1 and name not in renamed else None
+            for one in found:
+                yield replace(one, tool=name, tokens=whole if one.tokens is None else one.tokens)
+
+
+def _offered(before: dict[str, Tool], after: dict[str, Tool], renamed: dict[str, str]) -> Iterator[Found]:
+    """The tools that went, came or have another name or place."""
     for name, tool in before.items():
         if name in renamed:
             came = renamed[name]
@@ -274,12 +305,6 @@ def _tools(old: dict[str, Any], new: dict[str, Any], renamed: dict[str, str], kn
     for name in [name for name in after if name not in before and name not in renamed.values()]:
         lines = diff("", _description(after[name]))
         yield Found(TOOLS, "offered now", tool=name, tokens=_tokens_of(after[name]), lines=lines)
-    for name, tool in before.items():
-        if (now := after.get(renamed.get(name, name))) is not None:
-            found = list(_tool(tool, now, known))
-            whole = _tokens_of(now) - _tokens_of(tool) if len(found) == 1 and name not in renamed else None
-            for one in found:
-                yield replace(one, tool=name, tokens=whole if one.tokens is None else one.tokens)
     kept = [renamed.get(name, name) for name in before if renamed.get(name, name) in after]
     if kept != [name for name in after if name in kept]:
         yield Found(TOOLS, "another order", detail=f"{', '.join(before)} became {', '.join(after)}")

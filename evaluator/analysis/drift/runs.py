@@ -2,14 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from evaluator.analysis.drift.matching import Sent, matched, sent
-from evaluator.analysis.drift.requests import Found, changes, part_of, tokens_by_part
+from evaluator.analysis.drift.requests import Found, changes, part_of, renamed_tools, tokens_by_part
 from evaluator.analysis.drift.texts import Known, diff
 from evaluator.analysis.graded_run import grade_run
 from evaluator.analysis.parity import TaskSpec, compare, observe, task_spec
@@ -22,7 +22,7 @@ from evaluator.wire.tokens import text_of
 _PACKAGES = re.compile(r"/\S*/site-packages/")
 """Where packages are, in an error that names one of their files."""
 
-OUTCOME, CALLS, EMBEDDINGS = "outcome", "model calls", "embeddings"
+OUTCOME, CALLS, COURSE, EMBEDDINGS = "outcome", "model calls", "conversation", "embeddings"
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,13 @@ def compared(before: Trace, after: Trace, task: Task | None) -> Compared:
         found.append((_ended(one.end, other.end), None))
     known = Known(spec, before, after)
     matches = matched(*requests)
+    renamed = {name: now for old, new in matches.pairs for name, now in renamed_tools(old, new).items()}
+    broke_off = any(trace.outcome.ended != "answered" for trace in (before, after))
+    course = list(_other_course(requests[0], requests[1], renamed, broke_off))
+    found += [(change, None) for change in course]
     for old, new in matches.pairs:
-        found += [(change, new.number) for change in changes(old, new, known)]
+        apart = bool(course) and _names(old.history, renamed) != new.history
+        found += [(change, new.number) for change in changes(old, new, known, apart=apart)]
     if one.end.alike(other.end):
         found += [(change, None) for change in _calls(matches.gone, matches.come)]
         found += [(change, None) for change in _embeddings(before, after)]
@@ -148,6 +153,23 @@ def _ended(before: End, after: End) -> Found:
 def _error_kind(why: str) -> str:
     """An error's line without what belongs to the run."""
     return "".join("#" if character.isdigit() else character for character in why)
+
+
+def _names(asked: Iterable[tuple[str, ...]], renamed: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """The tools that were asked for, by the names that they have now."""
+    return [tuple(renamed.get(name, name) for name in names) for names in asked]
+
+
+def _other_course(
+    before: Sequence[Sent], after: Sequence[Sent], renamed: Mapping[str, str], broke_off: bool
+) -> Iterator[Found]:
+    """That the model asked for other tools, whatever their order; a run that broke off only has not come so far."""
+    old = _names((one.asks for one in before if one.asks), renamed)
+    new = [one.asks for one in after if one.asks]
+    gone, came = Counter(old) - Counter(new), Counter(new) - Counter(old)
+    if (gone and came) if broke_off else (gone or came):
+        said, says = ("\n".join(", ".join(names) for names in asked) for asked in (old, new))
+        yield Found(COURSE, "the model asked for other tools", lines=diff(said, says))
 
 
 def _calls(gone: Sequence[Sent], come: Sequence[Sent]) -> Iterator[Found]:

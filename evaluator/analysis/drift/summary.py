@@ -13,13 +13,13 @@ from evaluator.analysis.drift.requests import (
     USER,
     Found,
 )
-from evaluator.analysis.drift.runs import CALLS, EMBEDDINGS, OUTCOME, Compared, Side, compared
+from evaluator.analysis.drift.runs import CALLS, COURSE, EMBEDDINGS, OUTCOME, Compared, Side, compared
 from evaluator.catalog.digests import since
 from evaluator.catalog.frameworks import plain_name
 from evaluator.catalog.tasks import Task
 from evaluator.trace import Key, Trace
 
-_ORDER = (OUTCOME, CALLS, SYSTEM, USER, ASSISTANT, RESULTS, TOOLS, PARAMETERS, EMBEDDINGS)
+_ORDER = (OUTCOME, CALLS, COURSE, SYSTEM, USER, ASSISTANT, RESULTS, TOOLS, PARAMETERS, EMBEDDINGS)
 """The parts in the order in which a reader is told of them; others come after these."""
 
 

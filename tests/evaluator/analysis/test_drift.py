@@ -302,3 +302,36 @@ def test_of_many_changes_of_one_part_the_first_are_told() -> None:
 
     lines = [line for line in in_words(of([run], act)) if line.startswith("- ")]
     assert len(lines) == 9 and lines[-1] == "- **parameters**: 12 more changes, each in fewer runs"
+
+
+def test_where_the_model_asked_for_other_tools_what_follows_from_that_is_not_told(runs: list[Trace]) -> None:
+    [run] = [run for run in runs if run.key.case == "stock-and-quote"]
+    other = new(run.model_copy(deep=True))
+    for call in other.model_calls:
+        text = json.dumps([call.request["messages"], call.response]).replace('"check_stock"', '"get_order"')
+        call.request["messages"], call.response = json.loads(text)
+        call.request["seed"] = 1
+    found = drift([run], [other], TASKS)
+    [course, seed] = found.changes
+    assert (course.part, course.what) == ("conversation", "the model asked for other tools")
+    assert course.example.lines == ("-check_stock, quote_shipping", "+get_order, quote_shipping")
+    assert (seed.what, seed.calls) == ("`seed` is sent now", len(run.model_calls))
+
+
+def test_messages_of_tools_that_are_left_out_are_one_change_of_each_part(runs: list[Trace]) -> None:
+    def forgetful(request: Request) -> None:
+        request["messages"] = [message for message in request["messages"] if '"id-0"' not in json.dumps(message)]
+
+    def with_more(request: Request) -> None:
+        call = {"id": "id-0", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+        request["messages"][2:2] = [
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "id-0", "content": "Looked."},
+        ]
+
+    before = [changed(run, with_more) for run in runs]
+    found = drift(before, [changed(run, forgetful) for run in before], TASKS)
+    assert {(change.part, change.what, change.tools) for change in found.changes} == {
+        ("assistant messages", "one less", ("look",)),
+        ("tool results", "one less", ("look",)),
+    }
