@@ -12,7 +12,7 @@ from typing import Literal
 from evaluator.analysis import parity
 from evaluator.analysis.drift import Drift, drift, packages_in_words
 from evaluator.analysis.gather import contents, every_task
-from evaluator.analysis.graded_run import GradedRun, grade_run
+from evaluator.analysis.graded_run import GradedRun, grade_run, measure_run
 from evaluator.analysis.kept import Kept, kept_or_made
 from evaluator.analysis.metrics import METRICS, CellRuns, Value, rounded
 from evaluator.analysis.parallel import cores, each
@@ -22,6 +22,8 @@ from evaluator.catalog.releases import CODE
 from evaluator.history import LOCKED, Cell, NotInstalled, cells_path, frameworks_with_cells, read_cells
 from evaluator.providers.names import SCRIPTED
 from evaluator.trace import DamagedTrace, Trace, model_folder, read_traces
+from evaluator.wire.canonical import canonical_bytes
+from tasks.grading import Grade
 
 Standing = Literal["runs", "partly", "fails", "not installed"]
 
@@ -212,10 +214,21 @@ def _changes(cells: Sequence[Cell], found: Sequence[Measured]) -> Iterator[Chang
     for (old, before), (new, after) in pairwise(releases):
         if not (shared := {*before.figures} & {*after.figures} - {ALL_TASKS}):
             continue
-        drifted = drift(_own(old, shared), _own(new, shared))
-        if drifted.changes:
+        ours, theirs = _own(old, shared), _own(new, shared)
+        if _says(ours) != _says(theirs) and (drifted := drift(ours, theirs)).changes:
             packages = packages_in_words(old.packages, new.packages, new.framework.replace("_", "-"))
             yield Changed(before, after, drifted, packages)
+
+
+def _says(traces: Iterable[Trace]) -> dict[tuple[str, str], list[bytes]]:
+    """What is sent in each run, and how it ends: the same says the same."""
+    return {
+        (trace.key.task, trace.key.case): [
+            *(canonical_bytes(call.request) for call in trace.model_calls),
+            f"{trace.outcome.ended} {trace.outcome.answer}".encode(),
+        ]
+        for trace in traces
+    }
 
 
 def _own(cell: Cell, tasks: Container[str]) -> list[Trace]:
@@ -261,11 +274,11 @@ def _graded(cell: Cell) -> _Runs:
     errors: dict[str, Counter[str]] = {}
     not_imported: set[str] = set()
     for trace in cell.traces:
-        run = grade_run(trace, every_task()[trace.key.task])
         if trace.key.framework == BASELINE:
-            baseline.append(run)
+            baseline.append(measure_run(trace, _NOT_GRADED))
         if not _is_own(cell, trace):
             continue
+        run = grade_run(trace, every_task()[trace.key.task])
         if (comparison := _comparison(trace)) is not None:
             run = replace(run, injected_tokens=comparison.injected, compared_calls=comparison.calls)
         own.append((run, comparison))
@@ -274,6 +287,10 @@ def _graded(cell: Cell) -> _Runs:
             errors.setdefault(run.key.task, Counter())[_in_a_line(said.removeprefix(_IMPORT))] += 1
             not_imported |= {run.key.task} if said.startswith(_IMPORT) else set()
     return _Runs(tuple(own), tuple(baseline), errors, frozenset(not_imported))
+
+
+_NOT_GRADED = Grade(passed=True, score=None, reasons=[])
+"""Of the baseline's runs only times are looked at."""
 
 
 def _comparison(trace: Trace) -> parity.Comparison | None:
