@@ -326,10 +326,17 @@ def main() -> None:
             rows.append((kind.name, asked.times, found))
     if asked.kinds in "report":
         rows.append(("report", asked.times, killed_reports(asked.times, chance, console)))
-    table = _table(rows)
-    print(table)
-    if not asked.kinds:
-        TABLE.write_text(f"{_head(asked.seed)}\n{table}\n", encoding="utf-8")
+    print(_table(rows))
+    names = [*(kind.name for kind in KINDS), "report"]
+    lines = _recorded_lines() | {name: _line(name, times, found) for name, times, found in rows}
+    table = "\n".join([*_header(), *(lines[name] for name in names if name in lines)])
+    TABLE.write_text(f"{_head(asked.seed)}\n{table}\n", encoding="utf-8")
+
+
+def _recorded_lines() -> dict[str, str]:
+    """The rows of the table as it is, by what is killed: those that are not made anew stay."""
+    recorded = TABLE.read_text(encoding="utf-8").splitlines() if TABLE.exists() else []
+    return {line.split("|")[1].strip(): line for line in recorded if line.startswith("| ")}
 
 
 def _head(seed: int) -> str:
@@ -346,12 +353,15 @@ something else, after the kill or at the end; a run that is marked as ended by a
 
 
 def _table(rows: list[tuple[str, int, Counter[str]]]) -> str:
-    lines = [" | ".join(("| killed", "n", *COLUMNS)) + " |", "| --- |" + " ---: |" * (1 + len(COLUMNS))]
-    lines += [
-        " | ".join((f"| {name}", str(times), *(str(found[column]) for column in COLUMNS))) + " |"
-        for name, times, found in rows
-    ]
-    return "\n".join(lines)
+    return "\n".join([*_header(), *(_line(*row) for row in rows)])
+
+
+def _header() -> list[str]:
+    return [" | ".join(("| killed", "n", *COLUMNS)) + " |", "| --- |" + " ---: |" * (1 + len(COLUMNS))]
+
+
+def _line(name: str, times: int, found: Counter[str]) -> str:
+    return " | ".join((f"| {name}", str(times), *(str(found[column]) for column in COLUMNS))) + " |"
 
 
 if __name__ == "__main__":
