@@ -164,7 +164,7 @@ def _one_more_or_less(
     part: str, before: Message | None, after: Message | None, known: Known, tool: str
 ) -> Iterator[Found]:
     """A message that came or went: that of a tool by its name, any other by what it says."""
-    message, sign, what = (after, 1, "one more") if after is not None else (before, -1, "one less")
+    message, sign, what = (after, 1, "a message more") if after is not None else (before, -1, "a message less")
     assert message is not None
     calls = calls_in(message)
     text = "\n".join(filter(None, [_said(message), *(f"{call.name} {written(call.arguments)}" for call in calls)]))

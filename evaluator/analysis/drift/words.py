@@ -64,6 +64,8 @@ def _tokens(drift: Drift) -> str:
         for name, tokens in sorted(moved.items(), key=lambda one: -abs(one[1]))
         if _signed(tokens) != "0"
     ]
+    if before.runs < sum(drift.runs.values()):
+        words.append(f"over the {_of_runs(before.runs)} that ended alike")
     return ", ".join(words) + (f". A call: {', '.join(where)}" if where else "")
 
 

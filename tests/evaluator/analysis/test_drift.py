@@ -220,6 +220,7 @@ def test_a_run_that_passed_and_ends_with_an_error(runs: list[Trace]) -> None:
     assert (change.part, change.what, change.example.detail) == ("outcome", "no longer passed", error)
     assert (found.broken, found.mended, found.after.runs) == (1, 0, 2)
     words = in_words(found)
+    assert words[0].endswith("over the 2 runs that ended alike")
     assert words[2].endswith("1 run no longer passed.")
     assert f"(`` {error} ``), in 1 of 3 runs of tool_calling" in words[4]
     assert drift(after, runs, TASKS).mended == 1
@@ -332,6 +333,6 @@ def test_messages_of_tools_that_are_left_out_are_one_change_of_each_part(runs: l
     before = [changed(run, with_more) for run in runs]
     found = drift(before, [changed(run, forgetful) for run in before], TASKS)
     assert {(change.part, change.what, change.tools) for change in found.changes} == {
-        ("assistant messages", "one less", ("look",)),
-        ("tool results", "one less", ("look",)),
+        ("assistant messages", "a message less", ("look",)),
+        ("tool results", "a message less", ("look",)),
     }
