@@ -41,6 +41,18 @@ _INSTALLED_AT_ONCE = 2
 _INSTALL_S = 900.0
 """What locking, or installing, may take."""
 
+_OF_THE_PACKAGES = (
+    "No solution found",
+    "Failed to build",
+    "doesn't have a source distribution or wheel",
+    "has no wheels",
+)
+"""What uv says where the fault is that of the packages, and not of the network or the machine."""
+
+
+class NotMadeError(Exception):
+    """A cell could not be made, by no fault of its release. The message is for people."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -131,8 +143,9 @@ def make(
     """Make the cells that are not recorded yet, or all with `rerun`, a framework after the other.
 
     First all environments of a framework are made, then its runs, so that no time is taken while packages are being
-    installed. With `keep`, the environments of releases stay. `made` is told each cell. Raises `stopping.Stopped`,
-    `Failure`, `Mistake`.
+    installed. With `keep`, the environments of releases stay. `made` is told each cell. What the network or the machine
+    prevents is no result: `say` is told, the other cells are made, and then this raises `Failure`. Raises
+    `stopping.Stopped`, `Failure`, `Mistake`.
     """
     with exclusive(traces):
         sweep_scratch()
@@ -144,10 +157,12 @@ def make(
         if not to_make:
             return
         try:
-            stopping.run(_make_all(to_make, grid, traces, keep, console, say, made))
+            not_made = stopping.run(_make_all(to_make, grid, traces, keep, console, say, made))
         except (OSError, PackError) as error:
             why = error_in_words(error) if isinstance(error, OSError) else str(error)
             raise Failure(f"{why}; the cells that were made are kept, the same command goes on from here") from None
+    if not_made:
+        raise Failure(f"{not_made} cells could not be made, see above; the same command tries again")
 
 
 async def _make_all(
@@ -158,8 +173,9 @@ async def _make_all(
     console: Console,
     say: Callable[[str], None],
     made: Callable[[Cell], None],
-) -> None:
-    done = 0
+) -> int:
+    """Gives how many could not be made."""
+    done = not_made = 0
     with UnderWay(console) as under_way:
         under_way.about = f"{done} of {len(wanted)} cells"
         with under_way.doing("baseline: making its environment"):
@@ -169,45 +185,55 @@ async def _make_all(
             ready = await _installed(of_framework, under_way)
             for one, installed in zip(of_framework, ready, strict=True):
                 depends_on = grid.depends_on(one, console)
-                with under_way.doing(f"{name} {one.at}"):
-                    cell = await _cell(one, installed, grid, depends_on, console)
-                write_cell(traces, cell)
+                try:
+                    if isinstance(installed, NotMadeError):
+                        raise installed
+                    with under_way.doing(f"{name} {one.at}"):
+                        cell = await _cell(one, installed, grid, depends_on, console)
+                except NotMadeError as error:
+                    say(f"{name} {one.at}: not made: {error}")
+                    not_made += 1
+                else:
+                    write_cell(traces, cell)
+                    made(cell)
                 done += 1
                 under_way.about = f"{done} of {len(wanted)} cells"
-                made(cell)
                 if not keep and one.release is not None and isinstance(installed, Framework):
                     rmtree(installed.environment / ".venv", ignore_errors=True)
+    return not_made
 
 
-async def _installed(wanted: Sequence[Wanted], under_way: UnderWay) -> list[Framework | NotInstalled]:
+async def _installed(wanted: Sequence[Wanted], under_way: UnderWay) -> list[Framework | NotInstalled | NotMadeError]:
     """Each framework with its environment, or why there is none."""
     free = asyncio.Semaphore(_INSTALLED_AT_ONCE)
 
-    async def one(asked: Wanted) -> Framework | NotInstalled:
+    async def one(asked: Wanted) -> Framework | NotInstalled | NotMadeError:
         async with free:
             with under_way.doing(f"{asked.framework.plain_name} {asked.at}: installing"):
-                return await _install(asked)
+                try:
+                    return await _install(asked)
+                except NotMadeError as error:
+                    return error
 
     return list(await asyncio.gather(*map(one, wanted)))
 
 
 async def _install(wanted: Wanted) -> Framework | NotInstalled:
-    framework = wanted.framework
+    framework, step = wanted.framework, "lock"
     try:
         async with asyncio.timeout(_INSTALL_S):
             if wanted.release is not None:
                 framework = await locked(framework, wanted.release)
-    except Mistake as mistake:
-        return NotInstalled(step="lock", reason=in_a_line(str(mistake)))
-    except TimeoutError:
-        return NotInstalled(step="lock", reason=f"took more than {_INSTALL_S / 60:.0f} minutes")
-    try:
+        step = "install"
         async with asyncio.timeout(_INSTALL_S):
             await provision(framework, lambda line: None)
     except Mistake as mistake:
-        return NotInstalled(step="install", reason=in_a_line(str(mistake)))
+        said = str(mistake)
+        if not any(words in said for words in _OF_THE_PACKAGES):
+            raise NotMadeError(said) from None
+        return NotInstalled(step="lock" if step == "lock" else "install", reason=in_a_line(said))
     except TimeoutError:
-        return NotInstalled(step="install", reason=f"took more than {_INSTALL_S / 60:.0f} minutes")
+        raise NotMadeError(f"the {step} took more than {_INSTALL_S / 60:.0f} minutes") from None
     return framework
 
 
@@ -267,6 +293,7 @@ async def _runs(framework: Framework, grid: Grid, console: Console) -> list[Trac
                         on_trace=lambda job, trace: made.append(trace),
                         on_not_made=lambda job, why: not_made.append(why),
                     )
+    not_made += [f"{trace.key.framework}: {trace.outcome.error}" for trace in made if trace.outcome.fault is not None]
     if not_made:
-        raise Failure(f"{not_made[0]}; its cell is not recorded")
+        raise NotMadeError(not_made[0])
     return made

@@ -13,6 +13,7 @@ from evaluator.analysis.history import ALL_TASKS, HistoryOf, of_framework
 from evaluator.catalog import releases
 from evaluator.catalog.frameworks import BASELINE, Framework
 from evaluator.catalog.tasks import all_tasks
+from evaluator.errors import Failure
 from evaluator.history import LOCKED, Cell, read_cells
 from evaluator.scorecard.history import back_to, further_back, still_runs, why
 from evaluator.suites import history
@@ -128,6 +129,23 @@ def _costs_what_it_sends(found: HistoryOf) -> None:
     assert grown.packages == "Packages: the same." and shrunk.drift.after.a_call == grown.drift.before.a_call
     assert before.metrics["model_calls_mean"] == before.baseline["model_calls_mean"]
     assert (before.ratio("overhead_s_p50") or 0) > 0 and (found.cells[2].import_times or 0) > 0
+
+
+def test_what_the_network_prevents_is_no_result(
+    fake: Framework, grid: history.Grid, index: Registry, tmp_path: Path
+) -> None:
+    works = index.uv.rename(index.uv.with_name("uv-that-works"))
+    fails = 'echo "error: Request failed after 3 retries" >&2; exit 2'
+    index.uv.write_text(f'#!/bin/sh\nif [ "$1" = lock ]; then {fails}; fi\nexec {works} "$@"\n')
+    index.uv.chmod(0o755)
+    said: list[str] = []
+    asked = history.every_month(fake, date(2026, 1, 1), date(2026, 2, 1))
+    with pytest.raises(Failure, match="2 cells could not be made, see above; the same command tries again"):
+        history.make(asked, grid, tmp_path, False, False, Console(quiet=True), said.append, lambda cell: None)
+    assert said[-1].startswith("fake 2026-02-01: not made: ") and "Request failed after 3 retries" in said[-1]
+    assert list(read_cells(tmp_path, "fake")) == []
+    works.rename(index.uv)
+    assert made(asked, grid, tmp_path) == ["2026-01-01", "2026-02-01"]
 
 
 def test_the_first_of_twelve_months() -> None:
