@@ -99,6 +99,8 @@ def headline(one: HistoryOf) -> Headline:
     if breaks is not None:
         said = said.removesuffix(f": {why(breaks)}")
     today = next((cell for cell in one.releases if cell.at == LOCKED), None)
+    if today is None:
+        said = said.removesuffix(", the locked one included")
     reverse = ""
     if today is not None and (today.standing == "runs" or one.code_back_to):
         reverse = still_runs(one, today.day[:7])

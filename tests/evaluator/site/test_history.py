@@ -178,6 +178,7 @@ def test_nothing_is_claimed_of_what_was_not_tried_or_does_not_run() -> None:
     broken = headline(of(replace(fails("2026-03-20"), at=LOCKED)))
     assert "the locked one included" in broken.back and not broken.reverse
     assert not headline(of(runs(MONTHS[0]))).reverse
+    assert headline(of(fails(MONTHS[0]))).back.endswith("on any release that was tried")
 
 
 def test_the_overview_counts_the_frameworks_that_run_everywhere() -> None:
