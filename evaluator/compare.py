@@ -259,7 +259,7 @@ def _grid() -> Table:
 
 def _title(side: Side) -> Text:
     by_hand = ", by hand: the framework has no facility for it" if side.by_hand else ""
-    name = f"{side.framework.title} {side.framework.version}"
+    name = side.framework.title if side.framework.at else f"{side.framework.title} {side.framework.version}"
     return Text.assemble((name, "bold"), f"  {side.source_lines} source lines{by_hand}")
 
 

@@ -2,23 +2,26 @@
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Literal
 
 from evaluator.analysis import parity
+from evaluator.analysis.drift import Drift, drift, packages_in_words
 from evaluator.analysis.gather import contents, every_task
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.analysis.kept import Kept, kept_or_made
-from evaluator.analysis.metrics import CellRuns, Value, measure
+from evaluator.analysis.metrics import METRICS, CellRuns, Value, rounded
 from evaluator.analysis.parallel import cores, each
 from evaluator.analysis.parity import PARTS
-from evaluator.catalog.frameworks import BASELINE, plain_name
+from evaluator.catalog.frameworks import BASELINE, Framework
 from evaluator.catalog.releases import CODE
 from evaluator.history import LOCKED, Cell, NotInstalled, cells_path, frameworks_with_cells, read_cells
-from evaluator.trace import DamagedTrace, Trace
+from evaluator.providers.names import SCRIPTED
+from evaluator.trace import DamagedTrace, Trace, model_folder, read_traces
 
 Standing = Literal["runs", "partly", "fails", "not installed"]
 
@@ -27,11 +30,10 @@ FIGURES = (
     "prompt_tokens_mean",
     "model_calls_mean",
     "overhead_s_p50",
-    "import_s_p50",
-    "packages_max",
-    "installed_mb_max",
 )
 """The metrics that are followed over releases."""
+
+ALL_TASKS = "all tasks"
 
 _WORTH_PROCESSES = 3
 _IMPORT = "the implementation cannot be imported: "
@@ -39,20 +41,38 @@ _IMPORT = "the implementation cannot be imported: "
 
 @dataclass(frozen=True)
 class TaskStanding:
-    """How the runs of a task ended. `error` is the one that most of them ended with, if any did."""
+    """How the runs of a task ended. With `as_today`, at least those pass that pass with what is locked today, and none
+    ended with an error. `why` is what most of those say that ended with an error, or else of those that fail."""
 
     runs: int
     passed: int
-    error: str | None = None
+    as_today: bool
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What runs cost: metrics of the scorecard (see `analysis.metrics`), those of the baseline's runs of the same cases
+    in the same sitting, and the injected tokens of a call by part."""
+
+    metrics: dict[str, Value]
+    baseline: dict[str, Value]
+    injected: dict[str, float]
+
+    def ratio(self, metric: str) -> float | None:
+        """A time as a multiple of the baseline's; None where one of them is not known."""
+        ours, theirs = self.metrics.get(metric), self.baseline.get(metric)
+        return ours / theirs if ours is not None and theirs else None
 
 
 @dataclass(frozen=True)
 class Measured:
     """A framework at a release, measured.
 
-    `metrics` are those of a cell of the scorecard (see `analysis.metrics`) over all tasks, `baseline` those of the
-    baseline's runs in the same sitting; `injected` are the injected tokens of a call by part. Where a run did not end
-    with an answer there are none of the three, since they would be of other runs than those of other releases.
+    `figures` are by task, and of `ALL_TASKS` together; they are there only where the runs came out as they do with what
+    is locked today, since otherwise they would be of other runs than those of other releases. `packages`,
+    `installed_mb` (10^6 bytes) and `import_s` are there wherever the modules could be imported; `import_times` is
+    that time as a multiple of the baseline's.
     """
 
     framework: str
@@ -62,9 +82,11 @@ class Measured:
     standing: Standing
     tasks: dict[str, TaskStanding]
     not_installed: NotInstalled | None = None
-    metrics: dict[str, Value] = field(default_factory=dict)
-    baseline: dict[str, Value] = field(default_factory=dict)
-    injected: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, Figures] = field(default_factory=dict)
+    packages: Value = None
+    installed_mb: Value = None
+    import_s: Value = None
+    import_times: Value = None
 
     @property
     def passed(self) -> int:
@@ -81,30 +103,37 @@ class Measured:
         """Whether it is of modules as they were in a month, and today's packages."""
         return self.at.startswith(CODE)
 
-    def ratio(self, metric: str) -> float | None:
-        """A time as a multiple of the baseline's in the same sitting; None where one of them is not known."""
-        ours, theirs = self.metrics.get(metric), self.baseline.get(metric)
-        return ours / theirs if ours is not None and theirs else None
-
     def reasons(self) -> list[tuple[str, str]]:
         """Why it does not run: the tasks and the error, or the step and what uv said. Alike reasons come once."""
         if self.not_installed is not None:
             return [(self.not_installed.step, self.not_installed.reason)]
         of: dict[str, list[str]] = {}
         for task, one in self.tasks.items():
-            if one.error is not None:
-                of.setdefault(one.error, []).append(task)
-            elif one.passed < one.runs:
-                of.setdefault(f"{one.runs - one.passed} of {one.runs} runs fail", []).append(task)
+            if one.why is not None:
+                failing = one.runs - one.passed
+                some = f"{failing} of {one.runs} runs: " if failing < one.runs else ""
+                of.setdefault(f"{some}{one.why}", []).append(task)
         return [(", ".join(tasks), error) for error, tasks in of.items()]
 
 
 @dataclass(frozen=True)
+class Changed:
+    """What is sent differently at a release than at the one before it, in the tasks whose runs come out as today at
+    both. `packages` says which packages have other versions."""
+
+    before: Measured
+    after: Measured
+    drift: Drift
+    packages: str
+
+
+@dataclass(frozen=True)
 class HistoryOf:
-    """The cells of a framework by age, and the lines of its file that cannot be used."""
+    """The cells of a framework by age, what changed between them, and the lines of its file that cannot be used."""
 
     framework: str
     cells: tuple[Measured, ...]
+    changes: tuple[Changed, ...] = ()
     damaged: tuple[DamagedTrace, ...] = ()
 
     @property
@@ -115,12 +144,16 @@ class HistoryOf:
     @property
     def runs_back_to(self) -> Measured | None:
         """The oldest release from which on today's code runs as it does on the locked one; None where there is none."""
-        oldest = None
-        for cell in reversed(self.releases):
-            if cell.standing != "runs":
-                break
-            oldest = cell
-        return oldest
+        return _oldest(self.releases, lambda cell: cell.standing == "runs")
+
+    def task_runs_back_to(self, task: str) -> Measured | None:
+        """The oldest release from which on the module of this task does."""
+        return _oldest(self.releases, lambda cell: task in cell.tasks and cell.tasks[task].as_today)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that it has runs of."""
+        return list(dict.fromkeys(task for cell in self.cells for task in cell.tasks))
 
     @property
     def breaks_at(self) -> Measured | None:
@@ -130,12 +163,24 @@ class HistoryOf:
     @property
     def code_back_to(self) -> str | None:
         """The oldest month whose code still runs today, of those that are kept; None where none is kept."""
-        oldest = None
-        for cell in sorted((cell for cell in self.cells if cell.is_of_code), key=lambda cell: cell.at, reverse=True):
-            if cell.standing != "runs":
-                break
-            oldest = cell.at.removeprefix(CODE)
-        return oldest
+        of_code = sorted((cell for cell in self.cells if cell.is_of_code), key=lambda cell: cell.at)
+        oldest = _oldest(of_code, lambda cell: cell.standing == "runs")
+        return None if oldest is None else oldest.at.removeprefix(CODE)
+
+
+def _oldest(by_age: Sequence[Measured], runs: Callable[[Measured], bool]) -> Measured | None:
+    """The first of those that run up to the end."""
+    running = list(takewhile(runs, reversed(by_age)))
+    return running[-1] if running else None
+
+
+def recorded_at(root: Path, framework: Framework) -> list[Trace]:
+    """The scripted runs of a framework below a folder of traces: those of its cell, else single ones."""
+    for cell in read_cells(root, framework.plain_name):
+        if isinstance(cell, Cell) and cell.at == (framework.at or LOCKED) and cell.traces:
+            return [trace for trace in cell.traces if _is_own(cell, trace)]
+    single = read_traces(model_folder(root, SCRIPTED) / framework.name)
+    return [trace for trace in single if isinstance(trace, Trace)]
 
 
 def gather(
@@ -156,23 +201,53 @@ def of_framework(root: Path, name: str) -> HistoryOf:
     """What the cells of a framework come to."""
     read = list(read_cells(root, name))
     cells = [one for one in read if isinstance(one, Cell)]
-    return HistoryOf(name, tuple(measured(cells)), tuple(one for one in read if isinstance(one, DamagedTrace)))
+    found = measured(cells)
+    damaged = tuple(one for one in read if isinstance(one, DamagedTrace))
+    return HistoryOf(name, tuple(found), tuple(_changes(cells, found)), damaged)
+
+
+def _changes(cells: Sequence[Cell], found: Sequence[Measured]) -> Iterator[Changed]:
+    """What changed from one release to the next on which anything runs."""
+    releases = [one for one in zip(cells, found, strict=True) if one[1].figures and not one[1].is_of_code]
+    for (old, before), (new, after) in pairwise(releases):
+        if not (shared := {*before.figures} & {*after.figures} - {ALL_TASKS}):
+            continue
+        drifted = drift(_own(old, shared), _own(new, shared))
+        if drifted.changes:
+            packages = packages_in_words(old.packages, new.packages, new.framework.replace("_", "-"))
+            yield Changed(before, after, drifted, packages)
+
+
+def _own(cell: Cell, tasks: Container[str]) -> list[Trace]:
+    """The framework's own traces of some tasks."""
+    return [trace for trace in cell.traces if trace.key.task in tasks and _is_own(cell, trace)]
+
+
+def _is_own(cell: Cell, trace: Trace) -> bool:
+    """Whether it is of the framework, and not of the baseline beside it: what is locked of that is beside itself."""
+    return trace.key.framework != BASELINE or (cell.framework == BASELINE and cell.at == LOCKED)
 
 
 def measured(cells: Sequence[Cell]) -> list[Measured]:
     """The cells of a framework, measured; each stands as it does beside the one of what is locked today."""
     graded = [_graded(cell) for cell in cells]
     today = next((runs for cell, runs in zip(cells, graded, strict=True) if cell.at == LOCKED), None)
-    wanted = None if today is None else {_run(run) for run in today.own if run.passed}
+    wanted = None if today is None else today.passed()
     return [_measured(cell, runs, wanted) for cell, runs in zip(cells, graded, strict=True)]
 
 
 @dataclass(frozen=True)
 class _Runs:
-    own: tuple[GradedRun, ...]
+    """The runs of a cell: of the framework with what they have on the wire beside the spec, and of the baseline."""
+
+    own: tuple[tuple[GradedRun, parity.Comparison | None], ...]
     baseline: tuple[GradedRun, ...]
     errors: dict[str, Counter[str]]
-    injected: dict[str, float]
+    not_imported: frozenset[str]
+
+    def passed(self) -> set[tuple[str, str]]:
+        """Task and case of those that passed."""
+        return {_run(run) for run, _ in self.own if run.passed}
 
 
 def _run(run: GradedRun) -> tuple[str, str]:
@@ -180,28 +255,25 @@ def _run(run: GradedRun) -> tuple[str, str]:
 
 
 def _graded(cell: Cell) -> _Runs:
-    """The runs of a cell, graded. With the baseline itself, all runs are its own and its measure."""
-    own: list[GradedRun] = []
+    """The runs of a cell, graded. What is locked of the baseline is measured beside itself."""
+    own: list[tuple[GradedRun, parity.Comparison | None]] = []
     baseline: list[GradedRun] = []
     errors: dict[str, Counter[str]] = {}
-    parts: Counter[str] = Counter()
-    calls = 0
+    not_imported: set[str] = set()
     for trace in cell.traces:
         run = grade_run(trace, every_task()[trace.key.task])
         if trace.key.framework == BASELINE:
             baseline.append(run)
-        if plain_name(trace.key.framework) != cell.framework or (cell.at != LOCKED and trace.key.framework == BASELINE):
+        if not _is_own(cell, trace):
             continue
         if (comparison := _comparison(trace)) is not None:
             run = replace(run, injected_tokens=comparison.injected, compared_calls=comparison.calls)
-            parts.update(comparison.parts)
-            calls += comparison.calls
-        own.append(run)
+        own.append((run, comparison))
         if run.ended != "answered":
-            said = (trace.outcome.error or run.ended).removeprefix(_IMPORT)
-            errors.setdefault(run.key.task, Counter())[_in_a_line(said)] += 1
-    injected = {part: parts[part] / calls for part in PARTS} if calls else {}
-    return _Runs(tuple(own), tuple(baseline), errors, injected)
+            said = trace.outcome.error or run.ended
+            errors.setdefault(run.key.task, Counter())[_in_a_line(said.removeprefix(_IMPORT))] += 1
+            not_imported |= {run.key.task} if said.startswith(_IMPORT) else set()
+    return _Runs(tuple(own), tuple(baseline), errors, frozenset(not_imported))
 
 
 def _comparison(trace: Trace) -> parity.Comparison | None:
@@ -211,28 +283,39 @@ def _comparison(trace: Trace) -> parity.Comparison | None:
         return None
 
 
-_ADDRESS = re.compile(r"0x[0-9a-f]{6,}|(?:/[\w.@-]+)+/site-packages/")
+_PASSING = re.compile(r"0x[0-9a-f]{6,}|(?:/[\w.@-]+)+/site-packages/")
+"""What is another text on each machine or in each run."""
 
 
 def _in_a_line(said: str) -> str:
-    """An error's first line, without what is another one in each run."""
+    """An error's first line, without addresses and folders."""
     first = next((line for line in said.splitlines() if line.strip()), "")
-    return _ADDRESS.sub("", " ".join(first.split()))
+    return _PASSING.sub("", " ".join(first.split()))
 
 
 def _measured(cell: Cell, runs: _Runs, wanted: set[tuple[str, str]] | None) -> Measured:
-    tasks = {}
-    for task in dict.fromkeys(run.key.task for run in runs.own):
-        of_task = [run for run in runs.own if run.key.task == task]
-        error = runs.errors[task].most_common(1)[0][0] if task in runs.errors else None
-        tasks[task] = TaskStanding(len(of_task), sum(run.passed for run in of_task), error)
-    passed = {_run(run) for run in runs.own if run.passed}
+    tasks: dict[str, TaskStanding] = {}
+    passed = runs.passed()
+    for task in dict.fromkeys(run.key.task for run, _ in runs.own):
+        cases = {_run(run) for run, _ in runs.own if run.key.task == task}
+        should = cases if wanted is None else {one for one in wanted if one[0] == task}
+        said = runs.errors.get(task) or Counter(
+            _in_a_line(run.reasons[0]) for run, _ in runs.own if run.key.task == task and not run.passed
+        )
+        why = said.most_common(1)[0][0] if said else None
+        as_today = task not in runs.errors and passed >= should
+        tasks[task] = TaskStanding(len(cases), len(cases & passed), as_today, why)
+    whole = [task for task, one in tasks.items() if one.as_today]
     standing: Standing = "partly" if passed else "fails"
     if cell.not_installed is not None:
         standing = "not installed"
-    elif passed >= ({_run(run) for run in runs.own} if wanted is None else wanted) and not runs.errors:
+    elif tasks and len(whole) == len(tasks):
         standing = "runs"
-    whole = bool(runs.own) and not runs.errors
+    figures = {task: _figures(runs, [task]) for task in whole}
+    imported = [task for task in tasks if task not in runs.not_imported]
+    ours = _metrics((run for run, _ in runs.own if run.key.task in imported), _OF_ENVIRONMENT)
+    theirs = _metrics((run for run in runs.baseline if run.key.task in imported), _OF_ENVIRONMENT)
+    of_environment = Figures(ours, theirs, {})
     return Measured(
         framework=cell.framework,
         at=cell.at,
@@ -241,11 +324,32 @@ def _measured(cell: Cell, runs: _Runs, wanted: set[tuple[str, str]] | None) -> M
         standing=standing,
         tasks=tasks,
         not_installed=cell.not_installed,
-        metrics=_metrics(runs.own) if whole else {},
-        baseline=_metrics(runs.baseline) if whole else {},
-        injected=runs.injected if whole else {},
+        figures=figures | ({ALL_TASKS: _figures(runs, whole)} if standing == "runs" else {}),
+        packages=ours.get("packages_max"),
+        installed_mb=ours.get("installed_mb_max"),
+        import_s=ours.get("import_s_p50"),
+        import_times=of_environment.ratio("import_s_p50"),
     )
 
 
-def _metrics(runs: Iterable[GradedRun]) -> dict[str, Value]:
-    return {name: value for name, value in measure(CellRuns(tuple(runs), code=None)).items() if name in FIGURES}
+_OF_ENVIRONMENT = ("packages_max", "installed_mb_max", "import_s_p50")
+
+
+def _figures(runs: _Runs, tasks: Sequence[str]) -> Figures:
+    own = [(run, comparison) for run, comparison in runs.own if run.key.task in tasks]
+    parts: Counter[str] = Counter()
+    calls = 0
+    for _, comparison in own:
+        if comparison is not None:
+            parts.update(comparison.parts)
+            calls += comparison.calls
+    return Figures(
+        _metrics((run for run, _ in own), FIGURES),
+        _metrics((run for run in runs.baseline if run.key.task in tasks), FIGURES),
+        {part: rounded(parts[part] / calls) for part in PARTS} if calls else {},
+    )
+
+
+def _metrics(runs: Iterable[GradedRun], names: Sequence[str]) -> dict[str, Value]:
+    of_cell = CellRuns(tuple(runs), code=None)
+    return {one.name: one.function(of_cell) for one in METRICS if one.name in names} if of_cell.runs else {}

@@ -124,10 +124,13 @@ def project_of(framework: Framework, release: Release) -> str:
     """
     path = framework.folder / "pyproject.toml"
     try:
-        asked = files.toml_in(files.read_text(path))["project"]["dependencies"]
+        project = files.toml_in(files.read_text(path))
+        asked = project["project"]["dependencies"]
         wanted = [_unbound(Requirement(one), framework.package, release.version) for one in asked]
     except (KeyError, TypeError, ValueError, OSError, InvalidRequirement) as error:
         raise Mistake(f"{path}: its project.dependencies cannot be read: {error}") from None
+    mode = project.get("tool", {}).get("uv", {}).get("link-mode")
+    link_mode = f'link-mode = "{mode}"\n' if mode else ""
     listed = "".join(f"    {one!r},\n" for one in wanted).replace("'", '"')
     return f"""\
 [project]
@@ -139,7 +142,7 @@ dependencies = [
 
 [tool.uv]
 package = false
-environments = ["sys_platform == '{sys.platform}' and platform_machine == '{platform.machine()}'"]
+{link_mode}environments = ["sys_platform == '{sys.platform}' and platform_machine == '{platform.machine()}'"]
 """
 
 
@@ -165,6 +168,14 @@ def uploaded(lock: Path, package: str) -> datetime | None:
 def day_after(moment: datetime) -> date:
     """The day by whose end a day has passed since a moment."""
     return (moment + timedelta(days=1)).date()
+
+
+def packages_in(lock: Path) -> dict[str, str]:
+    """The locked packages from an index with their versions, by name."""
+    text = files.read_text(lock)
+    text = files.read_text(lock)
+    registered = r'^\[\[package\]\]\nname = "([^"\n]+)"\nversion = "([^"\n]+)"\nsource = \{ registry'
+    return dict(sorted(re.findall(registered, text, re.M)))
 
 
 def as_of(lock: Path) -> date:

@@ -17,6 +17,7 @@ COMMANDS = {
     "report": "Build the static site: the matrix with plots, the code side by side, every run, and the method.",
     "compare": "Show two implementations side by side: part by part, with line counts and deviations.",
     "parity": "Show what each framework puts on the wire beside the task's spec.",
+    "drift": "Show what other packages send differently, and what it costs in tokens a call, with the scripted model.",
     "faults": "Show what frameworks make of faults of the model, its server, tools and search, from recorded runs.",
     "capabilities": "Show what frameworks can do: approval, durable runs, streaming and more, from recorded runs.",
     "history": "Run today's code on a year of releases, and show on which it runs and what it costs there.",

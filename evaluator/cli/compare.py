@@ -1,25 +1,30 @@
 """`bakeoff compare`."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from evaluator import ROOT
 from evaluator.catalog.capabilities import as_task
-from evaluator.catalog.frameworks import implements, lacking_in_words, numbered_deviations
+from evaluator.catalog.frameworks import Framework, implements, lacking_in_words, numbered_deviations
 from evaluator.cli.options import (
     TaskOption,
     chosen,
+    chosen_releases,
     command,
     console,
     every_capability,
     every_framework,
     every_task,
-    one,
+    names_in,
     say_left_out,
 )
 from evaluator.compare import print_side_by_side, read_side
 from evaluator.errors import Mistake
+from evaluator.harness.jobs import WORK
+from evaluator.providers.names import SCRIPTED
 
 app = command()
 
@@ -30,6 +35,8 @@ app = command()
     bakeoff compare langgraph crewai -t handoff
 
     bakeoff compare langgraph agno -t approval            a capability
+
+    bakeoff compare agno@2026-05-01 agno@2026-09-01       the same code on two releases: what is sent differently?
 
     bakeoff compare baseline agno --width 200 | less      all tasks, for a pager"""
 )
@@ -44,10 +51,15 @@ def compare(
     """Show two implementations side by side: part by part, with line counts and deviations.
 
     What both say alike is dimmed. A terminal of less than 120 columns gets one under the other.
+
+    Of one framework at two releases, of which the code is the same, it shows what they send differently in the recorded
+    runs.
     """
-    frameworks = every_framework()
-    numbered = numbered_deviations(frameworks.values())
-    compared = [one(name, frameworks, "framework") for name in (left, right)]
+    numbered = numbered_deviations(every_framework().values())
+    compared = [chosen_releases(name, lock=False)[0] for name in (left, right)]
+    if compared[0].folder == compared[1].folder and compared[0].name != compared[1].name:
+        _compare_releases(compared[0], compared[1], names_in(task))
+        return
     shown = Console(width=width or (None if console.is_terminal else 160))
     of_capabilities = {name: as_task(capability) for name, capability in every_capability().items()}
     in_tasks = chosen(task, {**every_task(), **(of_capabilities if task else {})}, "task")
@@ -57,5 +69,25 @@ def compare(
         raise Mistake(f"nothing to compare: {'; '.join(lacks)}")
     say_left_out(lacks)
     for a_task in both:
-        ours, theirs = (read_side(framework, a_task, numbered[framework.name]) for framework in compared)
+        ours, theirs = (read_side(framework, a_task, numbered[framework.plain_name]) for framework in compared)
         print_side_by_side(shown, a_task.name, ours, theirs)
+
+
+def _compare_releases(before: Framework, after: Framework, tasks: Sequence[str]) -> None:
+    """What one framework sends differently at two releases. Raises `Mistake` where its runs there are not recorded."""
+    from evaluator.analysis.drift import drift, in_words
+    from evaluator.analysis.history import recorded_at
+
+    sides = []
+    for framework in (before, after):
+        traces = recorded_at(ROOT / "traces", framework) or recorded_at(WORK / "traces", framework)
+        wanted = [trace for trace in traces if not tasks or trace.key.task in tasks]
+        if not wanted:
+            raise Mistake(
+                f"{before.name} and {after.name} have the same code, and what {framework.name} sends is not recorded: "
+                f"`bakeoff run -f {framework.name} -m {SCRIPTED} --cases full`"
+            )
+        sides.append(wanted)
+    title = every_framework()[before.plain_name].title
+    for line in in_words(drift(sides[0], sides[1]), title):
+        typer.echo(line)

@@ -96,22 +96,23 @@ def chosen(listed: str | None, there_are: Mapping[str, T], what: str) -> list[T]
     return [value for name, value in there_are.items() if not wanted or name in wanted]
 
 
-def chosen_releases(listed: str | None, *, lock: bool = True) -> list[Framework]:
+def chosen_releases(listed: str | None, *, lock: bool = True, shown_on: Console = console) -> list[Framework]:
     """Those named in a list with commas, of which any may be at a release, or all, in the order of the frameworks.
 
     Packages of a release are locked now, unless they are already or `lock` is false: then nothing is asked of the
-    network. Raises `Mistake`.
+    network. `shown_on` is told of it. Raises `Mistake`.
     """
     there_are, wanted = every_framework(), names_in(listed)
     found: dict[str, Framework] = {}
     for name in wanted or there_are:
         plain, _, at = name.partition(frameworks.AT)
-        found[name] = _at(one(plain, there_are, "framework"), at, lock) if at else one(name, there_are, "framework")
+        framework = one(plain, there_are, "framework")
+        found[name] = _at(framework, at, lock, shown_on) if at else framework
     order = list(there_are)
     return sorted(found.values(), key=lambda framework: order.index(framework.plain_name))
 
 
-def _at(framework: Framework, at: str, lock: bool) -> Framework:
+def _at(framework: Framework, at: str, lock: bool, shown_on: Console) -> Framework:
     from evaluator.catalog import releases
 
     found = releases.at(framework, f"{framework.name}{frameworks.AT}{at}")
@@ -122,7 +123,7 @@ def _at(framework: Framework, at: str, lock: bool) -> Framework:
     from evaluator.harness.progress import UnderWay
     from evaluator.harness.releases import locked
 
-    with UnderWay(console) as under_way, under_way.doing(f"{found.name}: locking its packages"):
+    with UnderWay(shown_on) as under_way, under_way.doing(f"{found.name}: locking its packages"):
         return asyncio.run(locked(framework, releases.read_release(at)))
 
 

@@ -8,10 +8,11 @@ from evaluator import ROOT
 from evaluator.analysis.parity.report import collect, print_report, report_as_data
 from evaluator.catalog.frameworks import lacking_in_words, numbered_deviations
 from evaluator.cli.options import (
-    FrameworkOption,
+    ReleasesOption,
     TaskOption,
     TracesOption,
     chosen,
+    chosen_releases,
     command,
     console,
     every_framework,
@@ -34,10 +35,12 @@ app = command()
 
     bakeoff parity -f langgraph -t handoff  one of them
 
-    bakeoff run -f crewai -m scripted --cases full && bakeoff parity -f crewai --traces .bakeoff/traces"""
+    bakeoff run -f crewai -m scripted --cases full && bakeoff parity -f crewai --traces .bakeoff/traces
+
+    bakeoff run -f crewai@1.12.0 -m scripted && bakeoff parity -f crewai@1.12.0 --traces .bakeoff/traces"""
 )
 def parity(
-    framework: FrameworkOption = None,
+    framework: ReleasesOption = None,
     task: TaskOption = None,
     model: Annotated[
         str, typer.Option("--model", "-m", metavar="MODEL", help="The model whose runs are compared.")
@@ -50,16 +53,17 @@ def parity(
     Exit code 1 if a difference has no deviation that explains it, or a deviation explains nothing.
     """
     frameworks, tasks = every_framework(), every_task()
-    compared, in_tasks = chosen(framework, frameworks, "framework"), chosen(task, tasks, "task")
+    compared, in_tasks = chosen_releases(framework, lock=False), chosen(task, tasks, "task")
     traces = existing(traces)
-    deviations = numbered_deviations(frameworks.values())
+    deviations = dict(numbered_deviations(frameworks.values()))
+    deviations |= {one.name: deviations[one.plain_name] for one in compared}
     report = collect(traces, model, compared, in_tasks, deviations, list(tasks))
     if as_json:
         console.print_json(data=report_as_data(report))
     else:
         say_left_out(lacking_in_words(compared, [a_task.name for a_task in in_tasks]))
     if report.parities and not as_json:
-        print_report(console, report, frameworks.values(), deviations)
+        print_report(console, report, [*frameworks.values(), *compared], deviations)
     if report.missing:
         lacking = [",".join(dict.fromkeys(names)) for names in zip(*report.missing, strict=True)]
         size = " --cases full" if model == SCRIPTED else ""

@@ -96,7 +96,7 @@ def _reason(said: str) -> str | None:
     if (error := first_error(said)) is None:
         return None
     causes = [line.strip().removeprefix("cause: ") for line in said.splitlines() if line.startswith("  cause: ")]
-    return ": ".join([error, *causes])
+    return ": ".join([error.rstrip(":"), *causes])
 
 
 def python_of(framework: Framework) -> Path:

@@ -10,7 +10,7 @@ import orjson
 from evaluator.analysis.capabilities import as_data as as_cell_data
 from evaluator.analysis.faults.rows import Total
 from evaluator.analysis.faults.rows import as_data as as_fault_data
-from evaluator.analysis.history import HistoryOf, Measured
+from evaluator.analysis.history import Changed, HistoryOf, Measured
 from evaluator.analysis.metrics import METRICS, rounded
 from evaluator.analysis.models import as_data as as_comparison_data
 from evaluator.analysis.pairs import COMPARED
@@ -148,11 +148,15 @@ def _history(history: Sequence[HistoryOf]) -> HistoryDocument:
                     "framework": one.framework,
                     "runs_back_to": one.runs_back_to and one.runs_back_to.at,
                     "breaks_at": one.breaks_at and one.breaks_at.at,
+                    "tasks": {task: (at := one.task_runs_back_to(task)) and at.at for task in one.tasks},
                     "code_back_to": one.code_back_to,
                 }
                 for one in history
             ],
             "cells": [_of_release(cell) for one in history for cell in one.cells],
+            "changes": [
+                _of_change(of_framework.framework, one) for of_framework in history for one in of_framework.changes
+            ],
         }
     )
 
@@ -162,9 +166,33 @@ def _of_release(cell: Measured) -> dict[str, Any]:
         **{name: getattr(cell, name) for name in ("framework", "at", "day", "version", "standing")},
         "not_installed": cell.not_installed and f"{cell.not_installed.step}: {cell.not_installed.reason}",
         "tasks": [{"task": task, **asdict(one)} for task, one in cell.tasks.items()],
-        "metrics": cell.metrics,
-        "baseline": cell.baseline,
-        "injected": {part: rounded(tokens) for part, tokens in cell.injected.items()},
+        **{name: getattr(cell, name) for name in ("packages", "installed_mb", "import_s", "import_times")},
+        "figures": [{"task": task, **asdict(one)} for task, one in cell.figures.items()],
+    }
+
+
+def _of_change(framework: str, changed: Changed) -> dict[str, Any]:
+    drifted = changed.drift
+    return {
+        "framework": framework,
+        "before": changed.before.at,
+        "after": changed.after.at,
+        "packages": changed.packages,
+        "runs": sum(drifted.runs.values()),
+        "tokens_a_call_before": rounded(drifted.before.a_call),
+        "tokens_a_call_after": rounded(drifted.after.a_call),
+        "changes": [
+            {
+                "part": one.part,
+                "what": one.what,
+                "runs": dict(one.runs),
+                "calls": one.calls,
+                "tokens": None if one.tokens is None else rounded(one.tokens),
+                "tools": one.tools,
+                "diff": one.example.lines,
+            }
+            for one in drifted.changes
+        ],
     }
 
 

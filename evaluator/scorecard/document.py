@@ -630,7 +630,17 @@ class HistoryTaskRow(Part):
     task: str
     runs: Count
     passed: Count
-    error: str | None = Field(description="what most of the runs ended with that did not end with an answer")
+    as_today: bool = Field(description="at least those pass that do with what is locked, and none ended with an error")
+    why: str | None = Field(description="what most of those say that ended with an error, or else of those that fail")
+
+
+class HistoryFiguresRow(Part):
+    """What runs cost at a release."""
+
+    task: str = Field(description="a task, or `all tasks`")
+    metrics: dict[str, Number | None] = Field(description="as in `scorecard.json`")
+    baseline: dict[str, Number | None] = Field(description="the same of the baseline, in the same sitting")
+    injected: dict[str, float] = Field(description="injected tokens a call, by part of the request")
 
 
 class HistoryCellRow(Part):
@@ -646,11 +656,11 @@ class HistoryCellRow(Part):
     standing: HistoryStanding = Field(description="whether it runs as it does with the packages that are locked")
     not_installed: str | None = Field(description="why the packages cannot be installed")
     tasks: list[HistoryTaskRow]
-    metrics: dict[str, Number | None] = Field(
-        description="as in `scorecard.json`; empty unless every run ended with an answer"
-    )
-    baseline: dict[str, Number | None] = Field(description="the same of the baseline, in the same sitting")
-    injected: dict[str, float] = Field(description="injected tokens a call, by part of the request")
+    packages: Count | None
+    installed_mb: Number | None
+    import_s: Number | None
+    import_times: Number | None = Field(description="`import_s` as a multiple of the baseline's in the same sitting")
+    figures: list[HistoryFiguresRow] = Field(description="of the tasks whose runs came out as with what is locked")
 
 
 class HistoryOfRow(Part):
@@ -659,7 +669,33 @@ class HistoryOfRow(Part):
     framework: str
     runs_back_to: str | None = Field(description="`at` of the oldest release from which on today's code runs")
     breaks_at: str | None = Field(description="`at` of the youngest on which it does not")
+    tasks: dict[str, str | None] = Field(description="the same as `runs_back_to`, for the module of each task")
     code_back_to: str | None = Field(description="the oldest month whose code still runs, of those that are kept")
+
+
+class HistoryDriftRow(Part):
+    """One thing that is sent otherwise."""
+
+    part: str = Field(description="of the request, or how runs end")
+    what: str
+    runs: dict[str, Count] = Field(description="that show it, by task")
+    calls: Count
+    tokens: Number | None = Field(description="what it adds to one of these calls, where that can be told apart")
+    tools: list[str] = Field(description="that it is about")
+    diff: list[str] = Field(description="of an example, as a unified diff")
+
+
+class HistoryChangeRow(Part):
+    """What a framework sends differently at a release than at the one before it."""
+
+    framework: str
+    before: str
+    after: str
+    packages: str = Field(description="which have other versions")
+    runs: Count = Field(description="that were compared: those of tasks whose runs come out as today at both")
+    tokens_a_call_before: Number
+    tokens_a_call_after: Number
+    changes: list[HistoryDriftRow]
 
 
 class HistoryDocument(Document):
@@ -667,3 +703,4 @@ class HistoryDocument(Document):
 
     frameworks: list[HistoryOfRow]
     cells: list[HistoryCellRow]
+    changes: list[HistoryChangeRow]

@@ -1,8 +1,10 @@
 """What is said of a framework over a year of releases, in words; and `HISTORY.md`."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
-from evaluator.analysis.history import HistoryOf, Measured
+from evaluator.analysis.drift import in_words
+from evaluator.analysis.history import ALL_TASKS, Changed, Figures, HistoryOf, Measured
 from evaluator.history import LOCKED
 from evaluator.scorecard.content import COMMAND, Scorecard
 from evaluator.scorecard.words import count, seconds
@@ -19,11 +21,24 @@ def release(cell: Measured) -> str:
 def back_to(one: HistoryOf) -> str:
     """Back to which release today's code runs unchanged, in a sentence that begins with a verb."""
     oldest, breaks = one.runs_back_to, one.breaks_at
+    if not one.releases:
+        return "was tried on no release"
     if oldest is None:
-        return "does not run as it should on any release that was tried, the locked one included"
+        return "does not run as it should on any release that was tried"
     if breaks is None:
         return f"runs unchanged on every release that was tried, back to {release(oldest)}"
     return f"runs unchanged on releases back to {release(oldest)}, and not on {release(breaks)}: {why(breaks)}"
+
+
+def further_back(one: HistoryOf) -> str:
+    """Which tasks' modules run on older releases than all of them together; empty where none does."""
+    oldest = one.runs_back_to
+    further = [
+        f"{task.replace('_', ' ')} back to {release(found)}"
+        for task in one.tasks
+        if (found := one.task_runs_back_to(task)) is not None and (oldest is None or found.day < oldest.day)
+    ]
+    return " and ".join(further)
 
 
 def still_runs(one: HistoryOf, written: str) -> str:
@@ -62,18 +77,26 @@ def history_page(scorecard: Scorecard) -> str:
         "## What it costs",
         _COSTS,
     ]
-    for title, show in FIGURES:
+    for title, show in tables(found):
         parts += [f"### {title}", _grid(scorecard, show)]
+    parts += ["## What is sent differently", _CHANGES]
+    parts += [part for one in found if one.changes for part in (f"### {escape(titles[one.framework])}", *_changes(one))]
     parts += ["## Why a cell does not run", _reasons(scorecard)]
     return "\n\n".join(parts) + "\n"
+
+
+def _headline(one: HistoryOf, title: str) -> str:
+    further = further_back(one)
+    alone = f" By itself, {escape(further)}." if further else ""
+    return f"**{escape(title)}**: today's code {escape(back_to(one), 600)}.{alone}"
 
 
 _ABOUT = """\
 Today's implementations, as they are in this repository, with all packages as one would have installed them on the \
 first of a month: whether they run, what they send, and what they cost. The scripted model answers the 48 standard \
-cases of RAG question answering, tool calling and multi-agent handoff, so that whatever differs from one release to the \
-next is the framework's. `bakeoff history` makes a cell; `bakeoff run -f crewai@2026-03-01 -m scripted` one by hand; \
-`bakeoff drift -f crewai --since 2026-03-01` says what changed on the wire since."""
+cases of RAG question answering, tool calling and multi-agent handoff, so that whatever differs from one release to \
+the next is the framework's. The cells are made by `bakeoff history`, the runs of one by `bakeoff run -f \
+crewai@2026-03-01 -m scripted`; `bakeoff drift -f crewai --since 2026-03-01` says what changed on the wire since."""
 
 _RUNS = """\
 Runs that passed, of 48. A dash: the packages of that day cannot be installed together. **Bold** is where it does not \
@@ -82,61 +105,106 @@ releases, so a release on which it fails is no fault of that release: it tells h
 to use today go back."""
 
 _COSTS = """\
-Only where every run ended with an answer. Times are multiples of the baseline's, which took turns with the framework \
-in each cell: its own packages stay the same. A change of a tenth is no more than noise."""
+Only of runs that come out as they do with what is locked today. Times are multiples of the baseline's, which took \
+turns with the framework in each cell: its own packages stay the same. A change of a tenth is no more than noise."""
 
 
-def _grid(scorecard: Scorecard, show: Callable[[Measured | None, Measured | None], str]) -> str:
-    """A line a framework, a column a month; `show` gets a cell and the one of what is locked."""
+_CHANGES = """\
+From one cell to the next on which anything runs, in the tasks whose runs come out as today at both. Ids, times and \
+the order of keys are left out of account. Frameworks that are not named here send the same on all releases on which \
+today's code runs."""
+
+
+def _changes(one: HistoryOf) -> list[str]:
+    return [
+        f"<details><summary>{change_in_a_line(change)}</summary>\n\n{change_in_full(change)}\n\n</details>"
+        for change in one.changes
+    ]
+
+
+def change_in_a_line(change: Changed) -> str:
+    """The two releases, the months between which it came, and what it costs."""
+    before, after = change.drift.before.a_call, change.drift.after.a_call
+    tokens = f"{before:,.0f} tokens a call became {after:,.0f}" if round(before) != round(after) else "the same tokens"
+    versions = f"{change.before.version} → {change.after.version}"
+    return escape(f"{versions}, {change.before.day[:7]} to {change.after.day[:7]}: {tokens}")
+
+
+def change_in_full(change: Changed) -> str:
+    """All that changed, in Markdown, with diffs."""
+    return "\n".join(in_words(change.drift, notes=[change.packages]))
+
+
+def _grid(scorecard: Scorecard, show: "Show") -> str:
+    """A line a framework, a column a month, and one of what is locked."""
     found = scorecard.history
     days = sorted({cell.day for one in found for cell in one.releases if cell.at == cell.day})
     rows = []
     for one in found:
         cells = {cell.at: cell for cell in one.releases}
-        today = cells.get(LOCKED)
-        rows.append([escape(scorecard.titles[one.framework]), *(show(cells.get(at), today) for at in (*days, LOCKED))])
+        rows.append([escape(scorecard.titles[one.framework]), *(show(cells.get(at)) for at in (*days, LOCKED))])
     return table(["framework", *(day[:7] for day in days), "locked"], rows)
 
 
-def _brief(cell: Measured | None, today: Measured | None) -> str:
+def _brief(cell: Measured | None) -> str:
     if cell is None:
         return ""
     said = "–" if cell.not_installed else str(cell.passed)
     return said if cell.standing == "runs" else f"**{said}**"
 
 
-def _metric(name: str, shown: Callable[[float | int | None], str]) -> Callable[[Measured | None, Measured | None], str]:
-    return lambda cell, _: shown(cell.metrics.get(name)) if cell and cell.metrics else ""
+Read = Callable[[Figures], float | int | None]
+Show = Callable[[Measured | None], str]
+"""How a cell is shown, and one that is not there."""
 
 
-def _ratio(name: str) -> Callable[[Measured | None, Measured | None], str]:
-    def show(cell: Measured | None, _: Measured | None) -> str:
-        times = cell.ratio(name) if cell else None
-        return "" if times is None else f"{times:.1f}"
-
-    return show
-
-
-def _part(name: str) -> Callable[[Measured | None, Measured | None], str]:
-    return lambda cell, _: count(round(cell.injected.get(name, 0))) if cell and cell.injected else ""
+def _figure(
+    read: Callable[[Figures], float | int | None], shown: Callable[[float | int | None], str], task: str
+) -> Show:
+    """Shows a figure of a task; nothing where its runs do not come out as today."""
+    return lambda cell: shown(read(cell.figures[task])) if cell is not None and task in cell.figures else ""
 
 
-def _version(cell: Measured | None, _: Measured | None) -> str:
-    return escape(cell.version) if cell and cell.version else ""
+def _whole(value: float | int | None) -> str:
+    return count(None if value is None else round(value))
 
 
-FIGURES: Sequence[tuple[str, Callable[[Measured | None, Measured | None], str]]] = (
-    ("Version", _version),
-    ("Injected tokens a call", _metric("injected_tokens_per_call", lambda value: count(value and round(value)))),
-    ("of which system text", _part("system text")),
-    ("Model calls a run", _metric("model_calls_mean", lambda value: "–" if value is None else f"{value:.2f}")),
-    ("Overhead, as a multiple of the baseline's", _ratio("overhead_s_p50")),
-    ("Import, as a multiple of the baseline's", _ratio("import_s_p50")),
-    ("Import time", _metric("import_s_p50", seconds)),
-    ("Packages", _metric("packages_max", count)),
-    ("Installed MB", _metric("installed_mb_max", lambda value: count(value and round(value)))),
-)
-"""What is followed over releases: a title, and how a cell is shown."""
+def _decimals(digits: int) -> Callable[[float | int | None], str]:
+    return lambda value: "–" if value is None else f"{value:.{digits}f}"
+
+
+def _of_environment(name: str, shown: Callable[[float | int | None], str]) -> Show:
+    return lambda cell: "" if cell is None or getattr(cell, name) is None else shown(getattr(cell, name))
+
+
+def tables(found: Sequence[HistoryOf]) -> list[tuple[str, Show]]:
+    """What is followed over releases: a title, and how a cell is shown. What runs cost is shown over all tasks, and of
+    the one whose module runs on most releases."""
+    alone = _widest(found)
+
+    def of_tasks(title: str, read: Read, shown: Callable[[float | int | None], str]) -> list[tuple[str, Show]]:
+        return [
+            (f"{title}, {ALL_TASKS}", _figure(read, shown, ALL_TASKS)),
+            (f"{title}, {alone.replace('_', ' ')} alone", _figure(read, shown, alone)),
+        ]
+
+    return [
+        ("Version", lambda cell: escape(cell.version) if cell and cell.version else ""),
+        *of_tasks("Injected tokens a call", lambda one: one.metrics["injected_tokens_per_call"], _whole),
+        *of_tasks("System text added, in tokens a call", lambda one: one.injected.get("system text", 0), _whole),
+        *of_tasks("Model calls a run", lambda one: one.metrics["model_calls_mean"], _decimals(2)),
+        *of_tasks("Overhead, as a multiple of the baseline's", lambda one: one.ratio("overhead_s_p50"), _decimals(1)),
+        ("Import, as a multiple of the baseline's", _of_environment("import_times", _decimals(1))),
+        ("Import time", _of_environment("import_s", seconds)),
+        ("Packages", _of_environment("packages", count)),
+        ("Installed MB", _of_environment("installed_mb", _whole)),
+    ]
+
+
+def _widest(found: Sequence[HistoryOf]) -> str:
+    """The task whose runs come out as today in most cells; all of them together where there is none."""
+    of = Counter(task for one in found for cell in one.releases for task in cell.figures if task != ALL_TASKS)
+    return max(sorted(of), key=lambda task: of[task], default=ALL_TASKS)
 
 
 def _reasons(scorecard: Scorecard) -> str:

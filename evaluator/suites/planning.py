@@ -74,7 +74,7 @@ def planned(spec: ModelSpec, asked: Asked, say: Callable[[str], None]) -> Plan:
     if asked.rerecorded is not None:
         return Plan(settings, [_recorded(asked.rerecorded / spec.name, asked, say)])
     goes_on = asked.budget is not None or computed_here(spec)
-    cases = _cases(asked.cases or SIZES[-1 if goes_on else 0], asked.tasks)
+    cases = cases_named(asked.cases or SIZES[-1 if goes_on else 0], asked.tasks)
     rounds = in_rounds(asked.frameworks, [(task, cases[task.name]) for task in asked.tasks], asked.trials or 1)
     return Plan(settings, rounds, seconds_of(asked.budget or (BUDGET if computed_here(spec) else NO_BUDGET)))
 
@@ -106,7 +106,7 @@ def say_what_is_lacking(plans: Sequence[Plan], asked: Asked, say: Callable[[str]
 
 def _recorded(folder: Path, asked: Asked, say: Callable[[str], None]) -> list[Job]:
     """A replay of each recorded run that was chosen; says what has no recording."""
-    cases = _cases(asked.cases, asked.tasks) if asked.cases else None
+    cases = cases_named(asked.cases, asked.tasks) if asked.cases else None
     recorded, damaged = replays.recordings(folder)
     for item in damaged:
         say(f"{shown_path(item.path)}: left out: {item.reason}")
@@ -126,8 +126,8 @@ def _recorded(folder: Path, asked: Asked, say: Callable[[str], None]) -> list[Jo
     return sorted(jobs, key=lambda job: (job.trial, job.task.name, job.case.id))
 
 
-def _cases(size_or_file: str, tasks: Sequence[Task]) -> Mapping[str, list[Case]]:
-    """The cases of each task by its name."""
+def cases_named(size_or_file: str, tasks: Sequence[Task]) -> Mapping[str, list[Case]]:
+    """The cases of each task by its name: those of a size, or of a file of the user's own. Raises `Mistake`."""
     for size in SIZES:
         if size == size_or_file:
             return {task.name: of_size(task.load(), size) for task in tasks}

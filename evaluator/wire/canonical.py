@@ -12,6 +12,9 @@ from typing import Any
 
 import orjson
 
+from evaluator.trace import Trace
+from evaluator.wire.messages import completion_of
+
 _UUID = r"[0-9a-f]{8}-?[0-9a-f]{4}-?[1-8][0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}"
 _TIME = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 _STAMP = re.compile(rf"(?<![0-9a-z])(?:(?P<uuid>{_UUID})|{_TIME})(?![0-9a-z])", re.IGNORECASE)
@@ -29,6 +32,17 @@ _BEFORE = 20
 def stamps(text: str) -> frozenset[str]:
     """The uuids and times that stand in a text."""
     return frozenset(match[0] for match in _STAMP.finditer(text))
+
+
+def stamps_given(trace: Trace, text: str) -> frozenset[str]:
+    """The uuids and times that a run was given: by its task, of which `text` has what the case does not, by its tools,
+    and by its model."""
+    texts = [text, orjson.dumps(trace.case).decode(), *(call.model_dump_json() for call in trace.tool_calls)]
+    for call in trace.chats:
+        message = completion_of(call.response).message
+        # Where there is none it is an error, say.
+        texts.append(str(call.response) if message is None else orjson.dumps(message).decode())
+    return stamps("\n".join(texts))
 
 
 def canonical(request: dict[str, Any], given: frozenset[str] = frozenset()) -> dict[str, Any]:

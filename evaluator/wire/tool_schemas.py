@@ -82,13 +82,13 @@ def _changes(spec: ToolSpec, offered: bytes) -> tuple[Change, ...]:
     expected_schema, schema = orjson.loads(spec.schema), function.get("parameters") or {"type": "object"}
     expected, given = _normal(expected_schema), _normal(schema)
     moved = False
-    if word := _description_change(spec.description, function.get("description") or "", _descriptions(given)):
+    if word := description_change(spec.description, function.get("description") or "", _descriptions(given)):
         moved = word == "moved into the parameters"
         add(f"changed description: {word}", function.get("description") or "none")
     if function.get("strict"):
         add("changed schema: strict", "strict is true")
-    if _titles(schema) > len(expected_schema.get("$defs") or {}):  # a model's own name is no addition
-        add("changed schema: titles", f"{_titles(schema)} titles")
+    if titles(schema) > len(expected_schema.get("$defs") or {}):  # a model's own name is no addition
+        add("changed schema: titles", f"{titles(schema)} titles")
     for name in sorted({*tool, *function} - {"type", "function", "name", "description", "parameters", "strict"}):
         add(f"changed schema: {name}", str(tool.get(name, function.get(name))))
     for name, example in _schema_changes(expected, given, ""):
@@ -101,7 +101,7 @@ def _changes(spec: ToolSpec, offered: bytes) -> tuple[Change, ...]:
 # --- descriptions ----------------------------------------------------------------------------
 
 
-def _description_change(expected: str, given: str, of_parameters: list[str]) -> str | None:
+def description_change(expected: str, given: str, of_parameters: list[str]) -> str | None:
     """What became of a tool's description, in a few words; None where it is the same."""
     if given.strip() == expected.strip():
         return None
@@ -218,7 +218,12 @@ def _shown(value: Any, is_there: bool = True) -> str:
     return orjson.dumps(value).decode() if is_there else "none"
 
 
-def _titles(schema: Any, depth: int = 0) -> int:
+def schema_changes(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str]]:
+    """What differs between two JSON schemas of parameters: a name such as `required`, and where and how in words."""
+    return list(_schema_changes(_normal(before), _normal(after), ""))
+
+
+def titles(schema: Any, depth: int = 0) -> int:
     """How many parts of the schema have a title. A parameter that is called `title` is none."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return 0
@@ -230,4 +235,4 @@ def _titles(schema: Any, depth: int = 0) -> int:
             inside += value
         else:
             inside.append(value)
-    return isinstance(schema.get("title"), str) + sum(_titles(part, depth + 1) for part in inside)
+    return isinstance(schema.get("title"), str) + sum(titles(part, depth + 1) for part in inside)

@@ -19,7 +19,7 @@ from evaluator.analysis.parity import (
     stale,
     summarise,
 )
-from evaluator.catalog.frameworks import BASELINE, Deviation, Framework, implements
+from evaluator.catalog.frameworks import BASELINE, Deviation, Framework, implements, plain_name
 from evaluator.catalog.tasks import Task
 from evaluator.fitting import Fitted
 from evaluator.providers.names import SCRIPTED
@@ -87,7 +87,7 @@ def collect(
             parities.append(summarise(compare_all(runs, beside), deviations[framework.name]))
     cases = {task.name: {case.id for case in task.load()} for task in tasks}
     unneeded: list[tuple[int, str]] = []
-    for framework in frameworks if model == SCRIPTED else ():
+    for framework in (one for one in frameworks if model == SCRIPTED and one.at is None):
         own = [parity for parity in parities if parity.framework == framework.name]
         implemented = {name for name in every_task if implements(framework, name)}
         complete = {parity.task for parity in own if parity.cases >= cases[parity.task]}
@@ -186,7 +186,7 @@ def print_report(console: Console, report: Report, frameworks: Iterable[Framewor
     used = {number for parity in report.parities for finding in parity.findings for number in finding.deviations}
     for name, numbered in deviations.items():
         for number, deviation in numbered:
-            if number in used:
+            if number in used and plain_name(name) == name:
                 where = f"{titles.get(name, name)}, {deviation.task or 'all tasks'}"
                 console.print(Text(f"{number}. {where}: {deviation.note}"))
     for number, pattern in report.stale:

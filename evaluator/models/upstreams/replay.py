@@ -14,8 +14,8 @@ import orjson
 
 from evaluator.models.upstreams import JSON_HEADERS, STREAM_HEADERS, Reply, Session, UpstreamError
 from evaluator.trace import ModelCall, RecordedTimes, Trace
-from evaluator.wire.canonical import canonical, canonical_bytes, differences, stamps
-from evaluator.wire.messages import CUT_OFF, completion_of
+from evaluator.wire.canonical import canonical, canonical_bytes, differences, stamps_given
+from evaluator.wire.messages import CUT_OFF
 from tasks.cases import Script
 
 _MOST_DIFFERENCES = 3
@@ -75,7 +75,7 @@ class ReplaySession(Session):
         trace = script.recording
         self._trace = trace
         self._calls = trace.chats
-        self._given = stamps(script.given) | _stamps_of(trace, self._calls)
+        self._given = stamps_given(trace, script.given)
         self._forms = [canonical_bytes(call.request, self._given) for call in self._calls]
         self._played: list[int | None] = []
         """For each request so far, which recorded call answered it."""
@@ -148,16 +148,6 @@ class ReplaySession(Session):
         moments = (call.sent_s, call.first_byte_s, call.received_s)
         sent_s, first_byte_s, received_s = (min(max(moment, 0.0), wall_s) for moment in moments)
         return RecordedTimes(sent_s=sent_s, first_byte_s=first_byte_s, received_s=received_s)
-
-
-def _stamps_of(trace: Trace, calls: Sequence[ModelCall]) -> frozenset[str]:
-    """The uuids and times that the case, the tools and the model brought into the recorded run."""
-    texts = [orjson.dumps(trace.case).decode(), *(call.model_dump_json() for call in trace.tool_calls)]
-    for call in calls:
-        message = completion_of(call.response).message
-        # Where there is none it is an error, say.
-        texts.append(str(call.response) if message is None else orjson.dumps(message).decode())
-    return stamps("\n".join(texts))
 
 
 def _times(same: Sequence[int]) -> str:

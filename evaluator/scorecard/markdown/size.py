@@ -23,7 +23,7 @@ def size(scorecard: Scorecard) -> list[str]:
         by_hand = f" ({escape(', '.join(notes.by_hand))})" if lines.get("lines_by_hand") else ""
         rows.append(
             [
-                escape(f"{notes.title} {versions}".strip()),
+                escape(notes.title if notes.title.endswith(f" {versions}") else f"{notes.title} {versions}".strip()),
                 *(count(lines.get(column)) for column in _CODE),
                 f"{count(lines.get('lines_by_hand'))}{by_hand}",
                 *(column.show(weighed[name].metrics) if name in weighed else "–" for column in _FOOTPRINT),
@@ -47,8 +47,8 @@ _ABOUT = """\
 one way or another; **names used** come from the framework and other packages; **lines by hand** belong to tasks that \
 the framework has no facility of its own for ([definitions](evaluator/catalog/code_size.py)). Packages, their size, \
 the time to import them and the memory of a worker were seen in the runs with the model {model}; a dash \
-is what was not looked at. **Runs back to** is the oldest release on which today's code runs unchanged, of those of the \
-first of each month ([a year of releases](HISTORY.md))."""
+is what was not looked at. **Runs back to** is the oldest release on which today's code runs unchanged, of those of \
+the first of each month ([a year of releases](HISTORY.md))."""
 
 _CODE = {"source_lines": "source lines", "branches": "branches", "framework_names": "names used"}
 
