@@ -13,18 +13,17 @@ from markupsafe import Markup
 _WIDTH, _HEIGHT = 120, 36
 _LEFT, _RIGHT, _TOP, _BOTTOM = 4, 116, 4, 28
 _TICK = _BOTTOM + 4
-_REACH = 4
-"""How far to the left of a mark its title appears, and to the right: the style sheet has the width."""
+BETWEEN = ";"
+"""What is between the written figures of a chart, of which the script makes titles."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A figure of a day, and how it is written; None where there is none. `mark` says what is new on that day."""
+    """A figure of a day, and how it is written; None where there is none."""
 
     day: str
     value: float | None
     written: str = ""
-    mark: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,34 +68,40 @@ def stretches(points: Sequence[Point]) -> list[list[Point]]:
     return [list(group) for known, group in groupby(points, lambda one: one.value is not None) if known]
 
 
-def svg(points: Sequence[Point], axes: Axes, name: str) -> Markup:
-    """The chart: a line for each stretch, a dot at each end of it, and a mark with its title where something is new.
+def svg(points: Sequence[Point], axes: Axes, name: str, marks: str | None = None) -> Markup:
+    """The chart: a line for each stretch, a dot at each end of it, and the `marks` that stand elsewhere in the page.
 
-    `name` is what it is called for those who do not see it.
+    `name` is what it is called for those who do not see it. The figures are kept as they are written, by age, for those
+    who point at them.
     """
     lines, dots = [], []
     for stretch in stretches(points):
-        places = [f"{_number(axes.x(one.day))} {_number(axes.y(one.value or 0))}" for one in stretch]
+        places = [f"{number(axes.x(one.day))} {number(axes.y(one.value or 0))}" for one in stretch]
         lines += [f"M{places[0]}L{' '.join(places[1:])}"] if len(places) > 1 else []
         dots += [f"M{place}h0" for place in dict.fromkeys((places[0], places[-1]))]
-    marked = [(axes.x(one.day), one.mark) for one in points if one.mark]
-    ticks = "".join(f"M{_number(x)} {_TICK}V{_HEIGHT}" for x, _ in marked)
+    written = BETWEEN.join(one.written for one in points)
     parts = [
         Markup('<svg class="chart" viewBox="0 0 {} {}" preserveAspectRatio="none" ').format(_WIDTH, _HEIGHT),
-        Markup('role="img" aria-label="{}">').format(name),
-        Markup('<path class="zero" d="M0 {}H{}"/>').format(_number(axes.y(0)), _WIDTH),
-        *(Markup('<path class="{}" d="{}"/>').format(kind, "".join(d)) for kind, d in _paths(ticks, lines, dots)),
-        *(Markup('<rect x="{}"><title>{}</title></rect>').format(_number(x - _REACH), mark) for x, mark in marked),
+        Markup('role="img" aria-label="{}" data-written="{}">').format(name, written),
+        Markup('<path class="zero" d="M0 {}H{}"/>').format(number(axes.y(0)), _WIDTH),
+        *(
+            Markup('<path class="{}" d="{}"/>').format(kind, "".join(d))
+            for kind, d in (("line", lines), ("dots", dots))
+            if d
+        ),
+        Markup('<use href="#{}"/>').format(marks) if marks else Markup(),
         Markup("</svg>"),
     ]
     return Markup("").join(parts)
 
 
-def _paths(ticks: str, lines: Sequence[str], dots: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
-    return [(kind, d) for kind, d in (("ticks", [ticks]), ("line", lines), ("dots", dots)) if any(d)]
+def marks(days: Iterable[str], axes: Axes) -> str:
+    """The path of a mark on each of some days, which many charts have in common."""
+    return "".join(f"M{number(axes.x(day))} {_TICK}v{_HEIGHT - _TICK}" for day in days)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A place in a drawing, in as few characters as show it."""
     return f"{value:.1f}".removesuffix(".0")
 
 
@@ -106,6 +111,6 @@ def in_words(points: Sequence[Point]) -> str:
     for one in points:
         written = "no figure" if one.value is None else one.written
         if written != before:
-            said.append(f"{written} from {one.day}")
+            said.append(f"{written} from {one.day.removesuffix('-01')}")
         before = written
     return ", ".join(said) if any(one.value is not None for one in points) else "no figure"

@@ -147,7 +147,7 @@ def test_every_small_chart_is_drawn_with_its_figures_apart(width: int, watched: 
     page = watched.page
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(site.url("history.html"))
-    for chart in page.locator("svg.chart").all():
+    for chart in page.locator("svg.chart:visible").all():
         box = chart.bounding_box()
         assert box and box["width"] > 60 and box["height"] > 20
     overlapping = """all => all.filter(ends => {
@@ -155,10 +155,30 @@ def test_every_small_chart_is_drawn_with_its_figures_apart(width: int, watched: 
         return (other && one.right > other.left) || ends.scrollWidth > ends.clientWidth;
     }).length"""
     assert page.locator(".ends").evaluate_all(overlapping) == 0
-    tops = page.locator(".measure").evaluate_all("""all => all.map(
+    tops = page.locator(".measure:visible").evaluate_all("""all => all.map(
         one => [...one.querySelectorAll('svg')].map(svg => Math.round(svg.getBoundingClientRect().top))
     )""")
     assert width < 1100 or all(column == tops[0] for column in tops)  # a framework's charts are in one line
+
+
+def test_the_charts_of_runs_are_those_of_the_chosen_task(watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.goto(site.url("history.html"))
+    shown = page.locator(".measure:visible h3 small")
+    before = shown.count()
+    assert [text.startswith("all tasks") for text in shown.all_inner_texts()] == [True] * 4 + [False] * (before - 4)
+    page.get_by_label("Task").select_option("handoff")
+    expect(page).to_have_url(re.compile("#costs/handoff$"))
+    assert shown.count() == before and shown.first.inner_text().startswith("handoff")
+    expect(page.locator(".measure:visible .whose:visible")).to_have_count(2)
+    chart = page.locator(".measure:visible li", has_text="LangGraph").first
+    expect(chart.locator("title").last).to_have_text(re.compile(r"^1\.1\.0 of 2026-03-20: \d"))
+    page.go_back()
+    expect(shown.first).to_contain_text("all tasks")
+    page.goto(site.url("method.html"))
+    page.goto(site.url("history.html#costs/rag_qa"))
+    expect(page.get_by_label("Task")).to_have_value("rag_qa")
+    expect(page.locator("#costs")).to_be_in_viewport()
 
 
 # --- overview --------------------------------------------------------------------------------
