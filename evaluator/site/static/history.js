@@ -30,7 +30,7 @@ document.addEventListener("DOMContentLoaded", function () {
 
   function fromAddress() {
     const [place, wanted] = location.hash.slice(1).split("/").map(decodeURIComponent);
-    if (place !== "costs") return; // it leads to a reason
+    if (place && place !== "costs") return; // it leads to a reason
     task.value = [...task.options].some((option) => option.value === wanted) ? wanted : task.options[0].value;
     show();
   }

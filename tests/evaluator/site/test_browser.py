@@ -167,7 +167,7 @@ def test_the_charts_of_runs_are_those_of_the_chosen_task(watched: Watched, site:
     shown = page.locator(".measure:visible h3 small")
     before = shown.count()
     assert [text.startswith("all tasks") for text in shown.all_inner_texts()] == [True] * 4 + [False] * (before - 4)
-    page.get_by_label("Task").select_option("handoff")
+    page.get_by_role("combobox", name="Task").select_option("handoff")
     expect(page).to_have_url(re.compile("#costs/handoff$"))
     assert shown.count() == before and shown.first.inner_text().startswith("handoff")
     expect(page.locator(".measure:visible .whose:visible")).to_have_count(2)
@@ -177,7 +177,7 @@ def test_the_charts_of_runs_are_those_of_the_chosen_task(watched: Watched, site:
     expect(shown.first).to_contain_text("all tasks")
     page.goto(site.url("method.html"))
     page.goto(site.url("history.html#costs/rag_qa"))
-    expect(page.get_by_label("Task")).to_have_value("rag_qa")
+    expect(page.get_by_role("combobox", name="Task")).to_have_value("rag_qa")
     expect(page.locator("#costs")).to_be_in_viewport()
 
 
