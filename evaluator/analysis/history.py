@@ -262,6 +262,11 @@ class _Runs:
         """Task and case of those that passed."""
         return {_run(run) for run, _ in self.own if run.passed}
 
+    def beside(self, tasks: Sequence[str]) -> list[GradedRun]:
+        """The baseline's runs of these tasks; none where it lacks one, since times of fewer tasks do not compare."""
+        found = [run for run in self.baseline if run.key.task in tasks]
+        return found if {run.key.task for run in found} == set(tasks) else []
+
 
 def _run(run: GradedRun) -> tuple[str, str]:
     return run.key.task, run.key.case
@@ -331,7 +336,7 @@ def _measured(cell: Cell, runs: _Runs, wanted: set[tuple[str, str]] | None) -> M
     figures = {task: _figures(runs, [task]) for task in whole}
     imported = [task for task in tasks if task not in runs.not_imported]
     ours = _metrics((run for run, _ in runs.own if run.key.task in imported), _OF_ENVIRONMENT)
-    theirs = _metrics((run for run in runs.baseline if run.key.task in imported), _OF_ENVIRONMENT)
+    theirs = _metrics(runs.beside(imported), _OF_ENVIRONMENT)
     of_environment = Figures(ours, theirs, {})
     return Measured(
         framework=cell.framework,
@@ -362,7 +367,7 @@ def _figures(runs: _Runs, tasks: Sequence[str]) -> Figures:
             calls += comparison.calls
     return Figures(
         _metrics((run for run, _ in own), FIGURES),
-        _metrics((run for run in runs.baseline if run.key.task in tasks), FIGURES),
+        _metrics(runs.beside(tasks), FIGURES),
         {part: rounded(parts[part] / calls) for part in PARTS} if calls else {},
     )
 

@@ -20,7 +20,7 @@ from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework, framework_f
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import about_model
-from evaluator.site import capabilities, charts, code, faults, levels, method, overview
+from evaluator.site import capabilities, charts, code, faults, history, levels, method, overview
 from evaluator.site.cases import Grid, Maker, Part, grids, page_data
 from evaluator.site.drawing import Chart
 from evaluator.site.faults import FaultMaker, FaultPart
@@ -73,6 +73,8 @@ def build(
         _write(pages, card, grids(parts, list(tasks)), tasks, frameworks, kept, say)
         _write_faults(pages, card, of_faults)
         _write_capabilities(pages, card, traces, frameworks)
+        if card.history:
+            pages.add(history.PAGE, "history.html", history.overview(card))
     if kept:
         kept.forget_others()
     return card
@@ -168,6 +170,7 @@ def _write_overview(pages: Pages, card: Scorecard, kept: Kept | None, say: Say) 
             "pair_rows": tables.rows,
             "pair_limits": tables.limits,
             "sources": SOURCES,
+            "releases": history.in_short(card.history),
         },
     )
 

@@ -104,6 +104,7 @@ def pages(site: Site) -> dict[str, str]:
         "run of a capability": "capabilities/langgraph.html#durable-between-two-effects",
         "hostile capability": "capabilities/langgraph.html#durable-before-the-answer",
         "modules of a capability": "compare/durable.html",
+        "history": "history.html",
     }
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from sites import Site, Watched, hostile_trace
+from sites import HOSTILE, Site, Watched, hostile_trace
 
 from evaluator import ROOT
 from evaluator.catalog.frameworks import BASELINE, all_frameworks
 from evaluator.catalog.tasks import all_tasks
+from evaluator.history import LOCKED, Cell, NotInstalled, write_cell
 from evaluator.packs import read_packed
 from evaluator.providers.names import CAPABILITIES_NAME, FAULTS_NAME, PROBES_NAME, SCRIPTED
 from evaluator.site.build import build
@@ -48,9 +49,40 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         shutil.copytree(ROOT / "traces" / CAPABILITIES_NAME / name, traces / CAPABILITIES_NAME / name)
     capable = {one.key.case: one for one in of_capabilities("langgraph") if one.key.task == "durable"}
     write_trace(traces, hostile_trace(capable["before-the-answer"]))  # counts in place of the packed one
+    for cell in cells():
+        write_cell(traces, cell)
     build(traces, folder / "site")
     run = next(key for key in keys if key.model == "local" and key.framework != BASELINE)
     return Site(folder / "site", traces, run, hostile.key, fault.key, hostile_fault.key)
+
+
+def cells() -> list[Cell]:
+    """LangGraph and the baseline at a few releases, with few runs, one that fails and one that cannot be installed."""
+
+    def recorded(framework: str) -> list[Trace]:
+        folder = ROOT / "traces" / SCRIPTED / framework
+        found = [read_trace(min((folder / task).glob("*.json"))) for task in all_tasks()]
+        return [one for one in found if isinstance(one, Trace)]
+
+    def cell(framework: str, at: str, day: str, version: str | None, runs: list[Trace]) -> Cell:
+        return Cell(framework=framework, at=at, day=day, version=version, depends_on="", recorded_at=day, traces=runs)
+
+    ours, theirs = recorded("langgraph"), recorded(BASELINE)
+    at = f"{BASELINE}@2026-02-01"
+    older = [one.model_copy(update={"key": one.key.model_copy(update={"framework": at})}) for one in theirs]
+    said = {"answer": "", "ended": "error", "error": HOSTILE}
+    failed = [one.model_copy(update={"outcome": one.outcome.model_copy(update=said)}) for one in ours]
+    unsolved = NotInstalled(step="lock", reason=HOSTILE)
+    return [
+        cell("langgraph", "2025-12-01", "2025-12-01", None, []).model_copy(update={"not_installed": unsolved}),
+        cell("langgraph", "2026-01-01", "2026-01-01", "1.0.1", failed),
+        cell("langgraph", "2026-02-01", "2026-02-01", "1.0.9", [*ours, *theirs]),
+        cell("langgraph", "1.0.10", "2026-02-09", "1.0.10", [*ours, *theirs]),
+        cell("langgraph", LOCKED, "2026-03-20", "1.1.0", [*ours, *theirs]),
+        cell("langgraph", "code-2026-02", "2026-03-20", "1.1.0", [*ours, *theirs]),
+        cell(BASELINE, "2026-02-01", "2026-02-01", "2.0.0", [*older, *theirs]),
+        cell(BASELINE, LOCKED, "2026-03-20", "2.0.0", theirs),
+    ]
 
 
 def of_capabilities(framework: str) -> list[Trace]:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.xdist_group("site")  # one process builds one site
 KINDS = ("overview", "compare", "runs", "run", "case", "probe", "case of probes", "method", "hostile")
 KINDS += ("faults", "faults of one", "run with a fault")
 KINDS += ("capabilities", "capabilities of one", "run of a capability", "modules of a capability")
+KINDS += ("history",)
 NAMES = list(all_frameworks())
 TASKS = list(all_tasks())
 
@@ -49,6 +50,7 @@ def test_what_hostile_traces_say_is_shown_and_not_run(watched: Watched, site: Si
         "faults",
         "hostile capability",
         "capabilities",
+        "history",
         "runs",
         "overview",
     )
@@ -123,6 +125,60 @@ def test_from_the_table_of_capabilities_to_a_run_and_to_the_code(watched: Watche
     page.go_back()
     page.locator("#of-durable").get_by_role("link", name="The modules side by side").click()
     expect(page.locator("#pair")).to_contain_text("async def resume")
+
+
+# --- a year of releases ----------------------------------------------------------------------
+
+
+def test_from_a_cell_to_its_reason_by_keyboard(watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.goto(site.url("index.html"))
+    page.locator("main").get_by_role("link", name="A year of releases").click()
+    cell = page.get_by_role("link", name=re.compile(r"LangGraph, 2026-01-01 \(1\.0\.1\): 0 of \d runs passed; why"))
+    cell.focus()
+    page.keyboard.press("Enter")
+    reason = page.locator("tr", has=page.locator("#why-langgraph-2026-01-01"))
+    expect(reason).to_be_in_viewport()
+    expect(reason).to_contain_text("window.pwned")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_small_chart_is_drawn_with_its_figures_apart(width: int, watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(site.url("history.html"))
+    for chart in page.locator("svg.chart:visible").all():
+        box = chart.bounding_box()
+        assert box and box["width"] > 60 and box["height"] > 20
+    overlapping = """all => all.filter(ends => {
+        const [one, other] = [...ends.children].map(child => child.getBoundingClientRect());
+        return (other && one.right > other.left) || ends.scrollWidth > ends.clientWidth;
+    }).length"""
+    assert page.locator(".ends").evaluate_all(overlapping) == 0
+    tops = page.locator(".measure:visible").evaluate_all("""all => all.map(
+        one => [...one.querySelectorAll('svg')].map(svg => Math.round(svg.getBoundingClientRect().top))
+    )""")
+    assert width < 1100 or all(column == tops[0] for column in tops)  # a framework's charts are in one line
+
+
+def test_the_charts_of_runs_are_those_of_the_chosen_task(watched: Watched, site: Site) -> None:
+    page = watched.page
+    page.goto(site.url("history.html"))
+    shown = page.locator(".measure:visible h3 small")
+    before = shown.count()
+    assert [text.startswith("all tasks") for text in shown.all_inner_texts()] == [True] * 4 + [False] * (before - 4)
+    page.get_by_role("combobox", name="Task").select_option("handoff")
+    expect(page).to_have_url(re.compile("#costs/handoff$"))
+    assert shown.count() == before and shown.first.inner_text().startswith("handoff")
+    expect(page.locator(".measure:visible .whose:visible")).to_have_count(2)
+    chart = page.locator(".measure:visible li", has_text="LangGraph").first
+    expect(chart.locator("title").last).to_have_text(re.compile(r"^1\.1\.0 of 2026-03-20: \d"))
+    page.go_back()
+    expect(shown.first).to_contain_text("all tasks")
+    page.goto(site.url("method.html"))
+    page.goto(site.url("history.html#costs/rag_qa"))
+    expect(page.get_by_role("combobox", name="Task")).to_have_value("rag_qa")
+    expect(page.locator("#costs")).to_be_in_viewport()
 
 
 # --- overview --------------------------------------------------------------------------------
