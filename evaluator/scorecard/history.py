@@ -111,8 +111,8 @@ turns with the framework in each cell: its own packages stay the same. A change 
 
 _CHANGES = """\
 From one cell to the next on which anything runs, in the tasks whose runs come out as today at both. Ids, times and \
-the order of keys are left out of account. Frameworks that are not named here send the same on all releases on which \
-today's code runs."""
+the order of keys are left out of account. Frameworks that are not named here send the same wherever they could be \
+compared."""
 
 
 def _changes(one: HistoryOf) -> list[str]:
