@@ -8,6 +8,7 @@ them. The framework finds standard input empty, and what it prints goes to the l
 import asyncio
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -206,9 +207,26 @@ async def _serve(folder: str, modules: list[str], jobs: TextIO, channel: Channel
         if job.module in broken:
             channel.send(protocol.Done(run=job.run, error=broken[job.module]))
             continue
+        if not running:
+            await _clear_away()
         task = asyncio.create_task(_run(job, implementations[job.module], channel, serving))
         running.add(task)
         task.add_done_callback(running.discard)
+
+
+_CLEARING_S = 2.0
+
+
+async def _clear_away() -> None:
+    """Collect the garbage of earlier runs, and wait for what its finalizers begin.
+
+    A client that nobody closed closes itself when it is collected, some moments later, by file descriptors that belong
+    to another connection by then: collected in the middle of the next run, it cuts off what that run is opening.
+    """
+    before = asyncio.all_tasks()
+    gc.collect()
+    if begun := asyncio.all_tasks() - before:
+        await asyncio.wait(begun, timeout=_CLEARING_S)
 
 
 def main() -> None:

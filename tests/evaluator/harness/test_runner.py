@@ -88,6 +88,39 @@ async def test_what_the_framework_counts_itself_is_kept(
     assert trace.outcome.ended == "answered"
 
 
+async def test_what_a_run_leaves_behind_is_cleared_away_before_the_next_begins(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob
+) -> None:
+    """As a client that nobody closes: it is garbage in a circle, and closes itself in a task of its own."""
+    framework = make_framework(
+        tool_calling="""
+        import asyncio
+
+        closed = []
+
+
+        class Client:
+            def __init__(self):
+                self.itself = self
+
+            def __del__(self):
+                asyncio.get_running_loop().create_task(self.close())
+
+            async def close(self):
+                await asyncio.sleep(0.05)
+                closed.append(True)
+
+
+        async def run(brief, model):
+            Client()
+            return f"{len(closed)} closed"
+        """
+    )
+    async with open_harness() as harness:
+        answers = [(await harness.run(job(framework, trial=trial))).outcome.answer for trial in (1, 2, 3)]
+    assert answers == ["0 closed", "1 closed", "2 closed"]
+
+
 async def test_the_owner_of_a_tool_is_recorded(make_framework: MakeFramework, open_harness: OpenHarness) -> None:
     framework = make_framework(
         handoff="""
