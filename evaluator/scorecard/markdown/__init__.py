@@ -5,6 +5,8 @@ from evaluator.scorecard.content import (
     COMMAND,
     FAILURES_NAME,
     FAULTS_NAME,
+    HISTORY_NAME,
+    HISTORY_PAGE,
     JSON_NAME,
     PAIRS_NAME,
     Scorecard,
@@ -44,9 +46,10 @@ def to_markdown(scorecard: Scorecard) -> str:
 
 _WHAT_ELSE = f"""\
 Computed from the traces in `traces/` alone. Every single run with the reason why it failed, every two frameworks \
-beside one another, plots and prices are on the site: `uv run bakeoff report --open`. For programs there are \
-[{JSON_NAME}]({JSON_NAME}), [{PAIRS_NAME}]({PAIRS_NAME}), [{FAILURES_NAME}]({FAILURES_NAME}), \
-[{FAULTS_NAME}]({FAULTS_NAME}) and [{CAPABILITIES_NAME}]({CAPABILITIES_NAME}), with \
+beside one another, plots and prices are on the site: `uv run bakeoff report --open`. On which releases of a year the \
+code runs, and what it costs there: [{HISTORY_PAGE}]({HISTORY_PAGE}). For programs there are [{JSON_NAME}]({JSON_NAME}), \
+[{PAIRS_NAME}]({PAIRS_NAME}), [{FAILURES_NAME}]({FAILURES_NAME}), [{FAULTS_NAME}]({FAULTS_NAME}), \
+[{CAPABILITIES_NAME}]({CAPABILITIES_NAME}) and [{HISTORY_NAME}]({HISTORY_NAME}), with \
 [their schemas](evaluator/scorecard)."""
 
 _HOW_TO_READ = """\
