@@ -48,8 +48,9 @@ _WHAT_ELSE = f"""\
 Computed from the traces in `traces/` alone. Every single run with the reason why it failed, every two frameworks \
 beside one another, plots and prices are on the site: `uv run bakeoff report --open`. On which releases of a year the \
 code runs, and what it costs there: [{HISTORY_PAGE}]({HISTORY_PAGE}). For programs there are \
-[{JSON_NAME}]({JSON_NAME}), [{PAIRS_NAME}]({PAIRS_NAME}), [{FAILURES_NAME}]({FAILURES_NAME}), [{FAULTS_NAME}]({FAULTS_NAME}), \
-[{CAPABILITIES_NAME}]({CAPABILITIES_NAME}) and [{HISTORY_NAME}]({HISTORY_NAME}), with \
+[{JSON_NAME}]({JSON_NAME}), [{PAIRS_NAME}]({PAIRS_NAME}), [{FAILURES_NAME}]({FAILURES_NAME}), \
+[{FAULTS_NAME}]({FAULTS_NAME}), [{CAPABILITIES_NAME}]({CAPABILITIES_NAME}) and \
+[{HISTORY_NAME}]({HISTORY_NAME}), with \
 [their schemas](evaluator/scorecard)."""
 
 _HOW_TO_READ = """\
