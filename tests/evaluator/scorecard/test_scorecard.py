@@ -394,6 +394,7 @@ def test_the_scorecard_names_the_files_beside_it(project: Path) -> None:
         "scorecard.failures.json",
         "scorecard.faults.json",
         "scorecard.capabilities.json",
+        "scorecard.history.json",
     ]
     for one in files.values():
         assert hashlib.sha256((project / one["file"]).read_bytes()).hexdigest() == one["sha256"]
