@@ -17,7 +17,7 @@ from evaluator.analysis.kept import Kept, kept_or_made
 from evaluator.analysis.metrics import METRICS, CellRuns, Value, rounded
 from evaluator.analysis.parallel import cores, each
 from evaluator.analysis.parity import PARTS
-from evaluator.catalog.frameworks import BASELINE, Framework
+from evaluator.catalog.frameworks import BASELINE, Framework, baseline_first
 from evaluator.catalog.releases import CODE
 from evaluator.history import LOCKED, Cell, NotInstalled, cells_path, frameworks_with_cells, read_cells
 from evaluator.providers.names import SCRIPTED
@@ -189,8 +189,7 @@ def gather(
     root: Path, frameworks: Container[str], *, kept: Kept | None = None, processes: int | None = None
 ) -> list[HistoryOf]:
     """What the cells below a folder of traces come to, of these frameworks. What one gave is taken from `kept`."""
-    names = [name for name in frameworks_with_cells(root) if name in frameworks]
-    names.sort(key=lambda name: (name != BASELINE, name))
+    names = sorted((name for name in frameworks_with_cells(root) if name in frameworks), key=baseline_first)
     most = cores() if processes is None else processes
 
     def made(names: Sequence[str]) -> Iterator[HistoryOf]:

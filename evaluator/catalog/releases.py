@@ -173,7 +173,6 @@ def day_after(moment: datetime) -> date:
 def packages_in(lock: Path) -> dict[str, str]:
     """The locked packages from an index with their versions, by name."""
     text = files.read_text(lock)
-    text = files.read_text(lock)
     registered = r'^\[\[package\]\]\nname = "([^"\n]+)"\nversion = "([^"\n]+)"\nsource = \{ registry'
     return dict(sorted(re.findall(registered, text, re.M)))
 

@@ -136,7 +136,7 @@ def _in_words(cell: Measured) -> str:
 def print_history(found: list[HistoryOf], titles: dict[str, str]) -> None:
     """A table of how many runs passed, what follows from it, and a line for each cell in which not all did."""
     ats = sorted({(cell.day if cell.at == cell.day else cell.at) for one in found for cell in one.cells})
-    if all(at in (LOCKED,) or (at[:4].isdecimal() and len(at) == 10) for at in ats):
+    if all(at == LOCKED or (at[:4].isdecimal() and len(at) == 10) for at in ats):
         table = Table("framework", *(_heading(at) for at in ats), box=None)
         for one in found:
             cells = {cell.at: cell for cell in one.cells}

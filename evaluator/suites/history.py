@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 
@@ -25,7 +26,7 @@ from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import Records, exclusive
 from evaluator.harness.releases import locked, published
-from evaluator.harness.runner import harness
+from evaluator.harness.runner import NotMadeError, harness
 from evaluator.history import LOCKED, Cell, NotInstalled, read_cells, write_cell
 from evaluator.models import specs
 from evaluator.packs import PackError
@@ -50,10 +51,6 @@ _OF_THE_PACKAGES = (
 """What uv says where the fault is that of the packages, and not of the network or the machine."""
 
 
-class NotMadeError(Exception):
-    """A cell could not be made, by no fault of its release. The message is for people."""
-
-
 @dataclass(frozen=True)
 class Wanted:
     """A cell to make: the framework with today's packages, or at a release, which came on `day`."""
@@ -76,15 +73,23 @@ class Grid:
         """The grid over the cases of the size `CASES`."""
         return Grid({task.name: (task, of_size(task.load(), CASES)) for task in tasks}, baseline)
 
+    @cached_property
+    def _of_tasks(self) -> dict[str, tuple[str, list[str]]]:
+        """The digest of each task, and its cases as JSON: the same for all cells."""
+        return {
+            name: (task_digest(task), [case.model_dump_json() for case in cases])
+            for name, (task, cases) in self.tasks.items()
+        }
+
     def depends_on(self, wanted: "Wanted", console: Console) -> str:
         """A digest of the modules, tasks, cases and the model that a cell's runs depend on, and of a lock that may
         change."""
         framework = wanted.framework
         parts = [specs.digest(specs.resolve(SCRIPTED, None, None), console)]
         parts += [lock_digest(framework)] if wanted.release is None else []
-        for name, (task, cases) in self.tasks.items():
+        for name, (task, cases) in self._of_tasks.items():
             modules = [implementation_digest(one, name) for one in (framework, self.baseline) if implements(one, name)]
-            parts += [name, task_digest(task), *modules, *(case.model_dump_json() for case in cases)]
+            parts += [name, task, *modules, *cases]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -118,16 +123,10 @@ def of_today(framework: Framework) -> list[Wanted]:
 
 def missing(wanted: Sequence[Wanted], grid: Grid, traces: Path, console: Console) -> list[Wanted]:
     """Those of the cells that are not recorded with what is here today."""
-    found: dict[str, dict[str, Cell]] = {}
-    for one in wanted:
-        name = one.framework.plain_name
-        if name not in found:
-            found[name] = {cell.at: cell for cell in read_cells(traces, name) if isinstance(cell, Cell)}
-    return [one for one in wanted if not _is_there(one, found[one.framework.plain_name].get(one.at), grid, console)]
-
-
-def _is_there(wanted: Wanted, cell: Cell | None, grid: Grid, console: Console) -> bool:
-    return cell is not None and cell.depends_on == grid.depends_on(wanted, console)
+    names = dict.fromkeys(one.framework.plain_name for one in wanted)
+    cells = (cell for name in names for cell in read_cells(traces, name) if isinstance(cell, Cell))
+    there = {(cell.framework, cell.at): cell.depends_on for cell in cells}
+    return [one for one in wanted if there.get((one.framework.plain_name, one.at)) != grid.depends_on(one, console)]
 
 
 def make(

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from fakes import MakeFramework, OpenHarness, fake_folder
+from registry import Registry, registry
 
+from evaluator.catalog import releases
 from evaluator.catalog.frameworks import Framework, read_framework
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.harness.jobs import Job, Settings
@@ -68,6 +70,15 @@ def open_harness(tmp_path: Path) -> OpenHarness:
             yield made
 
     return opened
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """A registry of one package; environments of releases are made below the test's folder."""
+    monkeypatch.setattr(releases, "ENVIRONMENTS", tmp_path / "environments")
+    made = registry(tmp_path)
+    monkeypatch.setenv("UV", str(made.uv))
+    return made
 
 
 @pytest.fixture(scope="session")

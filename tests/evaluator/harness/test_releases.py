@@ -6,26 +6,17 @@ import os
 import threading
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from fakes import LOCK, PYPROJECT, MakeFramework
-from registry import Registry, registry
+from registry import Registry
 
 from evaluator.catalog import releases
 from evaluator.catalog.frameworks import Framework
 from evaluator.catalog.releases import read_release
 from evaluator.errors import Failure, Mistake
 from evaluator.harness.releases import Published, locked, published
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.setattr(releases, "ENVIRONMENTS", tmp_path / "environments")
-    made = registry(tmp_path)
-    monkeypatch.setenv("UV", str(made.uv))
-    return made
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes import PYPROJECT, MakeFramework
-from registry import Registry, registry
+from registry import Registry
 from rich.console import Console
 
 from evaluator import ROOT
@@ -37,14 +37,6 @@ async def run(brief, model):
     return await _plain_run(brief, model)
 """
 SINCE, TODAY = date(2026, 1, 1), date(2026, 4, 1)
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.setattr(releases, "ENVIRONMENTS", tmp_path / "environments")
-    made = registry(tmp_path)
-    monkeypatch.setenv("UV", str(made.uv))
-    return made
 
 
 @pytest.fixture
