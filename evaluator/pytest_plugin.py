@@ -19,7 +19,7 @@ import pytest
 import uvloop
 from rich.console import Console
 
-from evaluator import ROOT
+from evaluator import ROOT, WORK
 from evaluator.analysis.faults.gather import gather
 from evaluator.analysis.faults.judged import FaultRun, judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
@@ -30,7 +30,7 @@ from evaluator.errors import Mistake
 from evaluator.faults.table import BY_NAME
 from evaluator.files import own_folder
 from evaluator.harness.environments import provision, provision_extras
-from evaluator.harness.jobs import WORK, Job, Settings
+from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.pool import Pool
 from evaluator.harness.runner import Harness, harness
 from evaluator.harness.watch import Watch

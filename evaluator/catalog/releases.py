@@ -17,11 +17,11 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
-from evaluator import ROOT, files
+from evaluator import WORK, files
 from evaluator.catalog.frameworks import AT, Framework, locked_version
 from evaluator.errors import Mistake
 
-ENVIRONMENTS = ROOT / ".bakeoff" / "environments"
+ENVIRONMENTS = WORK / "environments"
 """Where the environments of releases are, a folder each."""
 
 CODE = "code-"

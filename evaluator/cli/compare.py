@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from evaluator import ROOT
+from evaluator import ROOT, WORK
 from evaluator.catalog.capabilities import as_task
 from evaluator.catalog.frameworks import Framework, implements, lacking_in_words, numbered_deviations
 from evaluator.cli.options import (
@@ -23,7 +23,6 @@ from evaluator.cli.options import (
 )
 from evaluator.compare import print_side_by_side, read_side
 from evaluator.errors import Mistake
-from evaluator.harness.jobs import WORK
 from evaluator.providers.names import SCRIPTED
 
 app = command()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress as Bar
 
-from evaluator import ROOT
+from evaluator import ROOT, WORK
 from evaluator.cli.options import (
     FrameworkOption,
     TaskOption,
@@ -26,7 +26,6 @@ from evaluator.cli.options import (
 from evaluator.errors import Mistake
 from evaluator.export import run_table, training
 from evaluator.export.runs import Report, graded_runs, trace_folders
-from evaluator.harness.jobs import WORK
 from evaluator.text import shown_path
 
 app = command()

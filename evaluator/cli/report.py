@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 from rich.progress import Progress as Bar
 
-from evaluator import ROOT
+from evaluator import ROOT, WORK
 from evaluator.analysis.kept import Kept
 from evaluator.cli.options import TracesOption, command, console, existing, say, say_left_out
-from evaluator.harness.jobs import WORK
 from evaluator.site import output
 from evaluator.site.build import build
 from evaluator.text import shown_path

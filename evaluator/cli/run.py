@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evaluator import ROOT
+from evaluator import ROOT, WORK
 from evaluator.cli.options import (
     BaseUrlOption,
     KeyVariableOption,
@@ -157,7 +157,6 @@ def run(
     A replay needs no model: recorded responses answer, under the recorded limits. Exit code 1 if it differs.
     """
     from evaluator.catalog.folders import capability_names
-    from evaluator.harness.jobs import WORK
     from evaluator.models import specs
     from evaluator.suites import dry_run as dry
     from evaluator.suites import faulting, replays

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluator import ROOT
+from evaluator import WORK
 from evaluator.catalog.frameworks import Framework, hardened, implements
 from evaluator.catalog.tasks import Task
 from evaluator.harness.limits import MAX_MODEL_CALLS
@@ -14,9 +14,6 @@ from evaluator.models.upstreams.replay import recorded_script
 from evaluator.trace import Injected, Trace
 from evaluator.worker.faulty import Faulty
 from tasks.cases import SIZES, Case, Script
-
-WORK = ROOT / ".bakeoff"
-"""What a checkout keeps for itself: the user's traces, and the workers' logs."""
 
 
 @dataclass(frozen=True)

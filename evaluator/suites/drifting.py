@@ -7,13 +7,14 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
+from evaluator import WORK
 from evaluator.analysis.drift import packages_in_words
 from evaluator.catalog.digests import implementation_digest, lock_digest, since, task_digest
 from evaluator.catalog.frameworks import Framework, implements
 from evaluator.catalog.releases import packages_in
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.errors import Failure, Mistake
-from evaluator.harness.jobs import WORK, Job, Settings
+from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
 from evaluator.harness.records import Records, exclusive

@@ -10,10 +10,10 @@ from commands import CASES, PLANTED, TASK, Bakeoff, written
 from model_server import Answer, completion, serving
 from sites import runs_on
 
+from evaluator import WORK
 from evaluator.catalog import frameworks
 from evaluator.catalog.frameworks import Framework
 from evaluator.harness import plans
-from evaluator.harness.jobs import WORK
 from evaluator.trace import Trace, read_traces
 
 SHOWS = """
