@@ -14,9 +14,22 @@ from pydantic import ValidationError
 from evaluator import files
 from evaluator.errors import Failure
 from evaluator.text import shown_path
-from evaluator.trace import DamagedTrace, Key, Trace, model_folder, read_trace, trace_files, trace_in, trace_path
+from evaluator.trace import (
+    DamagedTrace,
+    Key,
+    Trace,
+    model_folder,
+    model_of_folder,
+    read_trace,
+    trace_files,
+    trace_in,
+    trace_path,
+)
 
 SUFFIX = ".jsonl.xz"
+SUITES_FOLDER = "suites"
+"""Where the runs of outside suites are, below a folder of traces: apart from those of our own tasks."""
+
 LARGEST_PACK = 2_000_000_000
 """Bytes of what is in a pack that is read."""
 
@@ -33,6 +46,12 @@ def pack_path(root: Path, key: Key) -> Path:
 def frameworks_in(root: Path, model: str) -> list[str]:
     """The frameworks that have runs of a model, packed or single."""
     return sorted({folder.parent.name for folder in _folders(model_folder(root, model))})
+
+
+def models_in(root: Path) -> list[str]:
+    """The models that have packed runs below a folder."""
+    packs = root.rglob(f"*{SUFFIX}")
+    return sorted({model_of_folder(path.relative_to(root).parts[:-2]) for path in packs})
 
 
 def files_of(root: Path, model: str, framework: str) -> list[Path]:

@@ -2,7 +2,8 @@
 
 A test that takes the fixture `graded` is run once for every framework × task × case × trial; one that
 takes `probed` once for every framework × task × probe; one that takes `replayed` once for every recorded run. One that
-takes `faulted` is run, where the marker `faults` was asked for, once for every framework × task × fault.
+takes `faulted` is run, where the marker `faults` was asked for, once for every framework × task × fault; one that takes
+`outside`, where the marker of an outside suite was, once for every framework × case of a sample.
 """
 
 import asyncio
@@ -23,8 +24,9 @@ from evaluator import ROOT, WORK
 from evaluator.analysis.faults.gather import gather
 from evaluator.analysis.faults.judged import FaultRun, judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
-from evaluator.catalog.folders import capability_names
+from evaluator.catalog.folders import capability_names, suite_names
 from evaluator.catalog.frameworks import Framework, all_frameworks, implements
+from evaluator.catalog.suites import as_task
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
 from evaluator.faults.table import BY_NAME
@@ -35,11 +37,14 @@ from evaluator.harness.pool import Pool
 from evaluator.harness.runner import Harness, harness
 from evaluator.harness.watch import Watch
 from evaluator.models import specs
+from evaluator.packs import SUITES_FOLDER
 from evaluator.probes.behaviours import Behaviour, behaviours, expected_failure
 from evaluator.providers.names import FAULTS_NAME, REPLAY, is_real
-from evaluator.suites import faulting, probing, replays
+from evaluator.suites import faulting, outside, probing, replays
 from evaluator.trace import Key, Trace, trace_path, write_trace
 from tasks.cases import of_size
+from tasks.served import served
+from tasks.suite import Verdict
 
 T = TypeVar("T")
 
@@ -91,6 +96,18 @@ class TestedFault:
     trace: Path
 
 
+@dataclass(frozen=True)
+class TestedSuite:
+    """A run of an outside suite made by a test, what the suite's grader says of it, what it said where the run was
+    recorded, if it was, and where its trace is."""
+
+    __test__ = False
+
+    verdict: Verdict
+    recorded: Verdict | None
+    trace: Path
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options that say which model answers, and how often."""
     group = parser.getgroup("bakeoff")
@@ -117,6 +134,9 @@ def pytest_configure(config: pytest.Config) -> None:
             "markers", f"{capability}: runs of the capability task {capability}; only where asked for"
         )
     config.addinivalue_line("markers", "capabilities: runs of all capability tasks; only where asked for")
+    for suite in suite_names():
+        config.addinivalue_line("markers", f"{suite}: runs of the outside suite {suite}; only where asked for")
+    config.addinivalue_line("markers", "suites: runs of all outside suites; only where asked for")
     config.addinivalue_line("markers", "live: needs a real model")
     config.addinivalue_line("markers", "faults: runs with faults that are put in on purpose; only where asked for")
 
@@ -138,6 +158,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unasked += [] if _faults_asked_for(config) else ["faults"]
     if not any(name in config.option.markexpr for name in ("capabilities", *capability_names())):
         unasked.append("capabilities")
+    unasked += [] if _suites_asked_for(config) else ["suites"]
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -152,6 +173,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("replayed", _replay_parameters(), indirect=True)
     if "faulted" in metafunc.fixturenames and _faults_asked_for(metafunc.config):
         metafunc.parametrize("faulted", _fault_parameters(), indirect=True)
+    if "outside" in metafunc.fixturenames and _suites_asked_for(metafunc.config):
+        metafunc.parametrize("outside", _suite_parameters(_suites_asked_for(metafunc.config)), indirect=True)
     if "graded" not in metafunc.fixturenames:
         return
     option = metafunc.config.option
@@ -224,6 +247,29 @@ def _fault_parameters() -> list[Any]:
         for job in chosen
         if job.injected and (job.injected.strength == "once" or BY_NAME[job.injected.fault].lasts)
     ]
+
+
+def _suites_asked_for(config: pytest.Config) -> list[str]:
+    """The outside suites whose markers `-m` names, or all with `suites`: their packages must be installed first."""
+    named = config.option.markexpr
+    return [name for name in suite_names() if name in named or "suites" in named]
+
+
+def _suite_parameters(names: Sequence[str]) -> list[Any]:
+    """A test for each case of a sample of these suites, with each framework that serves it."""
+    parameters: list[Any] = []
+    for one in outside.chosen(names):
+        if not one.suite.is_imported:
+            why = pytest.mark.skip(reason=f"{one.suite.name} is not imported: `uv run bakeoff import {one.suite.name}`")
+            parameters.append(pytest.param(None, marks=[getattr(pytest.mark, one.suite.name), why], id=one.suite.name))
+            continue
+        task = as_task(one.suite)
+        for framework in (each for each in all_frameworks().values() if implements(each, task.module)):
+            for case in outside.drawn([one], None, outside.SEED)[task.name]:
+                marks = marks_of(framework, task.name)
+                name = f"{framework.name}/{task.name}/{case.id}"
+                parameters.append(pytest.param(Job(framework, task, case, 1), marks=marks, id=name))
+    return parameters
 
 
 class _Background:
@@ -410,6 +456,29 @@ class TestedFaults:
         return trace
 
 
+class TestedSuites:
+    """Makes runs of outside suites, and asks their graders."""
+
+    __test__ = False
+
+    def __init__(self, shared: "_Shared", harness: Harness, jobs: Iterable[Job]) -> None:
+        self._harness = harness
+        self.made = _MadeAhead(shared, self._run, ([job] for job in jobs), _AT_ONCE)
+
+    def make(self, job: Job) -> TestedSuite:
+        """The run of `job`, and what the suite's own grader says of it, now and where it was recorded."""
+        trace = self.made.get([job])
+        recorded = self._harness.records.usable(job, ROOT / "traces" / SUITES_FOLDER)
+        verdict = outside.verdict_on(trace, served(job.task.name))
+        return TestedSuite(verdict, recorded.verdict if recorded else None, trace_path(TRACES, trace.key))
+
+    async def _run(self, jobs: Sequence[Job]) -> Trace:
+        [job] = jobs
+        trace = await self._harness.run(job)
+        write_trace(TRACES, trace)
+        return trace
+
+
 @dataclass(frozen=True)
 class _Shared:
     """What all runs of the session share. The workers are watched."""
@@ -497,6 +566,20 @@ def tested_faults(shared_workers: _Shared, request: pytest.FixtureRequest) -> It
 def faulted(request: pytest.FixtureRequest, tested_faults: TestedFaults) -> TestedFault:
     """The run with this test's fault, framework and task."""
     return tested_faults.make(request.param)
+
+
+@pytest.fixture(scope="session")
+def tested_suites(shared_workers: _Shared, request: pytest.FixtureRequest) -> Iterator[TestedSuites]:
+    """Makes runs of outside suites."""
+    runs = TestedSuites(shared_workers, shared_workers.harness(shared_workers.settings), _wanted(request, "outside"))
+    yield runs
+    runs.made.close()
+
+
+@pytest.fixture(name="outside")
+def outside_(request: pytest.FixtureRequest, tested_suites: TestedSuites) -> TestedSuite:
+    """The run of this test's framework and case of an outside suite."""
+    return tested_suites.make(request.param)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import files
+from tasks.suite import Verdict
 
 _DEEPEST = 100
 LARGEST_TRACE = 512_000_000
@@ -245,8 +246,9 @@ class CapabilityRecord(_Record):
 class Trace(_Record):
     """The raw record of one run. `case` is the case as it was asked.
 
-    `capability` is there for a run of a capability task. `hardened` is a run with the framework's own means against
-    faults: see `catalog.frameworks.hardened`.
+    `capability` is there for a run of a capability task, `verdict` for one of an outside suite: what the suite's own
+    grader said of it. `hardened` is a run with the framework's own means against faults: see
+    `catalog.frameworks.hardened`.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -261,6 +263,7 @@ class Trace(_Record):
     hardened: bool = Field(default=False, exclude_if=lambda value: not value)
     injected: Injected | None = Field(default=None, exclude_if=lambda fault: fault is None)
     capability: CapabilityRecord | None = Field(default=None, exclude_if=lambda record: record is None)
+    verdict: Verdict | None = Field(default=None, exclude_if=lambda verdict: verdict is None)
 
     @property
     def chats(self) -> list[ModelCall]:

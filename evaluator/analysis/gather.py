@@ -24,6 +24,7 @@ from evaluator.analysis.references import judged_references
 from evaluator.analysis.repricing import Priced, price_run
 from evaluator.catalog.frameworks import BASELINE, plain_name
 from evaluator.catalog.tasks import Task, all_tasks
+from evaluator.packs import SUITES_FOLDER
 from evaluator.providers.names import CAPABILITIES_NAME, FAULTS_NAME, PROBES_NAME, is_real
 from evaluator.providers.prices import PricedModel
 from evaluator.trace import (
@@ -163,9 +164,9 @@ def gather(
 def asked_for(root: Path, models: Sequence[str] | None, keep: Callable[[Key], bool]) -> list[Path]:
     """The files below `root` whose key, as their paths have it, `keep` accepts, or whose path stands for none.
 
-    Runs into which faults were put, and those of capability tasks, are not graded.
+    Runs into which faults were put, and those of capability tasks and outside suites, are not graded.
     """
-    apart = (FAULTS_NAME, CAPABILITIES_NAME)
+    apart = (FAULTS_NAME, CAPABILITIES_NAME, SUITES_FOLDER)
     files = (path for path in trace_files(root, models) if path.relative_to(root).parts[0] not in apart)
     return [path for path in files if (key := _key(root, path)) is None or keep(key)]
 

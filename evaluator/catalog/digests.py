@@ -53,9 +53,9 @@ def implementation_digest(framework: Framework, module: str) -> str:
     return digest_of([implementation_path(framework.folder, module)], framework.folder)
 
 
-def lock_digest(framework: Framework) -> str:
-    """Digest of the framework's `uv.lock`."""
-    return digest_of([framework.environment / "uv.lock"], framework.environment)
+def lock_digest(environment: Path) -> str:
+    """Digest of the `uv.lock` in a folder."""
+    return digest_of([environment / "uv.lock"], environment)
 
 
 def task_digest(task: Task) -> str:
@@ -66,9 +66,14 @@ def task_digest(task: Task) -> str:
     """
     left_out = {"grade.py", "observe.py", "wire.py", "probes.py", "cases.jsonl", "README.md"}
     files = (path for path in task.folder.rglob("*") if path.is_file() and path.name not in left_out)
-    kept = (path for path in files if path.parent.name != "__pycache__" and not path.name.startswith("."))
+    kept = (path for path in files if not _hidden(path.relative_to(task.folder).parts))
     base = task.folder.parent / "base.py"
     return digest_of([base, *kept, *task.also], task.folder.parent)
+
+
+def _hidden(parts: tuple[str, ...]) -> bool:
+    """Whether a file below a task's folder is none of its own: bytecode, a suite's environment, what editors leave."""
+    return any(part == "__pycache__" or part.startswith(".") for part in parts)
 
 
 def since(digest: str) -> str:

@@ -24,7 +24,8 @@ class Task:
     """One folder of `tasks/`: what its `spec.py`, `grade.py`, `wire.py` and `probes.py` define.
 
     `load_documents` is there where implementations index documents; each has its text in `passage`. A
-    task may have no probes. A run depends on the files `also`, too.
+    task may have no probes. A run depends on the files `also`, too. A suite's cases are served by the modules of the
+    task that it is `implemented_by`.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Task:
     probes: tuple[ProbeCase, ...] = field(default=(), compare=False, repr=False)
     prepare_probe: Callable[..., Prepared] | None = None
     also: tuple[Path, ...] = ()
+    implemented_by: str | None = None
+
+    @property
+    def module(self) -> str:
+        """What a framework's module for it is called."""
+        return self.implemented_by or self.name
 
     def read_case(self, case: Mapping[str, Any]) -> Any:
         """The case of this task that a trace holds. Raises `pydantic.ValidationError` for one that is none.

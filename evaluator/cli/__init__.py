@@ -21,6 +21,7 @@ COMMANDS = {
     "faults": "Show what frameworks make of faults of the model, its server, tools and search, from recorded runs.",
     "capabilities": "Show what frameworks can do: approval, durable runs, streaming and more, from recorded runs.",
     "history": "Run today's code on a year of releases, and show on which it runs and what it costs there.",
+    "import": "Install outside suites from their packages, each into an environment of its own, and read their cases.",
     "doctor": "Check this machine: uv, Python, disk, environments, locks and weights. With -m, check a model.",
     "export": "Write recorded runs for other tools, graded now: the passed ones as conversations to train on (openai, "
     "sharegpt, alpaca), or all of them as a table (csv, parquet), as OpenTelemetry spans (otlp) or as logs of Inspect "

@@ -8,6 +8,7 @@ from rich.table import Column, Table
 
 from evaluator.analysis.levels import LEVELS
 from evaluator.catalog.frameworks import implements, lacking, lacking_in_words
+from evaluator.catalog.suites import all_suites, as_task
 from evaluator.cli.options import command, console, every_capability, every_framework, every_task, say
 from evaluator.fitting import Fitted
 from evaluator.providers import endpoints
@@ -39,7 +40,7 @@ def list_(
     cases = {task.name: task.load() for task in tasks}
     levels = {name: _by_level(loaded) for name, loaded in cases.items()}
     sizes = {name: {size: len(of_size(loaded, size)) for size in SIZES} for name, loaded in cases.items()}
-    there_are = endpoints.endpoints()
+    there_are, suites = endpoints.endpoints(), all_suites().values()
     if as_json:
         listed: dict[str, Any] = {
             "frameworks": [
@@ -53,6 +54,14 @@ def list_(
                 for f in frameworks
             ],
             "tasks": [{"name": name, "cases": counts, "levels": levels[name]} for name, counts in sizes.items()],
+            "suites": [
+                {
+                    **{name: getattr(suite, name) for name in ("name", "title", "homepage", "licence", "package")},
+                    **{name: getattr(suite, name) for name in ("version", "implemented_by")},
+                    "cases": len(as_task(suite).load()) if suite.is_imported else None,
+                }
+                for suite in suites
+            ],
             "models": list(BUILT_IN),
             "model_files": [GGUF_PATH, GGUF_ON_HUB],
             "endpoints": [{"name": name, **endpoint.model_dump()} for name, endpoint in there_are.items()],
@@ -72,6 +81,13 @@ def list_(
     console.print(Fitted(table))
     for line in lacking_in_words(frameworks, sizes):
         say(line)
+    if suites:
+        headings = ("suite", "title", "licence", "version", "cases", "served by")
+        table = Table(*headings, title="\nOutside suites", title_justify="left", box=None)
+        for suite in suites:
+            number = str(len(as_task(suite).load())) if suite.is_imported else f"bakeoff import {suite.name}"
+            table.add_row(suite.name, suite.title, suite.licence, suite.version, number, suite.implemented_by)
+        console.print(Fitted(table, order=(0, 4, 3, 2, 1, 5)))
     table = Table("endpoint", "address", "key", "quirks", title="\nEndpoints", title_justify="left", box=None)
     for name, endpoint in there_are.items():
         table.add_row(name, endpoint.base_url, endpoint.key_variable or "none", ", ".join(endpoint.quirks))

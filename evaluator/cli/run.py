@@ -36,7 +36,9 @@ from evaluator.providers.names import (
 )
 
 if TYPE_CHECKING:
+    from evaluator.catalog.frameworks import Framework
     from evaluator.models.specs import ModelSpec
+    from evaluator.suites.outside import Limits
 
 app = command()
 
@@ -59,6 +61,8 @@ app = command()
     bakeoff run -m capabilities                   what it can do: pause for a person, survive a kill, stream, and more
 
     bakeoff run -t approval,durable -f crewai     two of these; with -m a model of yours answers
+
+    bakeoff run -t bfcl:multiple --cases 20       twenty cases of an outside suite's category; `bakeoff list` has suites
 
     bakeoff run -f langgraph,baseline -t handoff  two frameworks on one task
 
@@ -100,9 +104,9 @@ def run(
     cases: Annotated[
         str | None,
         typer.Option(
-            metavar="SIZE|FILE",
+            metavar="SIZE|FILE|N",
             help="quick, standard, full, or your own cases.jsonl. Default: quick; full where there is a "
-            "budget; for replays those recorded.",
+            "budget; for replays those recorded. Of outside suites a number, drawn evenly over categories, or all.",
         ),
     ] = None,
     budget: Annotated[
@@ -141,7 +145,10 @@ def run(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", help=f"Draws the cases that get a fault, for -m {FAULTS_NAME}. Default: 1."),
+        typer.Option(
+            metavar="N",
+            help=f"Draws the cases of outside suites, and those that get a fault, for -m {FAULTS_NAME}. Default: 1.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, in rounds; do nothing.")] = False,
 ) -> None:
@@ -160,10 +167,27 @@ def run(
     from evaluator.models import specs
     from evaluator.suites import dry_run as dry
     from evaluator.suites import faulting, replays
+    from evaluator.suites.outside import Limits, of_suites
     from evaluator.suites.planning import Asked, first_look, planned, say_what_is_lacking
     from evaluator.suites.running import Command
 
     names = model or [REPLAY if replay else LOCAL]
+    if of_suites(task):
+        not_for_suites = {"--replay": replay is not None, "--rerecord": rerecord, "--faults": faults is not None}
+        if given := [name for name, is_given in not_for_suites.items() if is_given]:
+            raise Mistake(f"{given[0]} is not for outside suites; leave it out")
+        code = _run_suites(
+            chosen_releases(framework),
+            names_in(task),
+            specs.resolve_all(model or [SCRIPTED], base_url, key_variable),
+            cases,
+            Limits(trials or 1, jobs, timeout, max_model_calls, budget),
+            seed,
+            traces or WORK / "traces",
+            rerun,
+            dry_run,
+        )
+        raise typer.Exit(code)
     of_capabilities = {*names_in(task)} & {*capability_names()}
     if of_capabilities and of_capabilities != {*names_in(task)}:
         raise Mistake(f"-t {task}: capability tasks are run apart from others")
@@ -194,7 +218,7 @@ def run(
     if replaying and (timeout is not None or max_model_calls != MAX_MODEL_CALLS):
         raise Mistake("a replay has its recorded limits: leave out --timeout and --max-model-calls")
     if FAULTS_NAME not in names and (faults is not None or seed is not None):
-        raise Mistake(f"--faults and --seed are for -m {FAULTS_NAME}, and not for -m {names[0]}")
+        raise Mistake(f"--faults and --seed are for -m {FAULTS_NAME} and outside suites, and not for -m {names[0]}")
     if rerecord and (rerun or dry_run or len(models) > 1 or models[0].name in IN_ONE_GO):
         raise Mistake(
             "--rerecord is for one model, for none that is probing or replaying, and not for --rerun or --dry-run"
@@ -258,3 +282,46 @@ def _run_capabilities(
         except Stopped as stopped:
             raise typer.Exit(stopped.exit_code) from None
     print_capabilities(gather(traces, frameworks, wanted, limits.model.name), frameworks, list(wanted))
+
+
+def _run_suites(
+    frameworks: "list[Framework]",
+    names: list[str],
+    models: "list[ModelSpec]",
+    cases: str | None,
+    limits: "Limits",
+    seed: int | None,
+    traces: Path,
+    rerun: bool,
+    dry_run: bool,
+) -> int:
+    """Make the runs of outside suites, and say what came of them; gives the exit code."""
+    from evaluator.analysis.suites import gather
+    from evaluator.harness.stopping import Stopped, stoppable
+    from evaluator.packs import SUITES_FOLDER
+    from evaluator.scorecard.suites import print_suites
+    from evaluator.suites import outside
+
+    asked = outside.chosen(names)
+    root = traces / SUITES_FOLDER
+    with stoppable():
+        try:
+            outside.import_suites((one.suite for one in asked), console, say)
+            drawn = outside.drawn(asked, cases, outside.SEED if seed is None else seed)
+            plans = [outside.planned(spec, frameworks, asked, drawn, limits) for spec in models]
+            if not any(plan.jobs for plan in plans):
+                raise Mistake(
+                    f"nothing to run: none of {', '.join(one.name for one in frameworks)} serves these suites"
+                )
+            if dry_run:
+                for plan in plans:
+                    say(f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}")
+                return 0
+            outside.run(plans, root, rerun, console, say)
+        except Stopped as stopped:
+            return stopped.exit_code
+    wanted = {case.id for cases_of in drawn.values() for case in cases_of}
+    for plan in plans:
+        found = gather(root, plan.model, [one.suite.name for one in asked], wanted.__contains__)
+        print_suites(console, found, {one.name: one.title for one in frameworks})
+    return 0

@@ -9,11 +9,12 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import Distribution
 from pathlib import Path
+from typing import Protocol
 
 import platformdirs
 from rich.console import Console
@@ -24,6 +25,31 @@ from evaluator.catalog.frameworks import Framework
 from evaluator.errors import Mistake
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.stopping import all_of
+
+
+class Locked(Hashable, Protocol):
+    """What has packages of its own: a framework, or an outside suite."""
+
+    @property
+    def title(self) -> str:
+        """For people."""
+
+    @property
+    def package(self) -> str:
+        """The name of the package that it is about."""
+
+    @property
+    def version(self) -> str:
+        """The locked version of that package."""
+
+    @property
+    def environment(self) -> Path:
+        """The folder with its lock and its packages."""
+
+    @property
+    def at(self) -> str | None:
+        """The release or the day that the lock is of; None for what is locked today."""
+
 
 _STAMP = "bakeoff-lock-digest"
 _NOTE = "bakeoff-installed.json"
@@ -99,12 +125,12 @@ def _reason(said: str) -> str | None:
     return ": ".join([error.rstrip(":"), *causes])
 
 
-def python_of(framework: Framework) -> Path:
+def python_of(framework: Locked) -> Path:
     """The interpreter inside the framework's environment."""
     return framework.environment / ".venv" / "bin" / "python"
 
 
-def is_current(framework: Framework) -> bool:
+def is_current(framework: Locked) -> bool:
     """Whether the environment was made from today's lock by this Python version."""
     stamp = framework.environment / ".venv" / _STAMP
     try:
@@ -113,10 +139,10 @@ def is_current(framework: Framework) -> bool:
         return False
 
 
-def _wanted(framework: Framework) -> str:
+def _wanted(framework: Locked) -> str:
     project = files.read_text(framework.environment / "pyproject.toml")
     requirements = project.split("[tool.bakeoff")[0]
-    return f"{lock_digest(framework)} {sys.version.split()[0]}\n{requirements}"
+    return f"{lock_digest(framework.environment)} {sys.version.split()[0]}\n{requirements}"
 
 
 @dataclass(frozen=True)
@@ -128,7 +154,7 @@ class Installed:
 
 
 @cache
-def installed(framework: Framework) -> Installed | None:
+def installed(framework: Locked) -> Installed | None:
     """What is in the framework's environment, looked up once; None where it has no packages.
 
     It is kept in the environment until a package comes, goes or changes.
@@ -148,7 +174,7 @@ def installed(framework: Framework) -> Installed | None:
     return found
 
 
-def versions(framework: Framework) -> dict[str, str]:
+def versions(framework: Locked) -> dict[str, str]:
     """The packages in the framework's environment with their versions, by name."""
     folders = (framework.environment / ".venv").glob("lib/python*/site-packages/*.dist-info")
     packages = [Distribution.at(folder) for folder in folders]
@@ -214,7 +240,7 @@ async def provision_all(
         await all_of(map(one, frameworks))
 
 
-async def provision(framework: Framework, report: Callable[[str], None]) -> None:
+async def provision(framework: Locked, report: Callable[[str], None]) -> None:
     """Make the framework's environment if it is missing or out of date, and look at what is in it.
 
     `report` receives a line for each step. Raises `Mistake`.
@@ -224,7 +250,7 @@ async def provision(framework: Framework, report: Callable[[str], None]) -> None
     await asyncio.to_thread(installed, framework)  # now, so that it takes no time away from a run
 
 
-async def _make(framework: Framework, report: Callable[[str], None]) -> None:
+async def _make(framework: Locked, report: Callable[[str], None]) -> None:
     report(f"{framework.title}: installing {framework.package} {framework.version} and what it needs")
     folder, environment = framework.environment, framework.environment / ".venv"
     stamp = environment / _STAMP
@@ -317,7 +343,7 @@ _NEVER = "2999-01-01"
 """A date after which nothing is left out."""
 
 
-async def run_uv(framework: Framework, settings: Mapping[str, str], *command: str, mirror: bool = False) -> None:
+async def run_uv(framework: Locked, settings: Mapping[str, str], *command: str, mirror: bool = False) -> None:
     """Run uv for an environment. Raises `Mistake` with what it said."""
     uv = find_uv()
     try:

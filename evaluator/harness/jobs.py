@@ -48,7 +48,7 @@ class Job:
     @property
     def module(self) -> str:
         """The module of the framework's folder that makes the run."""
-        return hardened(self.task.name) if self.hardened else self.task.name
+        return hardened(self.task.module) if self.hardened else self.task.module
 
     def script(self) -> Script:
         """What decides how the model answers, where that is not a model of its own mind."""
@@ -84,7 +84,7 @@ def in_rounds(
     """
     everyone = list(frameworks)
     in_order = [
-        ([framework for framework in everyone if implements(framework, task.name)], task, sorted(cases, key=_effort))
+        ([framework for framework in everyone if implements(framework, task.module)], task, sorted(cases, key=_effort))
         for task, cases in tasks
     ]
     rounds: list[list[Job]] = []

@@ -128,7 +128,7 @@ async def _make(
     plan = standing.plan
     jobs = [job for each in missing for job in each]
     await provision_all(list(dict.fromkeys(job.framework for job in jobs)), console, say)
-    task_names = list(dict.fromkeys(job.task.name for job in jobs))
+    modules = list(dict.fromkeys(job.task.module for job in jobs))
     with Progress(console, plan.model, len(plan.rounds), plan.budget_s) as progress:
         in_a_row: list[str | None] = []
 
@@ -151,7 +151,7 @@ async def _make(
         starting = f"{plan.model}: starting"
         progress.begin(starting)
         show()
-        async with harness(plan.settings, task_names, console, records=records) as opened:
+        async with harness(plan.settings, modules, console, records=records) as opened:
             progress.end(starting)
             for number, each in enumerate(missing):
                 if not each or standing.spent:

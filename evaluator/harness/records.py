@@ -87,7 +87,7 @@ class Records:
         self._model_digest = model_digest
         self._sitting = sitting
         self.knows_cases = specs.knows_cases(settings.model)
-        self._digests: dict[tuple[str, str], dict[str, str]] = {}
+        self._digests: dict[tuple[str, str, str], dict[str, str]] = {}
         self._packs: dict[Path, dict[str, bytes]] = {}
 
     def key(self, job: Job) -> Key:
@@ -150,11 +150,11 @@ class Records:
     def setup(self, job: Job, python: str) -> Setup:
         """What the run's result depends on, and where it is made."""
         commit, dirty = _git()
-        pair = (job.framework.name, job.module)
-        if pair not in self._digests:
-            self._digests[pair] = {
+        of = (job.framework.name, job.module, job.task.name)
+        if of not in self._digests:
+            self._digests[of] = {
                 "implementation_digest": implementation_digest(job.framework, job.module),
-                "lock_digest": lock_digest(job.framework),
+                "lock_digest": lock_digest(job.framework.environment),
                 "task_digest": task_digest(job.task),
             }
         recording = job.recording
@@ -162,7 +162,7 @@ class Records:
         return Setup(
             framework_version=job.framework.version,
             harness_version=version("bakeoff"),
-            **self._digests[pair],
+            **self._digests[of],
             model_digest=recording_digest(recording) if recording else self._model_digest,
             git_commit=commit,
             git_dirty=dirty,

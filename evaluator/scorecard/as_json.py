@@ -16,6 +16,9 @@ from evaluator.analysis.models import as_data as as_comparison_data
 from evaluator.analysis.pairs import COMPARED
 from evaluator.analysis.parity.report import as_data as as_parity_data
 from evaluator.analysis.repricing import as_data as as_repricing_data
+from evaluator.analysis.suites import Row as SuiteFrameworkRow
+from evaluator.analysis.suites import SuiteFound
+from evaluator.catalog.suites import Suite
 from evaluator.faults.table import FAULTS
 from evaluator.scorecard.content import (
     CAPABILITIES_NAME,
@@ -25,6 +28,7 @@ from evaluator.scorecard.content import (
     HISTORY_NAME,
     JSON_NAME,
     PAIRS_NAME,
+    SUITES_NAME,
     Capabilities,
     Cell,
     Faults,
@@ -44,6 +48,7 @@ from evaluator.scorecard.document import (
     PairRow,
     PairsDocument,
     ScorecardDocument,
+    SuitesDocument,
 )
 
 _BEGIN: dict[str, Any] = {"generated_by": COMMAND, "schema": SCHEMA_VERSION}
@@ -66,6 +71,7 @@ def documents(scorecard: Scorecard) -> dict[str, str]:
         FAULTS_NAME: _dumped(_faults(scorecard.faults)),
         CAPABILITIES_NAME: _dumped(_capabilities(scorecard.capabilities)),
         HISTORY_NAME: _dumped(_history(scorecard.history)),
+        SUITES_NAME: _dumped(_suites(scorecard.suites)),
     }
     companions = {name: Companion(file=name, sha256=_digest(content)) for name, content in beside.items()}
     files = Companions(
@@ -74,6 +80,7 @@ def documents(scorecard: Scorecard) -> dict[str, str]:
         faults=companions[FAULTS_NAME],
         capabilities=companions[CAPABILITIES_NAME],
         history=companions[HISTORY_NAME],
+        suites=companions[SUITES_NAME],
     )
     return {JSON_NAME: _dumped(_main(scorecard, files)), **beside}
 
@@ -159,6 +166,39 @@ def _history(history: Sequence[HistoryOf]) -> HistoryDocument:
             ],
         }
     )
+
+
+def _suites(suites: Sequence[tuple[Suite, SuiteFound]]) -> SuitesDocument:
+    return SuitesDocument.model_validate(
+        {
+            **_BEGIN,
+            "suites": [
+                {
+                    **{"suite": suite.name, "title": suite.title, "package": suite.package, "licence": suite.licence},
+                    **{name: getattr(found, name) for name in ("version", "data", "model", "cases", "left_out")},
+                    "smallest_difference": found.smallest,
+                    "frameworks": [_of_suite(row) for row in found.rows],
+                }
+                for suite, found in suites
+            ],
+        }
+    )
+
+
+def _of_suite(row: SuiteFrameworkRow) -> dict[str, Any]:
+    figures = ("unanswered", "calls", "prompt_tokens", "completion_tokens", "wall_s", "overhead_s")
+    return {
+        "framework": row.framework,
+        "versions": row.versions,
+        "rates": [
+            {"metric": metric, "category": category or None, **asdict(rate)}
+            for metric, rates in row.rates.items()
+            for category, rate in rates.items()
+        ],
+        "versus_baseline": [{"metric": metric, **asdict(versus)} for metric, versus in row.versus.items()],
+        **{name: getattr(row, name) for name in figures},
+        "reasons": dict(row.reasons),
+    }
 
 
 def _of_release(cell: Measured) -> dict[str, Any]:

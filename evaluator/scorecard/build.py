@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import files
-from evaluator.analysis import capabilities, history, judge, parity
+from evaluator.analysis import capabilities, history, judge, parity, suites
 from evaluator.analysis.breakdown import Judged, by_level, components, judged
 from evaluator.analysis.capabilities import Found
 from evaluator.analysis.faults import gather as faulted
@@ -26,6 +26,7 @@ from evaluator.analysis.parity import Parity
 from evaluator.analysis.references import REFERENCES
 from evaluator.analysis.repricing import Priced, reprice
 from evaluator.analysis.sittings import in_sittings
+from evaluator.analysis.suites import SuiteFound
 from evaluator.catalog.capabilities import all_capabilities
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
 from evaluator.catalog.digests import implementation_digest, lock_digest, since, task_digest
@@ -44,6 +45,7 @@ from evaluator.catalog.frameworks import (
     usable_frameworks,
 )
 from evaluator.catalog.releases import at, is_locked
+from evaluator.catalog.suites import Suite, all_suites
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.models.embedded import EMBEDDED, embedded_digest
 from evaluator.probes.behaviours import behaviours
@@ -171,6 +173,12 @@ def build(
             for one in of_one.damaged
         ]
 
+    of_suites: list[tuple[Suite, SuiteFound]] = []
+    if models is None and tasks is None:
+        of_suites = [
+            (suite, found) for suite in all_suites().values() for found in suites.gather_all(traces, suite.name)
+        ]
+
     untimed_notes = _put_in_sittings(cells)
     recorded: dict[str, set[str]] = defaultdict(set)
     for (model, _, _), cell in cells.items():
@@ -186,6 +194,7 @@ def build(
     named |= {run.framework for run in of_faults}
     named |= {cell.framework for cell in found.cells if cell.runs} if found else set()
     named |= {one.framework for one in of_history}
+    named |= {row.framework for _, found in of_suites for row in found.rows}
     of_releases = sorted(name for name in named if plain_name(name) != name and plain_name(name) in usable)
     with_runs = sorted({*of_releases, *(name for name in folders if name in named)}, key=baseline_first)
     numbered = dict(numbered_deviations(usable.values()))
@@ -253,6 +262,7 @@ def build(
         faults=_faults(of_faults, frameworks, numbered) if of_faults else None,
         capabilities=_capabilities(found, frameworks, numbered) if found else None,
         history=tuple(of_history),
+        suites=tuple(of_suites),
         runs=tuple(all_runs),
         judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )
@@ -492,7 +502,9 @@ def _changed_since(
 ) -> list[str]:
     """What has changed since the runs were recorded, and in which cells."""
     task_digests = {name: task_digest(task) for name, task in tasks.items()}
-    lock_digests = {name: lock_digest(framework) for name, framework in frameworks.items() if is_locked(framework)}
+    lock_digests = {
+        name: lock_digest(framework.environment) for name, framework in frameworks.items() if is_locked(framework)
+    }
     changed: dict[str, list[str]] = {"implementation": [], "task": [], "lock": []}
     for model, framework, task in keys:
         seen, name = cells[model, framework, task], f"{model}/{framework}/{task}"

@@ -18,7 +18,9 @@ from evaluator.analysis.pairs import Pair
 from evaluator.analysis.parity import Parity
 from evaluator.analysis.references import Reference
 from evaluator.analysis.repricing import Repricing
+from evaluator.analysis.suites import SuiteFound
 from evaluator.catalog.code_size import CodeSize
+from evaluator.catalog.suites import Suite
 from evaluator.models.template import sentences
 from evaluator.probes.behaviours import Behaviour
 from evaluator.providers.names import GGUF_PREFIX, LOCAL, LOCAL_HALF_B
@@ -31,9 +33,14 @@ FAILURES_NAME = "scorecard.failures.json"
 FAULTS_NAME = "scorecard.faults.json"
 CAPABILITIES_NAME = "scorecard.capabilities.json"
 HISTORY_NAME = "scorecard.history.json"
-DOCUMENT_NAMES = (JSON_NAME, PAIRS_NAME, FAILURES_NAME, FAULTS_NAME, CAPABILITIES_NAME, HISTORY_NAME)
+SUITES_NAME = "scorecard.suites.json"
+DOCUMENT_NAMES = (
+    *(JSON_NAME, PAIRS_NAME, FAILURES_NAME, FAULTS_NAME, CAPABILITIES_NAME),
+    *(HISTORY_NAME, SUITES_NAME),
+)
 MARKDOWN_NAME = "SCORECARD.md"
 HISTORY_PAGE = "HISTORY.md"
+SUITES_PAGE = "SUITES.md"
 
 SETUP_FIELDS = {
     "cpu": "CPU",
@@ -251,7 +258,7 @@ class Scorecard:
     cells are computed from, and `judgements` what judges said of them. `outdated_models` are those embedded models
     whose runs were recorded with other weights, engine, settings or another chat template than today's. `faults` and
     `capabilities` are there where runs with faults, or of capability tasks, were made. `history` has the frameworks at
-    many releases, where such cells were made.
+    many releases, where such cells were made, `suites` what came of the cases of outside suites, by suite and model.
     """
 
     cells: tuple[Cell, ...]
@@ -275,6 +282,7 @@ class Scorecard:
     faults: Faults | None = None
     capabilities: Capabilities | None = None
     history: tuple[HistoryOf, ...] = ()
+    suites: tuple[tuple[Suite, SuiteFound], ...] = ()
 
     @property
     def models(self) -> list[str]:

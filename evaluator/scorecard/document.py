@@ -392,6 +392,7 @@ class Companions(Part):
     faults: Companion
     capabilities: Companion
     history: Companion
+    suites: Companion
 
 
 class ScorecardDocument(Document):
@@ -704,3 +705,65 @@ class HistoryDocument(Document):
     frameworks: list[HistoryOfRow]
     cells: list[HistoryCellRow]
     changes: list[HistoryChangeRow]
+
+
+# --- scorecard.suites.json -------------------------------------------------------------------
+
+
+class SuiteRateRow(Part):
+    """In how many runs a metric held."""
+
+    metric: str = Field(description="by the suite's own name")
+    category: str | None = Field(description="by the suite's own name; null is all of them together")
+    held: Count
+    runs: Count
+    low: Share = Field(description="of the 95 % interval over cases")
+    high: Share
+
+
+class SuiteVersusRow(Part):
+    """A framework beside the baseline, over the same cases."""
+
+    metric: str
+    difference: float = Field(description="mean difference of the shares, between -1 and 1")
+    p_value: Share = Field(description="of a sign-flip test over cases, adjusted for all frameworks (Holm)")
+
+
+class SuiteFrameworkRow(Part):
+    """What one framework makes of a suite. Times are medians over runs, tokens and calls are means."""
+
+    framework: str
+    versions: list[str]
+    rates: list[SuiteRateRow]
+    versus_baseline: list[SuiteVersusRow]
+    unanswered: Count = Field(description="runs that ended without an answer")
+    calls: Number
+    prompt_tokens: Number
+    completion_tokens: Number
+    wall_s: Number
+    overhead_s: Number
+    reasons: dict[str, Count] = Field(description="which reasons the suite's grader gave, and how often")
+
+
+class SuiteRow(Part):
+    """One suite on one model, over the cases that every framework has."""
+
+    suite: str
+    title: str
+    package: str
+    version: str
+    licence: str
+    data: str = Field(description="first 16 hex digits of the SHA-256 of the suite's files that cases were made from")
+    model: str
+    cases: dict[str, Count] = Field(description="by category")
+    smallest_difference: dict[str, Number | None] = Field(
+        description="by metric, that from the baseline which is found in 80 % of all experiments of so many cases"
+    )
+    left_out: Count = Field(description="runs of cases that not every framework has, or of other versions")
+    frameworks: list[SuiteFrameworkRow]
+
+
+class SuitesDocument(Document):
+    """`scorecard.suites.json`: cases and graders that nobody here wrote, through the same implementations."""
+
+    suites: list[SuiteRow]

@@ -11,10 +11,11 @@ from evaluator.errors import Mistake
 from evaluator.scorecard.as_json import documents
 from evaluator.scorecard.build import build
 from evaluator.scorecard.claims import CLAIMS_BEGIN, CLAIMS_END, PAGE, claims_section
-from evaluator.scorecard.content import HISTORY_PAGE, MARKDOWN_NAME, Scorecard
+from evaluator.scorecard.content import HISTORY_PAGE, MARKDOWN_NAME, SUITES_PAGE, Scorecard
 from evaluator.scorecard.history import history_page
 from evaluator.scorecard.markdown import to_markdown
 from evaluator.scorecard.readme import README_BEGIN, README_END, readme_section, splice
+from evaluator.scorecard.suites import suites_page
 
 
 def score(
@@ -36,6 +37,7 @@ def score(
     contents = {out / name: content for name, content in documents(scorecard).items()}
     contents[out / MARKDOWN_NAME] = to_markdown(scorecard)
     contents[out / HISTORY_PAGE] = history_page(scorecard)
+    contents[out / SUITES_PAGE] = suites_page(scorecard)
     for page, section, begin, end in (
         (out / "README.md", readme_section, README_BEGIN, README_END),
         (out / PAGE, claims_section, CLAIMS_BEGIN, CLAIMS_END),

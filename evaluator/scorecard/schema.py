@@ -13,6 +13,7 @@ from evaluator.scorecard.content import (
     HISTORY_NAME,
     JSON_NAME,
     PAIRS_NAME,
+    SUITES_NAME,
 )
 from evaluator.scorecard.document import (
     SCHEMA_VERSION,
@@ -23,6 +24,7 @@ from evaluator.scorecard.document import (
     HistoryDocument,
     PairsDocument,
     ScorecardDocument,
+    SuitesDocument,
 )
 
 COMMAND = "uv run python -m evaluator.scorecard.schema"
@@ -34,6 +36,7 @@ DOCUMENTS: dict[str, type[Document]] = {
     FAULTS_NAME: FaultsDocument,
     CAPABILITIES_NAME: CapabilitiesDocument,
     HISTORY_NAME: HistoryDocument,
+    SUITES_NAME: SuitesDocument,
 }
 """The model of each file."""
 

@@ -116,7 +116,7 @@ def changed_besides(framework: Framework, recorded: Recorded) -> list[str]:
     code = {name: implementation_digest(framework, name) for name in tasks if implements(framework, name)}
     asked = {name: task_digest(task) for name, task in tasks.items()}
     lines = []
-    if all(since(setup.lock_digest) == lock_digest(framework) for _, setup in setups):
+    if all(since(setup.lock_digest) == lock_digest(framework.environment) for _, setup in setups):
         lines.append(f"{framework.name}: its lock is the one that these runs were recorded with")
     for what, now in (("module", code), ("task", asked)):
         field = "implementation_digest" if what == "module" else "task_digest"

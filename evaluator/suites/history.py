@@ -86,7 +86,7 @@ class Grid:
         change."""
         framework = wanted.framework
         parts = [specs.digest(specs.resolve(SCRIPTED, None, None), console)]
-        parts += [lock_digest(framework)] if wanted.release is None else []
+        parts += [lock_digest(framework.environment)] if wanted.release is None else []
         for name, (task, cases) in self._of_tasks.items():
             modules = [implementation_digest(one, name) for one in (framework, self.baseline) if implements(one, name)]
             parts += [name, task, *modules, *cases]

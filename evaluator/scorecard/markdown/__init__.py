@@ -9,6 +9,8 @@ from evaluator.scorecard.content import (
     HISTORY_PAGE,
     JSON_NAME,
     PAIRS_NAME,
+    SUITES_NAME,
+    SUITES_PAGE,
     Scorecard,
 )
 from evaluator.scorecard.markdown.capabilities import capabilities
@@ -47,10 +49,11 @@ def to_markdown(scorecard: Scorecard) -> str:
 _WHAT_ELSE = f"""\
 Computed from the traces in `traces/` alone. Every single run with the reason why it failed, every two frameworks \
 beside one another, plots and prices are on the site: `uv run bakeoff report --open`. On which releases of a year the \
-code runs, and what it costs there: [{HISTORY_PAGE}]({HISTORY_PAGE}). For programs there are \
+code runs, and what it costs there: [{HISTORY_PAGE}]({HISTORY_PAGE}). Suites that others wrote: \
+[{SUITES_PAGE}]({SUITES_PAGE}). For programs there are \
 [{JSON_NAME}]({JSON_NAME}), [{PAIRS_NAME}]({PAIRS_NAME}), [{FAILURES_NAME}]({FAILURES_NAME}), \
-[{FAULTS_NAME}]({FAULTS_NAME}), [{CAPABILITIES_NAME}]({CAPABILITIES_NAME}) and \
-[{HISTORY_NAME}]({HISTORY_NAME}), with \
+[{FAULTS_NAME}]({FAULTS_NAME}), [{CAPABILITIES_NAME}]({CAPABILITIES_NAME}), \
+[{HISTORY_NAME}]({HISTORY_NAME}) and [{SUITES_NAME}]({SUITES_NAME}), with \
 [their schemas](evaluator/scorecard)."""
 
 _HOW_TO_READ = """\

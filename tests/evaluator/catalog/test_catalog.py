@@ -133,13 +133,13 @@ def test_implementation_digest_is_of_one_file(tmp_path: Path) -> None:
     folder = make_framework(tmp_path, "x")
     (folder / "tool_calling.py").write_text("1")
     framework = read_framework(folder)
-    before = implementation_digest(framework, "tool_calling"), lock_digest(framework)
+    before = implementation_digest(framework, "tool_calling"), lock_digest(framework.environment)
     (folder / "handoff.py").write_text("2")
-    assert before == (implementation_digest(framework, "tool_calling"), lock_digest(framework))
+    assert before == (implementation_digest(framework, "tool_calling"), lock_digest(framework.environment))
     (folder / "tool_calling.py").write_text("2")
     (folder / "uv.lock").write_text(LOCK + "\n")
     assert before[0] != implementation_digest(framework, "tool_calling")
-    assert before[1] != lock_digest(framework)
+    assert before[1] != lock_digest(framework.environment)
 
 
 def copied(name: str, tmp_path: Path) -> Task:

@@ -52,7 +52,7 @@ def digests(project: Path, framework: str) -> dict[str, str]:
     found = read_framework(project / "implementations" / framework)
     return {
         "implementation_digest": implementation_digest(found, "tool_calling"),
-        "lock_digest": lock_digest(found),
+        "lock_digest": lock_digest(found.environment),
         "task_digest": task_digest(all_tasks()["tool_calling"]),
     }
 

@@ -1,0 +1,113 @@
+"""Finds the outside suites by their folders: cases and graders that nobody here wrote."""
+
+import importlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evaluator import WORK, files
+from evaluator.catalog.digests import task_digest
+from evaluator.catalog.folders import TASKS, suite_names
+from evaluator.catalog.frameworks import locked_version
+from evaluator.catalog.tasks import Task, defined, module
+from evaluator.errors import Mistake
+from tasks import described, served, suite
+from tasks.cases import load_cases
+from tasks.suite import SuiteCase
+
+_SHARED = tuple(Path(str(one.__file__)) for one in (described, served, suite))
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One folder of `tasks/` with a `pyproject.toml`: the locked package that has the cases and their grader.
+
+    Its cases are served by the modules of the task that it is `implemented_by`. The fields `environment` and `at` are
+    there as a framework has them, so that its packages are installed in the same way.
+    """
+
+    name: str
+    title: str
+    homepage: str
+    licence: str
+    package: str
+    version: str
+    implemented_by: str
+    environment: Path
+    at: None = None
+
+    @property
+    def cases(self) -> Path:
+        """The file with the cases that were imported from the package as it is locked; it may not be there."""
+        return WORK / "suites" / f"{self.name}-{task_digest(as_task(self))}.jsonl"
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the cases were read from the package as it is locked."""
+        return self.cases.is_file()
+
+
+class _Metadata(BaseModel):
+    """The table `[tool.bakeoff]` of a suite's `pyproject.toml`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field(min_length=1)
+    homepage: str = Field(pattern=r"^https?://\S+$")
+    licence: str = Field(min_length=1)
+    package: str = Field(min_length=1)
+    implemented_by: str = Field(min_length=1)
+
+
+def all_suites(folder: Path = TASKS) -> dict[str, Suite]:
+    """Every outside suite by name, sorted, whether installed or not. Raises `Mistake`."""
+    return {name: _suite(folder / name) for name in suite_names(folder)}
+
+
+def _suite(folder: Path) -> Suite:
+    where = f"tasks/{folder.name}/pyproject.toml"
+    try:
+        table = files.toml_in(files.read_text(folder / "pyproject.toml")).get("tool", {}).get("bakeoff", {})
+        metadata = _Metadata.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(["tool.bakeoff", *(str(part) for part in first["loc"])])
+        raise Mistake(f"{where}: {field}: {first['msg']}") from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise Mistake(f"{where}: cannot be used: {error}") from None
+    version = locked_version(folder / "uv.lock", metadata.package)
+    if version is None:
+        raise Mistake(f"tasks/{folder.name}/uv.lock: package: {metadata.package!r} is not locked")
+    return Suite(name=folder.name, version=version, environment=folder, **metadata.model_dump())
+
+
+def as_task(suite: Suite) -> Task:
+    """The suite as a task whose cases can be run. They are judged by the suite's own grader, in its own process."""
+    spec = module(suite.environment, "spec")
+    return Task(
+        name=suite.name,
+        folder=suite.environment,
+        case_type=defined(spec, "CASE_TYPE"),
+        load=partial(_imported, suite),
+        prepare=defined(spec, "prepare"),
+        script=defined(spec, "script"),
+        grade=_not_graded,
+        on_the_wire=defined(module(suite.environment, "wire"), "on_the_wire"),
+        also=_SHARED,
+        implemented_by=suite.implemented_by,
+    )
+
+
+def _imported(suite: Suite) -> list[SuiteCase]:
+    """The cases that were imported. Raises `Mistake` where they were not."""
+    if not suite.is_imported:
+        raise Mistake(f"{suite.name} is not imported: `bakeoff import {suite.name}`")
+    spec = importlib.import_module(f"tasks.{suite.name}.spec")
+    return load_cases(suite.cases, spec.CASE_TYPE)
+
+
+def _not_graded(*_: Any) -> Any:
+    raise NotImplementedError("a run of an outside suite is judged by the suite's own grader")
