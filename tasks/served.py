@@ -5,6 +5,7 @@ its answer are a line of JSON each. Both ends need the standard library only.
 """
 
 import atexit
+import contextlib
 import json
 import os
 import subprocess
@@ -67,10 +68,11 @@ class Served:
     def close(self) -> None:
         """End the process."""
         atexit.unregister(self.close)
+        self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
-        self._process.kill()
+                with contextlib.suppress(OSError):  # what was not read by it any more
+                    stream.close()
         self._process.wait()
 
 
