@@ -90,7 +90,8 @@ def _columns(found: SuiteFound) -> list[_Column]:
     ]
 
 
-def _reasons(rows: Iterable[Row], titles: Mapping[str, str]) -> list[str]:
+def reasons(rows: Iterable[Row], titles: Mapping[str, str]) -> list[str]:
+    """The reasons that the grader gave most often, a line for each framework that has any."""
     return [
         f"{titles[row.framework]}: {'; '.join(f'{number} x {reason}' for reason, number in row.reasons[:_REASONS])}"
         for row in rows
@@ -109,7 +110,7 @@ def print_suites(console: Console, found: Iterable[SuiteFound], titles: Mapping[
         console.print(Fitted(shown))
         if sentence := told(one, titles):
             console.print(Text(f"\n{sentence}"))
-        for line in _reasons(one.rows, titles):
+        for line in reasons(one.rows, titles):
             console.print(Text(visible(line)))
         if one.unjudged:
             console.print(Text(f"{one.unjudged} runs have no verdict yet: the same command asks the suite's grader"))
@@ -159,8 +160,8 @@ def _section(found: SuiteFound, titles: Mapping[str, str]) -> list[str]:
         kinds = [kind for kind in found.cases if any(kind in row.rates[metric] for row in found.rows)]
         if len(kinds) > 1:
             parts += [f"{metric.capitalize()} by category:", _by_category(found.rows, metric, kinds, titles)]
-    if reasons := _reasons(found.rows, titles):
-        parts += ["What the grader said most often:", bullets(escape(line, 600) for line in reasons)]
+    if why := reasons(found.rows, titles):
+        parts += ["What the grader said most often:", bullets(escape(line, 600) for line in why)]
     return [part for part in parts if part]
 
 

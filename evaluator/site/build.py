@@ -20,7 +20,7 @@ from evaluator.catalog.frameworks import IMPLEMENTATIONS, Framework, framework_f
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.scorecard import Scorecard, tables
 from evaluator.scorecard.content import about_model
-from evaluator.site import capabilities, charts, code, faults, history, levels, method, overview
+from evaluator.site import capabilities, charts, code, faults, history, levels, method, overview, suites
 from evaluator.site.cases import Grid, Maker, Part, grids, page_data
 from evaluator.site.drawing import Chart
 from evaluator.site.faults import FaultMaker, FaultPart
@@ -75,6 +75,8 @@ def build(
         _write_capabilities(pages, card, traces, frameworks)
         if card.history:
             pages.add(history.PAGE, "history.html", history.overview(card))
+        if card.suites:
+            pages.add(suites.PAGE, "suites.html", suites.overview(card))
     if kept:
         kept.forget_others()
     return card
