@@ -92,7 +92,7 @@ COMMANDS = (
         (("run", "-m", "probes", "--budget", "1m"), "bakeoff: --budget is not for --rerecord, -m probes, -m faults "),
         (
             ("run", "-m", "scripted", "--faults", "reset"),
-            "bakeoff: --faults and --seed are for -m faults, and not for ",
+            "bakeoff: --faults and --seed are for -m faults and outside suites, and not for ",
         ),
         (
             ("run", "-m", "faults", "--faults", "x"),
