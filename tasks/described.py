@@ -28,12 +28,20 @@ class _Object(BaseModel):
     )
 
 
-def described(name: str, description: str, parameters: Schema, call: Callable[[str, dict[str, Any]], Any]) -> Tool:
+def described(
+    name: str,
+    description: str,
+    parameters: Schema,
+    call: Callable[[str, dict[str, Any]], Any],
+    *,
+    with_defaults: bool = False,
+) -> Tool:
     """The function that a description speaks of. Called, it gives what `call` makes of its name and its arguments.
 
     `parameters` is the JSON Schema of an object. Those that are not required come last, are None by default, and are
     not among the arguments where they are None. What is no name in Python gets an underscore: `from_`. `call` is given
-    the names of the description, and JSON values. Descriptions of parameters stand in the docstring.
+    the names of the description, and JSON values. Descriptions of parameters stand in the docstring. With
+    `with_defaults`, the function has those that the schema names, and then None only where the schema allows it.
     """
     properties: Mapping[str, Schema] = parameters.get("properties") or {}
     required = [one for one in parameters.get("required") or () if one in properties]
@@ -45,17 +53,15 @@ def described(name: str, description: str, parameters: Schema, call: Callable[[s
         given = signature.bind(*args, **kwargs).arguments
         return call(name, {original[new]: _as_json(value) for new, value in given.items() if value is not None})
 
-    signature = inspect.Signature(
-        [
-            inspect.Parameter(new, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=types[new])
-            if old in required
-            else inspect.Parameter(
-                new, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=types[new] | None, default=None
-            )
-            for new, old in original.items()
-        ],
-        return_annotation=Any,
-    )
+    def parameter(new: str, old: str) -> inspect.Parameter:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        if old in required:
+            return inspect.Parameter(new, kind, annotation=types[new])
+        default = properties[old].get("default") if with_defaults else None
+        of_type = types[new] if default is not None else types[new] | None
+        return inspect.Parameter(new, kind, annotation=of_type, default=default)
+
+    signature = inspect.Signature([parameter(new, old) for new, old in original.items()], return_annotation=Any)
     function.__name__ = function.__qualname__ = name
     function.__doc__ = _docstring(description, {new: properties[old] for new, old in original.items()})
     function.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()} | {"return": Any}

@@ -24,6 +24,18 @@ class SuiteCase(Case):
         return Script(turns=self.turns, answer=self.answer)
 
 
+class InjectedScript(Script):
+    """The script of a case in which somebody else's instruction stands in what a tool gives.
+
+    The scripted model plays it as any other. A model that obeys, once it was sent `injected` whole, makes the calls
+    `obeys` in place of those that are left, and ends with `obeyed`. See `evaluator/models/upstreams/obeying.py`.
+    """
+
+    injected: str = Field(min_length=1)
+    obeys: list[Step] = Field(default_factory=list)
+    obeyed: str
+
+
 class Verdict(Data):
     """What a suite's own grader says of a run: its metrics, by its own names, and why not."""
 

@@ -1,0 +1,1 @@
+"""AgentDojo: user tasks in four offices with tools and state, and injections in what the tools give."""
