@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -571,7 +571,9 @@ def faulted(request: pytest.FixtureRequest, tested_faults: TestedFaults) -> Test
 @pytest.fixture(scope="session")
 def tested_suites(shared_workers: _Shared, request: pytest.FixtureRequest) -> Iterator[TestedSuites]:
     """Makes runs of outside suites."""
-    runs = TestedSuites(shared_workers, shared_workers.harness(shared_workers.settings), _wanted(request, "outside"))
+    settings = shared_workers.settings
+    of_suites = replace(settings, model=replace(settings.model, for_suites=True))
+    runs = TestedSuites(shared_workers, shared_workers.harness(of_suites), _wanted(request, "outside"))
     yield runs
     runs.made.close()
 

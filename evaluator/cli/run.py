@@ -31,6 +31,7 @@ from evaluator.providers.names import (
     GGUF_PATH,
     IN_ONE_GO,
     LOCAL,
+    OBEYING,
     REPLAY,
     SCRIPTED,
 )
@@ -188,6 +189,10 @@ def run(
             dry_run,
         )
         raise typer.Exit(code)
+    if OBEYING in names:
+        raise Mistake(
+            f"-m {OBEYING} is for outside suites: it does what the result of a tool tells it to, as in agentdojo"
+        )
     of_capabilities = {*names_in(task)} & {*capability_names()}
     if of_capabilities and of_capabilities != {*names_in(task)}:
         raise Mistake(f"-t {task}: capability tasks are run apart from others")

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -161,7 +161,7 @@ def planned(
 ) -> Plan:
     """The runs of these cases against a model, in rounds of one case with every framework. Raises `Mistake`."""
     settings = Settings(
-        model=spec,
+        model=replace(spec, for_suites=True),
         timeout_s=limits.timeout_s or spec.timeout_s,
         jobs=limits.jobs or spec.jobs,
         max_model_calls=limits.max_model_calls,

@@ -5,7 +5,8 @@
 What `bakeoff run -t bfcl` records is judged by the suite's checker, which `tasks/bfcl/inside.py` calls. Here its runner
 (`bfcl_eval.eval_checker.eval_runner`) reads result files as the suite's own generation writes them, decodes the calls
 with the suite's own handler for OpenAI-compatible servers, and writes its score files, in an environment made for it.
-Half of the runs are ones that were found wrong, as far as there are so many. The table goes into `REGRADE.md` beside this file.
+Half of the runs are ones that were found wrong, as far as there are so many. The table goes into `REGRADE.md` beside
+this file.
 """
 
 import argparse
@@ -105,6 +106,10 @@ def said(folder: Path, trace: Trace, ids: dict[str, str]) -> bool:
     return ids[trace.key.case] not in {entry["id"] for entry in wrong}
 
 
+def _word(right: bool) -> str:
+    return "right" if right else "wrong"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=30)
@@ -144,12 +149,12 @@ def main() -> int:
     lines = [
         "# Runs of BFCL, judged once more by the suite's own runner",
         "",
-        f"`tests/benchmarks/regrade.py`, {suite.package} {suite.version}: {same} of {len(verdicts)} verdicts are the same.",
+        f"`tests/benchmarks/regrade.py`, {suite.package} {suite.version}: {same} of {len(verdicts)} are as recorded.",
         "",
         "| run | as recorded | by its runner |",
         "| --- | --- | --- |",
         *(
-            f"| {trace.key.model} {trace.key.framework} {trace.key.case} | {'right' if ours else 'wrong'} | {'right' if theirs else 'wrong'} |"
+            f"| {trace.key.model} {trace.key.framework} {trace.key.case} | {_word(ours)} | {_word(theirs)} |"
             for trace, ours, theirs in sorted(verdicts, key=lambda one: str(one[0].key))
         ),
     ]

@@ -67,7 +67,7 @@ def test_what_a_framework_puts_around_it() -> None:
 def test_a_piece_of_it(content: str, looks: str) -> None:
     found = reached(made(content))
     assert found.how == "changed"
-    assert found.looks == (looks,) or looks.startswith("cut") and found.looks[0].startswith("cut after")
+    assert found.looks == (looks,) or (looks.startswith("cut") and found.looks[0].startswith("cut after"))
     assert found.text == content
 
 
