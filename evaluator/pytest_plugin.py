@@ -265,7 +265,7 @@ def _suite_parameters(names: Sequence[str]) -> list[Any]:
             continue
         task = as_task(one.suite)
         for framework in (each for each in all_frameworks().values() if implements(each, task.module)):
-            for case in outside.drawn([one], None, outside.SEED)[task.name]:
+            for case in outside.drawn([one], outside.Limits.of())[task.name]:
                 marks = marks_of(framework, task.name)
                 name = f"{framework.name}/{task.name}/{case.id}"
                 parameters.append(pytest.param(Job(framework, task, case, 1), marks=marks, id=name))
