@@ -18,6 +18,7 @@ import pytest
 
 from evaluator.catalog.folders import capability_names
 from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, hardened, implementation_path, implements
+from evaluator.catalog.suites import all_suites
 from evaluator.catalog.tasks import all_tasks
 from evaluator.faults.table import BY_NAME
 from evaluator.harness.environments import EXTRAS_GROUP, extras_of, find_uv, uv_environment
@@ -88,7 +89,8 @@ def test_the_metadata_are_sound(framework: Framework) -> None:
     assert not without_floor, "without a version floor uv may resolve years back"
     implemented = {task for task in EVERY_TASK if implements(framework, task)}
     assert {*framework.by_hand} <= implemented
-    assert {deviation.task for deviation in framework.deviations} <= {None, *implemented}
+    served = {suite.name for suite in all_suites().values() if suite.implemented_by in implemented}
+    assert {deviation.task for deviation in framework.deviations} <= {None, *implemented, *served}
 
 
 @each_framework

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluator import ROOT, files
-from evaluator.catalog.folders import capability_names
+from evaluator.catalog.folders import capability_names, suite_names
 from evaluator.errors import Mistake
 
 IMPLEMENTATIONS = ROOT / "implementations"
@@ -200,12 +200,12 @@ def read_framework(folder: Path) -> Framework:
 def numbered_deviations(frameworks: Iterable[Framework]) -> dict[str, tuple[tuple[int, Deviation], ...]]:
     """The deviations of each framework by its name, those of all frameworks numbered from 1 in the order given.
 
-    Those on capabilities come after all others.
+    Those on capabilities and outside suites come after all others.
     """
-    every, of_capabilities = list(frameworks), capability_names()
+    every, apart = list(frameworks), {*capability_names(), *suite_names()}
     numbers = count(1)
-    first = {one.name: _numbered(one, numbers, lambda task: task not in of_capabilities) for one in every}
-    last = {one.name: _numbered(one, numbers, lambda task: task in of_capabilities) for one in every}
+    first = {one.name: _numbered(one, numbers, lambda task: task not in apart) for one in every}
+    last = {one.name: _numbered(one, numbers, lambda task: task in apart) for one in every}
     return {name: (*first[name], *last[name]) for name in first}
 
 

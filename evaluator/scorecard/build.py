@@ -30,7 +30,7 @@ from evaluator.analysis.suites import SuiteFound
 from evaluator.catalog.capabilities import all_capabilities
 from evaluator.catalog.code_size import CodeSize, code_size, total_size
 from evaluator.catalog.digests import implementation_digest, lock_digest, since, task_digest
-from evaluator.catalog.folders import capability_names
+from evaluator.catalog.folders import capability_names, suite_names
 from evaluator.catalog.frameworks import (
     IMPLEMENTATIONS,
     Deviation,
@@ -263,6 +263,12 @@ def build(
         capabilities=_capabilities(found, frameworks, numbered) if found else None,
         history=tuple(of_history),
         suites=tuple(of_suites),
+        suite_notes=tuple(
+            (number, name, one.task, one.note)
+            for name in with_runs
+            for number, one in numbered.get(name, ())
+            if one.task in {suite.name for suite, _ in of_suites}
+        ),
         runs=tuple(all_runs),
         judgements=tuple(one for key in sorted_keys for one in cells[key].judgements),
     )
@@ -425,7 +431,7 @@ def _framework_notes(
 ) -> FrameworkNotes:
     if framework is None:
         return FrameworkNotes(name, None, (), ())
-    apart = capability_names()
+    apart = {*capability_names(), *suite_names()}
     noted = tuple(
         (number, one.task, one.note) for number, one in deviations if not one.faults and one.task not in apart
     )

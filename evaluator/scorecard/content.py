@@ -258,7 +258,8 @@ class Scorecard:
     cells are computed from, and `judgements` what judges said of them. `outdated_models` are those embedded models
     whose runs were recorded with other weights, engine, settings or another chat template than today's. `faults` and
     `capabilities` are there where runs with faults, or of capability tasks, were made. `history` has the frameworks at
-    many releases, where such cells were made, `suites` what came of the cases of outside suites, by suite and model.
+    many releases, where such cells were made, `suites` what came of the cases of outside suites, by suite and model;
+    `suite_notes` are the deviations on them: their number, framework, suite, and the note.
     """
 
     cells: tuple[Cell, ...]
@@ -283,6 +284,7 @@ class Scorecard:
     capabilities: Capabilities | None = None
     history: tuple[HistoryOf, ...] = ()
     suites: tuple[tuple[Suite, SuiteFound], ...] = ()
+    suite_notes: tuple[tuple[int, str, str, str], ...] = ()
 
     @property
     def models(self) -> list[str]:

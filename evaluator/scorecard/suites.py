@@ -152,7 +152,14 @@ def suites_page(scorecard: Scorecard) -> str:
         parts += [f"## {suite.title}", _described(suite)]
         for found in (found for of, found in scorecard.suites if of == suite):
             parts += _section(found, scorecard.titles)
+        if notes := notes_on(scorecard, suite):
+            parts += ["### Why", bullets(f"**{escape(title)}**: {escape(note, 1000)}" for title, note in notes)]
     return "\n\n".join(parts) + "\n"
+
+
+def notes_on(scorecard: Scorecard, suite: Suite) -> list[tuple[str, str]]:
+    """The deviations on a suite: the framework's title and the note."""
+    return [(scorecard.titles[name], note) for _, name, of, note in scorecard.suite_notes if of == suite.name]
 
 
 def _described(suite: Suite) -> str:

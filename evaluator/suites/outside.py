@@ -260,12 +260,13 @@ def judge(root: Path, model: str) -> None:
 
 
 def verdict_on(trace: Trace, inside: Served) -> Verdict:
-    """What the suite's own grader says of a run. Raises `SuiteError`."""
+    """What the suite's own grader says of a run, which it is also told how it ended. Raises `SuiteError`."""
     calls = sorted(trace.tool_calls, key=lambda call: call.start_s)
     outcome = Outcome(
         answer=without_reasoning(trace.outcome.answer),
         tool_calls=[ToolCall(**call.model_dump(exclude={"start_s", "end_s"})) for call in calls],
         final_state=trace.outcome.final_state,
     )
-    said = inside.ask("judge", case=trace.case, outcome=outcome.model_dump(mode="json"))
+    ended = {"ended": trace.outcome.ended, "error": trace.outcome.error}
+    said = inside.ask("judge", case=trace.case, outcome=outcome.model_dump(mode="json") | ended)
     return Verdict.model_validate(said)

@@ -269,8 +269,11 @@ def _taker(parameter: Mapping[str, Any]) -> Callable[[Any], bool]:
 
 
 def judge(case: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
-    """The suite's `accuracy`, over all calls of a run."""
+    """The suite's `accuracy`, over all calls of a run. One that ended without an answer is not right: that nothing was
+    called in it is no decision of the model's."""
     reasons = _reasons(BfclCase.model_validate(case), outcome["final_state"].get("calls", []))
+    if outcome.get("ended", "answered") != "answered":
+        reasons = [f"ended without an answer: {outcome.get('error') or outcome['ended']}", *reasons]
     return {"metrics": {"accuracy": not reasons}, "reasons": reasons}
 
 

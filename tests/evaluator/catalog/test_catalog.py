@@ -18,6 +18,7 @@ from evaluator.catalog.frameworks import (
     numbered_deviations,
     read_framework,
 )
+from evaluator.catalog.suites import all_suites
 from evaluator.catalog.tasks import TASKS, Task, all_tasks
 from evaluator.errors import Mistake
 from evaluator.models.upstreams.probes import probes_digest
@@ -41,7 +42,7 @@ def test_the_frameworks_of_this_project() -> None:
     for framework in found.values():
         assert framework.version
         named = {*framework.by_hand, *(deviation.task for deviation in framework.deviations if deviation.task)}
-        assert named <= {*all_tasks(), *all_capabilities()}
+        assert named <= {*all_tasks(), *all_capabilities(), *all_suites()}
 
 
 def test_frameworks_are_found_by_their_folders(tmp_path: Path) -> None:
