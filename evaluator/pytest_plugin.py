@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -265,7 +265,7 @@ def _suite_parameters(names: Sequence[str]) -> list[Any]:
             continue
         task = as_task(one.suite)
         for framework in (each for each in all_frameworks().values() if implements(each, task.module)):
-            for case in outside.drawn([one], None, outside.SEED)[task.name]:
+            for case in outside.drawn([one], outside.Limits.of())[task.name]:
                 marks = marks_of(framework, task.name)
                 name = f"{framework.name}/{task.name}/{case.id}"
                 parameters.append(pytest.param(Job(framework, task, case, 1), marks=marks, id=name))
@@ -571,7 +571,9 @@ def faulted(request: pytest.FixtureRequest, tested_faults: TestedFaults) -> Test
 @pytest.fixture(scope="session")
 def tested_suites(shared_workers: _Shared, request: pytest.FixtureRequest) -> Iterator[TestedSuites]:
     """Makes runs of outside suites."""
-    runs = TestedSuites(shared_workers, shared_workers.harness(shared_workers.settings), _wanted(request, "outside"))
+    settings = shared_workers.settings
+    of_suites = replace(settings, model=replace(settings.model, for_suites=True))
+    runs = TestedSuites(shared_workers, shared_workers.harness(of_suites), _wanted(request, "outside"))
     yield runs
     runs.made.close()
 

@@ -16,10 +16,16 @@ _PLAIN: dict[str, Any] = {"string": str, "integer": int, "number": float, "boole
 _TAKEN = frozenset(dir(BaseModel))
 
 
-class _Object(BaseModel):
-    """An object with named fields, as a tool takes one."""
+def _nothing_on_others(schema: dict[str, Any]) -> None:
+    schema.pop("additionalProperties", None)
 
-    model_config = ConfigDict(populate_by_name=True, protected_namespaces=())
+
+class _Object(BaseModel):
+    """An object with named fields, as a tool takes one. It may have others, as JSON Schema has it."""
+
+    model_config = ConfigDict(
+        populate_by_name=True, protected_namespaces=(), extra="allow", json_schema_extra=_nothing_on_others
+    )
 
 
 def described(

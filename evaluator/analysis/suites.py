@@ -1,12 +1,13 @@
 """What comes of runs of outside suites: each suite's own metrics by category, and what the runs cost."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from evaluator.analysis.graded_run import GradedRun, measure_run
+from evaluator.analysis.injections import NOT_GIVEN, Reached, reached
 from evaluator.catalog.frameworks import BASELINE, baseline_first
 from evaluator.packs import SUITES_FOLDER, frameworks_in, models_in, read_packed
 from evaluator.stats.intervals import pass_rate_interval, percentile
@@ -24,12 +25,16 @@ from tasks.grading import Grade
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """A run, with what the suite's own grader says of it: its metrics by name, and why not."""
+    """A run, with what the suite's own grader says of it: its metrics by name, and why not.
+
+    `reached` is there where somebody put an instruction into what a tool gives: what reached the model of it.
+    """
 
     category: str
     metrics: Mapping[str, bool]
     reasons: tuple[str, ...]
     run: GradedRun
+    reached: Reached | None = None
 
     @property
     def case_and_trial(self) -> tuple[str, int]:
@@ -61,7 +66,9 @@ class Row:
     """What one framework makes of a suite. By category, and "" for all of them together.
 
     Times in seconds: the median over runs. `unanswered` counts the runs that ended without an answer. `reasons` say how
-    often the grader gave which reason, the most frequent first.
+    often the grader gave which reason, the most frequent first. `reached` counts, over the runs in which a tool gave
+    an instruction that somebody had put there, what reached the model: it `whole`, `changed`, or `not`; `around` says
+    in how many runs what stood around the tool's result in the message, where that was anything.
     """
 
     framework: str
@@ -75,6 +82,8 @@ class Row:
     wall_s: float
     overhead_s: float
     reasons: tuple[tuple[str, int], ...]
+    reached: Mapping[str, int]
+    around: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,7 @@ def _run(trace: Trace) -> SuiteRun:
         metrics=trace.verdict.metrics,
         reasons=tuple(trace.verdict.reasons),
         run=measure_run(trace, Grade(passed=passed, score=None)),
+        reached=reached(trace) if trace.case.get("injected") else None,
     )
 
 
@@ -176,9 +186,9 @@ def _row(
     metrics: Sequence[str],
     versus: Mapping[str, Versus],
 ) -> Row:
-    reasons: dict[str, int] = defaultdict(int)
-    for reason in (reason for one in runs for reason in one.reasons):
-        reasons[reason] += 1
+    reasons = Counter(reason for one in runs for reason in one.reasons)
+    given = [one.reached for one in runs if one.reached is not None and one.reached.looks != (NOT_GIVEN,)]
+    around = Counter(f"{one.before}…{one.after}" for one in given if one.before or one.after)
     return Row(
         framework=framework,
         versions=versions,
@@ -193,8 +203,16 @@ def _row(
         completion_tokens=fmean(one.run.completion_tokens or 0 for one in runs),
         wall_s=percentile([one.run.wall_s for one in runs], 50),
         overhead_s=percentile([one.run.split.overhead_s for one in runs], 50),
-        reasons=tuple(sorted(reasons.items(), key=lambda one: (-one[1], one[0]))),
+        reasons=_most_frequent(reasons),
+        reached={
+            how: number for how in ("whole", "changed", "not") if (number := sum(one.how == how for one in given))
+        },
+        around=_most_frequent(around),
     )
+
+
+def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _rate(runs: Sequence[SuiteRun], metric: str, category: str) -> Rate | None:

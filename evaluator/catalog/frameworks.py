@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -138,6 +138,12 @@ def framework_folders(implementations: Path = IMPLEMENTATIONS) -> list[Path]:
 def plain_name(name: str) -> str:
     """The framework that a name is of, whatever the release."""
     return name.partition(AT)[0]
+
+
+def title_at(name: str, titles: Mapping[str, str]) -> str:
+    """What a framework is called by the `titles` of frameworks, with the release where the name says one."""
+    plain, _, at = name.partition(AT)
+    return f"{titles[plain]} {at}".rstrip()
 
 
 def baseline_first(name: str) -> tuple[bool, str]:

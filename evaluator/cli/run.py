@@ -31,6 +31,7 @@ from evaluator.providers.names import (
     GGUF_PATH,
     IN_ONE_GO,
     LOCAL,
+    OBEYING,
     REPLAY,
     SCRIPTED,
 )
@@ -180,14 +181,24 @@ def run(
             chosen_releases(framework),
             names_in(task),
             specs.resolve_all(model or [SCRIPTED], base_url, key_variable),
-            cases,
-            Limits(trials or 1, jobs, timeout, max_model_calls, budget),
-            seed,
+            Limits.of(
+                cases,
+                seed=seed,
+                trials=trials,
+                jobs=jobs,
+                timeout_s=timeout,
+                max_model_calls=max_model_calls,
+                budget=budget,
+            ),
             traces or WORK / "traces",
             rerun,
             dry_run,
         )
         raise typer.Exit(code)
+    if OBEYING in names:
+        raise Mistake(
+            f"-m {OBEYING} is for outside suites: it obeys what a tool's result tells it, as in agentdojo: -t agentdojo"
+        )
     of_capabilities = {*names_in(task)} & {*capability_names()}
     if of_capabilities and of_capabilities != {*names_in(task)}:
         raise Mistake(f"-t {task}: capability tasks are run apart from others")
@@ -288,9 +299,7 @@ def _run_suites(
     frameworks: "list[Framework]",
     names: list[str],
     models: "list[ModelSpec]",
-    cases: str | None,
     limits: "Limits",
-    seed: int | None,
     traces: Path,
     rerun: bool,
     dry_run: bool,
@@ -307,7 +316,7 @@ def _run_suites(
     with stoppable():
         try:
             outside.import_suites((one.suite for one in asked), console, say)
-            drawn = outside.drawn(asked, cases, outside.SEED if seed is None else seed)
+            drawn = outside.drawn(asked, limits)
             plans = [outside.planned(spec, frameworks, asked, drawn, limits) for spec in models]
             if not any(plan.jobs for plan in plans):
                 raise Mistake(

@@ -14,9 +14,11 @@ from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.capabilities import CapabilityUpstream, capabilities_digest
 from evaluator.models.upstreams.faults import FaultUpstream, faults_digest
 from evaluator.models.upstreams.http import HttpUpstream
+from evaluator.models.upstreams.obeying import ObeyingUpstream, obeying_digest
 from evaluator.models.upstreams.probes import ProbeUpstream, probes_digest
 from evaluator.models.upstreams.replay import ReplayUpstream
 from evaluator.models.upstreams.scripted import ScriptedUpstream, scripted_digest
+from evaluator.models.upstreams.suites import SuiteUpstream, suites_digest
 from evaluator.providers import endpoints
 from evaluator.providers.endpoint import Endpoint
 from evaluator.providers.names import (
@@ -26,6 +28,7 @@ from evaluator.providers.names import (
     FAULTS_NAME,
     GGUF_ON_HUB,
     GGUF_PATH,
+    OBEYING,
     PROBES_NAME,
     REPLAY,
     SCRIPTED,
@@ -51,7 +54,9 @@ _PLAYED = {
     FAULTS_NAME: _Played(FaultUpstream, faults_digest, timeout_s=30),
     CAPABILITIES_NAME: _Played(CapabilityUpstream, capabilities_digest, timeout_s=60),
     REPLAY: _Played(ReplayUpstream, digest=lambda: REPLAY, timeout_s=300),  # each run has those of its recording
+    OBEYING: _Played(ObeyingUpstream, obeying_digest, timeout_s=60),
 }
+_PLAYED_FOR_SUITES = _PLAYED | {SCRIPTED: _Played(SuiteUpstream, suites_digest, timeout_s=60)}
 
 
 _EMBEDDED_TIMEOUT_S = 300
@@ -59,13 +64,20 @@ _EMBEDDED_TIMEOUT_S = 300
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model by name. `endpoint` is set where the user named a server, `own` where a GGUF file."""
+    """A model by name. `endpoint` is set where the user named a server, `own` where a GGUF file, `for_suites` where it
+    answers cases of outside suites: the scripted model then knows tools by whatever name they are offered under."""
 
     name: str
     timeout_s: float
     jobs: int
     endpoint: Endpoint | None = None
     own: embedded.LocalModel | None = None
+    for_suites: bool = False
+
+    @property
+    def played(self) -> "_Played | None":
+        """What answers, where that is a model that plays."""
+        return None if self.endpoint else (_PLAYED_FOR_SUITES if self.for_suites else _PLAYED).get(self.name)
 
     @property
     def sent_name(self) -> str:
@@ -128,12 +140,12 @@ def resolve_all(names: Sequence[str], base_url: str | None, key_variable: str | 
 
 def knows_cases(spec: ModelSpec) -> bool:
     """Whether the model's replies depend on what a case expects."""
-    return spec.endpoint is None and spec.name in _PLAYED and spec.name != REPLAY
+    return spec.played is not None and spec.name != REPLAY
 
 
 def computed_here(spec: ModelSpec) -> bool:
     """Whether a language model on this machine answers, and takes its time for it."""
-    return spec.endpoint is None and spec.name not in _PLAYED
+    return spec.endpoint is None and spec.played is None
 
 
 def digest(spec: ModelSpec, console: Console, *, fetched: bool = True) -> str:
@@ -144,8 +156,8 @@ def digest(spec: ModelSpec, console: Console, *, fetched: bool = True) -> str:
     if spec.endpoint is not None:
         decides = " ".join([spec.name, spec.endpoint.base_url, *spec.endpoint.quirks])
         return hashlib.sha256(decides.encode()).hexdigest()[:16]
-    if spec.name in _PLAYED:
-        return _PLAYED[spec.name].digest()
+    if spec.played is not None:
+        return spec.played.digest()
     return embedded.model_digest(_run_here(spec, console, fetched), embedded.Settings())[:16]
 
 
@@ -158,8 +170,8 @@ async def running(spec: ModelSpec, console: Console) -> AsyncIterator[Upstream]:
     """Bring the model up, fetching weights if need be; it is down again at the end."""
     if spec.endpoint is not None:
         yield HttpUpstream(spec.endpoint)
-    elif spec.name in _PLAYED:
-        yield _PLAYED[spec.name].upstream()
+    elif spec.played is not None:
+        yield spec.played.upstream()
     else:
         async with local.LocalServer(_run_here(spec, console), console=console) as server:
             yield HttpUpstream(Endpoint(spec.name, server.base_url))

@@ -22,7 +22,11 @@ CAPABILITIES_NAME = "capabilities"
 REPLAY = "replay"
 """The recorded responses of earlier runs: see `evaluator/suites/replays.py`."""
 
-PLAYED = (SCRIPTED, PROBES_NAME, FAULTS_NAME, CAPABILITIES_NAME, REPLAY)
+OBEYING = "obeying"
+"""The scripted model for outside suites that does what an instruction in a tool's result says: see
+`evaluator/models/upstreams/obeying.py`."""
+
+PLAYED = (SCRIPTED, PROBES_NAME, FAULTS_NAME, CAPABILITIES_NAME, OBEYING, REPLAY)
 """The models that do not answer by themselves."""
 
 IN_ONE_GO = (PROBES_NAME, FAULTS_NAME, CAPABILITIES_NAME, REPLAY)

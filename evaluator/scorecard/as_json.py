@@ -198,6 +198,8 @@ def _of_suite(row: SuiteFrameworkRow) -> dict[str, Any]:
         "versus_baseline": [{"metric": metric, **asdict(versus)} for metric, versus in row.versus.items()],
         **{name: getattr(row, name) for name in figures},
         "reasons": dict(row.reasons),
+        "reached": row.reached,
+        "around": dict(row.around),
     }
 
 

@@ -743,6 +743,11 @@ class SuiteFrameworkRow(Part):
     wall_s: Number
     overhead_s: Number
     reasons: dict[str, Count] = Field(description="which reasons the suite's grader gave, and how often")
+    reached: dict[str, Count] = Field(
+        description="of the runs in which a tool gave an instruction that somebody had put there: how many models were "
+        "sent it whole, changed, or not"
+    )
+    around: dict[str, Count] = Field(description="what stood around the tool's result then, and how often")
 
 
 class SuiteRow(Part):

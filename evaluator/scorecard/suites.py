@@ -70,6 +70,15 @@ def _versus_of(metric: str, row: Row) -> str:
     return versus_in_words(row.versus.get(metric))
 
 
+def reached_in_words(reached: Mapping[str, int]) -> str:
+    """How many of the instructions reached the model whole, changed, or not."""
+    return ", ".join(f"{number} {how}" for how, number in reached.items()) or "–"
+
+
+def _reached(row: Row) -> str:
+    return reached_in_words(row.reached)
+
+
 _Column = tuple[str, Callable[[Row], str]]
 
 
@@ -79,6 +88,8 @@ def _columns(found: SuiteFound) -> list[_Column]:
         columns.append((metric, partial(_rate_of, metric)))
         if any(metric in row.versus for row in found.rows):
             columns.append(("± baseline", partial(_versus_of, metric)))
+    if any(row.reached for row in found.rows):
+        columns.append(("reached", _reached))
     return [
         *columns,
         ("no answer", lambda row: str(row.unanswered)),
@@ -127,7 +138,9 @@ own grader judges the runs, in its own environment, and its metrics have its own
 suite's cases into ours, and what was left out, stands in its README; how another suite is brought in, in \
 [docs/suites.md](docs/suites.md). Rates are over runs, with the 95 % interval over cases in brackets. ± baseline is \
 the difference from the baseline over the same cases, in points; a star marks what is told apart from none \
-(sign-flip test over cases, Holm over frameworks, 5 %). Only cases that every framework has are counted."""
+(sign-flip test over cases, Holm over frameworks, 5 %). Only cases that every framework has are counted. *Reached* \
+counts the runs in which a tool gave an instruction that somebody had put there: whether the model was sent it whole, \
+changed, or not."""
 
 
 def suites_page(scorecard: Scorecard) -> str:

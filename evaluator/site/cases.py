@@ -12,7 +12,7 @@ from evaluator.analysis.gather import Whole, every_task
 from evaluator.analysis.graded_run import measure_run
 from evaluator.analysis.judge import Judgement
 from evaluator.analysis.levels import LEVELS
-from evaluator.catalog.frameworks import baseline_first
+from evaluator.catalog.frameworks import baseline_first, title_at
 from evaluator.probes.behaviours import judged
 from evaluator.site import runs
 from evaluator.site.overview import real_first
@@ -59,7 +59,7 @@ class Maker:
         if not views:
             return None
         packer, case = Packer(), views[0].trace.case
-        titled = [(view, self.titles[view.run.key.framework]) for view in views]
+        titled = [(view, title_at(view.run.key.framework, self.titles)) for view in views]
         packed = [packer.run(*one) for one in titled]
         return Part(
             about=views[0].about,

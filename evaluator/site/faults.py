@@ -11,6 +11,7 @@ from evaluator.analysis.faults.report import title_of
 from evaluator.analysis.faults.rows import Figures, sentence
 from evaluator.analysis.gather import every_task
 from evaluator.analysis.graded_run import measure_run
+from evaluator.catalog.frameworks import title_at
 from evaluator.faults.table import BY_NAME, FAULTS, Layer
 from evaluator.scorecard import Faults, Scorecard
 from evaluator.scorecard.letters import fault_letters
@@ -80,7 +81,7 @@ class FaultMaker:
         graded = measure_run(trace, Grade(passed=run.well, score=float(run.well), reasons=reasons))
         about = f"{run.injected.fault}, {_in_words(run.injected)}"
         view = runs.view(trace, every_task()[run.task], graded, None, None, about)
-        return packer.run(view, self.titles[run.framework]) | {"name": slug(trace.key.case), "about": about}
+        return packer.run(view, title_at(run.framework, self.titles)) | {"name": slug(trace.key.case), "about": about}
 
 
 def _mark(trace: Trace, run: FaultRun) -> FaultMark:

@@ -5,7 +5,7 @@ from typing import Any
 
 from evaluator.analysis.suites import SuiteFound
 from evaluator.scorecard import Scorecard
-from evaluator.scorecard.suites import about, rate_in_words, reasons, told, versus_in_words
+from evaluator.scorecard.suites import about, rate_in_words, reached_in_words, reasons, told, versus_in_words
 from evaluator.scorecard.words import count, seconds
 from evaluator.site.render import heat
 
@@ -23,6 +23,7 @@ def overview(card: Scorecard) -> dict[str, Any]:
         "told": told,
         "reasons": reasons,
         "kinds": kinds,
+        "in_words": reached_in_words,
         "rate": rate_in_words,
         "versus": versus_in_words,
         "count": count,

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -18,14 +18,16 @@ from evaluator.catalog.suites import Suite, all_suites, as_task
 from evaluator.errors import Failure, Mistake, error_in_words
 from evaluator.harness.environments import is_current, provision
 from evaluator.harness.jobs import Settings, in_rounds
+from evaluator.harness.limits import MAX_MODEL_CALLS
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import exclusive
 from evaluator.harness.runner import ModelGoneError
-from evaluator.models.specs import ModelSpec
+from evaluator.models.specs import ModelSpec, computed_here
 from evaluator.packs import pack
-from evaluator.suites.planning import NO_BUDGET, seconds_of
+from evaluator.providers.names import OBEYING, SCRIPTED
+from evaluator.suites.planning import BUDGET, NO_BUDGET, seconds_of
 from evaluator.trace import DamagedTrace, Trace, model_folder, read_trace, trace_files, write_trace
 from evaluator.wire.reasoning import without_reasoning
 from tasks.base import Outcome, ToolCall
@@ -43,13 +45,45 @@ CASES = 20
 
 @dataclass(frozen=True)
 class Limits:
-    """What the user said of how runs are made. What is None is left to the model."""
+    """What the user said of the cases that are drawn and of how runs are made.
 
+    `cases` is how many of each suite, None all. `budget_s` is None where there is none; what else is None is left to
+    the model, and so is the budget unless `has_budget`.
+    """
+
+    cases: int | None
+    seed: int
     trials: int
     jobs: int | None
     timeout_s: float | None
     max_model_calls: int
-    budget: str | None
+    has_budget: bool
+    budget_s: float | None
+
+    @staticmethod
+    def of(
+        cases: str | None = None,
+        *,
+        seed: int | None = None,
+        trials: int | None = None,
+        jobs: int | None = None,
+        timeout_s: float | None = None,
+        max_model_calls: int = MAX_MODEL_CALLS,
+        budget: str | None = None,
+    ) -> "Limits":
+        """From what was typed. Raises `Mistake`."""
+        if cases is not None and cases != ALL and not (cases.isdecimal() and int(cases)):
+            raise Mistake(f"--cases {cases!r}: of outside suites a number of cases, or {ALL!r}")
+        return Limits(
+            cases=None if cases == ALL else int(cases or CASES),
+            seed=SEED if seed is None else seed,
+            trials=trials or 1,
+            jobs=jobs,
+            timeout_s=timeout_s,
+            max_model_calls=max_model_calls,
+            has_budget=budget is not None,
+            budget_s=seconds_of(budget or NO_BUDGET),
+        )
 
 
 @dataclass(frozen=True)
@@ -131,10 +165,8 @@ def sample(cases: Iterable[SuiteCase], number: int, seed: int) -> list[SuiteCase
     return [case for case in in_turn if case is not None][:number]
 
 
-def drawn(asked: Sequence[Chosen], number: str | None, seed: int) -> dict[str, list[SuiteCase]]:
-    """The cases of each suite by its name: so many of each, or all. Raises `Mistake`."""
-    if number is not None and number != ALL and not (number.isdecimal() and int(number)):
-        raise Mistake(f"--cases {number!r}: of outside suites a number of cases, or {ALL!r}")
+def drawn(asked: Sequence[Chosen], limits: Limits) -> dict[str, list[SuiteCase]]:
+    """The cases of each suite by its name. Raises `Mistake`."""
     found: dict[str, list[SuiteCase]] = {}
     for one in asked:
         cases: list[SuiteCase] = as_task(one.suite).load()
@@ -142,7 +174,7 @@ def drawn(asked: Sequence[Chosen], number: str | None, seed: int) -> dict[str, l
         if unknown := [kind for kind in one.categories if kind not in kinds]:
             raise Mistake(f"{one.suite.name} has no category {unknown[0]!r}; it has {', '.join(kinds)}")
         wanted = [case for case in cases if not one.categories or case.kind in one.categories]
-        found[one.suite.name] = sample(wanted, len(wanted) if number == ALL else int(number or CASES), seed)
+        found[one.suite.name] = sample(wanted, len(wanted) if limits.cases is None else limits.cases, limits.seed)
     return found
 
 
@@ -159,15 +191,22 @@ def planned(
     cases: Mapping[str, Sequence[Case]],
     limits: Limits,
 ) -> Plan:
-    """The runs of these cases against a model, in rounds of one case with every framework. Raises `Mistake`."""
+    """The runs of these cases against a model, in rounds of one case with every framework.
+
+    A model that is computed here has the budget of any run unless the user gave one. Raises `Mistake` for a model that
+    plays something else.
+    """
+    if spec.played is not None and spec.name not in (SCRIPTED, OBEYING):
+        raise Mistake(f"-m {spec.name} is not for outside suites; -m {SCRIPTED} and -m {OBEYING} play their cases")
+    budget_s = limits.budget_s if limits.has_budget or not computed_here(spec) else seconds_of(BUDGET)
     settings = Settings(
-        model=spec,
+        model=replace(spec, for_suites=True),
         timeout_s=limits.timeout_s or spec.timeout_s,
         jobs=limits.jobs or spec.jobs,
         max_model_calls=limits.max_model_calls,
     )
     tasks = [(as_task(one.suite), cases[one.suite.name]) for one in asked]
-    return Plan(settings, in_rounds(frameworks, tasks, limits.trials), seconds_of(limits.budget or NO_BUDGET))
+    return Plan(settings, in_rounds(frameworks, tasks, limits.trials), budget_s)
 
 
 def run(plans: Sequence[Plan], root: Path, rerun: bool, console: Console, say: Callable[[str], None]) -> list[Standing]:

@@ -7,7 +7,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from evaluator.models.upstreams.scripted import ScriptedSession, ScriptedUpstream, scripted_digest
+from evaluator.models.upstreams.scripted import ScriptedSession
+from evaluator.models.upstreams.suites import SuiteSession, SuiteUpstream, suites_digest
 from evaluator.wire import injections
 from evaluator.wire.tokens import text_of
 from tasks.cases import Script
@@ -17,18 +18,18 @@ from tasks.suite import InjectedScript
 def obeying_digest() -> str:
     """Digest of the way in which it plays."""
     files = b"".join(Path(file).read_bytes() for file in (__file__, injections.__file__))
-    return hashlib.sha256(scripted_digest().encode() + files).hexdigest()[:16]
+    return hashlib.sha256(suites_digest().encode() + files).hexdigest()[:16]
 
 
-class ObeyingUpstream(ScriptedUpstream):
+class ObeyingUpstream(SuiteUpstream):
     """Answers chat completions, plain and streamed, from the script of the run."""
 
     def session(self, script: Script) -> ScriptedSession:
         """What has been played so far; where nothing is injected, as the scripted model does."""
-        return ObeyingSession(script) if isinstance(script, InjectedScript) else ScriptedSession(script)
+        return ObeyingSession(script) if isinstance(script, InjectedScript) else SuiteSession(script)
 
 
-class ObeyingSession(ScriptedSession):
+class ObeyingSession(SuiteSession):
     """The obeying model in one run."""
 
     def __init__(self, script: InjectedScript) -> None:

@@ -9,6 +9,7 @@ import pytest
 from commands import ONE, TASK, Bakeoff, written
 
 from evaluator import ROOT
+from evaluator.catalog.suites import all_suites
 from evaluator.catalog.tasks import all_tasks
 from evaluator.providers.prices import price_list
 
@@ -58,6 +59,12 @@ COMMANDS = (
             ("run", "-m", "capabilities", "-t", "handoff"),
             "bakeoff: there is no capability 'handoff'; there are approval",
         ),
+        (("run", "-t", "bfcl,handoff"), "bakeoff: -t bfcl,handoff: outside suites are run apart from others"),
+        (("run", "-t", "bfcl", "--faults", "reset"), "bakeoff: --faults is not for outside suites; leave it out"),
+        (("run", "-t", "bfcl", "--budget", "10"), "bakeoff: --budget '10': must be a time such as 90s, 10m or 1h"),
+        (("run", "-t", "bfcl", "--cases", "standard"), "bakeoff: --cases 'standard': of outside suites a number of"),
+        (("run", "-m", "obeying"), "bakeoff: -m obeying is for outside suites: it obeys what a tool's result tells it"),
+        (("import", "nope"), f"bakeoff: there is no suite 'nope'; there are {', '.join(all_suites())}"),
         (("capabilities", "--traces", "."), "bakeoff: capabilities: has no runs of what was asked for; make them with"),
         (("run", "-m", "scripted", "-m", "nope"), "bakeoff: --model 'nope' is unknown: "),
         (("run", "-m", "x", "--base-url", "localhost:9"), "bakeoff: --base-url 'localhost:9': must "),
@@ -92,7 +99,7 @@ COMMANDS = (
         (("run", "-m", "probes", "--budget", "1m"), "bakeoff: --budget is not for --rerecord, -m probes, -m faults "),
         (
             ("run", "-m", "scripted", "--faults", "reset"),
-            "bakeoff: --faults and --seed are for -m faults, and not for ",
+            "bakeoff: --faults and --seed are for -m faults and outside suites, and not for ",
         ),
         (
             ("run", "-m", "faults", "--faults", "x"),

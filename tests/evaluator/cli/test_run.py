@@ -207,7 +207,7 @@ def test_a_run_with_several_models_ends_with_the_table_of_models(
     assert (said.code, said.err) == (0, "")
     table, _, rest = said.out.partition("Models, on the same 12 cases")[2].partition("Between the runs of")
     large, small = (line for line in table.splitlines() if "ollama/" in line)
-    assert "ollama/large" in large and " 12/12 100% [76–100] " in large and large.split()[-3:] == ["120", "7", "–"]
+    assert "ollama/large" in large and " 12/12 100% [76–100] " in large and {"120", "7"} <= {*large.split()}
     assert "ollama/small" in small and " 0/12 " in small
     assert " ".join(rest.split()).startswith(
         "2 models × 1 framework × 12 cases, one trial of each, the model explains 100% [100–100]"

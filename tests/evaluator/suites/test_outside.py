@@ -42,7 +42,7 @@ def test_a_suite_that_is_not_there_is_a_mistake() -> None:
 @pytest.mark.parametrize("number", ["0", "-1", "standard", "1.5"])
 def test_of_suites_a_number_of_cases_is_asked_for(number: str) -> None:
     with pytest.raises(Mistake, match=f"--cases '{number}': of outside suites a number of cases, or 'all'"):
-        outside.drawn([], number, 1)
+        outside.Limits.of(number)
 
 
 def test_in_words() -> None:
