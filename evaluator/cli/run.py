@@ -312,25 +312,31 @@ def _run_suites(
     from evaluator.suites import outside
 
     asked = outside.chosen(names)
-    root = traces / SUITES_FOLDER
+    root, code = traces / SUITES_FOLDER, 0
     with stoppable():
         try:
             outside.import_suites((one.suite for one in asked), console, say)
-            drawn = outside.drawn(asked, limits)
-            plans = [outside.planned(spec, frameworks, asked, drawn, limits) for spec in models]
-            if not any(plan.jobs for plan in plans):
-                raise Mistake(
-                    f"nothing to run: none of {', '.join(one.name for one in frameworks)} serves these suites"
-                )
-            if dry_run:
-                for plan in plans:
-                    say(f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}")
-                return 0
+        except Stopped as stopped:
+            return _stopped(stopped.exit_code)
+        drawn = outside.drawn(asked, limits)
+        plans = [outside.planned(spec, frameworks, asked, drawn, limits) for spec in models]
+        if not any(plan.jobs for plan in plans):
+            raise Mistake(f"nothing to run: none of {', '.join(one.name for one in frameworks)} serves these suites")
+        if dry_run:
+            for plan in plans:
+                say(f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}")
+            return 0
+        try:
             outside.run(plans, root, rerun, console, say)
         except Stopped as stopped:
-            return stopped.exit_code
+            code = stopped.exit_code
     wanted = {case.id for cases_of in drawn.values() for case in cases_of}
     for plan in plans:
         found = gather(root, plan.model, [one.suite.name for one in asked], wanted.__contains__)
         print_suites(console, found, {one.name: one.title for one in frameworks})
-    return 0
+    return _stopped(code) if code else 0
+
+
+def _stopped(code: int) -> int:
+    typer.echo("bakeoff: stopped; the same command goes on from here", err=True)
+    return code

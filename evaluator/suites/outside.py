@@ -1,6 +1,5 @@
 """Outside suites: their import from their own packages, their cases as runs, and what their graders say of them."""
 
-import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from evaluator.catalog.folders import suite_names
 from evaluator.catalog.frameworks import Framework
 from evaluator.catalog.suites import Suite, all_suites, as_task
 from evaluator.errors import Failure, Mistake, error_in_words
+from evaluator.harness import stopping
 from evaluator.harness.environments import is_current, provision
 from evaluator.harness.jobs import Settings, in_rounds
 from evaluator.harness.limits import MAX_MODEL_CALLS
@@ -128,7 +128,7 @@ def import_suites(suites: Iterable[Suite], console: Console, say: Callable[[str]
             continue
         with UnderWay(console) as under_way:
             with under_way.doing(f"{suite.name}: installing {suite.package} {suite.version} and what it needs"):
-                asyncio.run(provision(suite, say))
+                stopping.run(provision(suite, say))
             with under_way.doing(f"{suite.name}: reading its cases"):
                 _read_cases(suite)
         say(f"{suite.title}: {len(as_task(suite).load())} cases")
