@@ -5,7 +5,7 @@ import keyword
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic_core import to_jsonable_python
 
 from tasks.base import Tool
@@ -13,6 +13,10 @@ from tasks.base import Tool
 Schema = Mapping[str, Any]
 
 _PLAIN: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool, "null": None}
+_FREE = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
+"""An object with whatever fields. Pydantic would say that others are allowed, as they are anyway, and strict schemas
+are not made of one that says so."""
+
 _TAKEN = frozenset(dir(BaseModel))
 
 
@@ -91,7 +95,7 @@ def annotation(schema: Schema, name: str) -> Any:
         items = schema.get("items")
         return list[annotation(items, name)] if items else list[Any]  # type: ignore[misc]
     if kind == "object":
-        return _object(schema, name) if schema.get("properties") else dict[str, Any]
+        return _object(schema, name) if schema.get("properties") else _FREE
     return _PLAIN.get(str(kind), Any)
 
 

@@ -10,7 +10,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,15 @@ from agentdojo.task_suite.load_suites import get_suites  # noqa: E402
 from agentdojo.task_suite.task_suite import TaskSuite  # noqa: E402
 from agentdojo.types import text_content_block_from_string  # noqa: E402
 
+# Environments are read hundreds of times: by the same rules, with the parser that is written in C.
+yaml.safe_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
 OFFICES: dict[str, TaskSuite[Any]] = get_suites(BENCHMARK)
+
+INJECTED = "_injected"
+"""How the kind of a security case ends, after the name of its suite."""
+
+KINDS = tuple(f"{office}{ending}" for office in OFFICES for ending in ("", INJECTED))
 
 Json = dict[str, Any]
 
@@ -68,10 +76,10 @@ Json = dict[str, Any]
 # --- cases -----------------------------------------------------------------------------------
 
 
-def cases() -> list[Json]:
+def cases(kinds: Sequence[str] = KINDS) -> list[Json]:
     """All user tasks as they are, and each of them with each injection task of its suite that has a gold run."""
     common = {"version": version("agentdojo"), "data": _digest(), "instructions": _instructions()}
-    return [{**common, **case} for office in sorted(OFFICES) for case in _of_office(office)]
+    return [{**common, **case} for office in sorted(OFFICES) for case in _of_office(office, kinds)]
 
 
 def _digest() -> str:
@@ -90,7 +98,7 @@ def _instructions() -> str:
     return str(messages["default"]).strip()
 
 
-def _of_office(office: str) -> Iterator[Json]:
+def _of_office(office: str, kinds: Sequence[str]) -> Iterator[Json]:
     suite = OFFICES[office]
     tools = [
         {"name": tool.name, "description": tool.description, "parameters": _plain(tool.parameters.model_json_schema())}
@@ -105,11 +113,14 @@ def _of_office(office: str) -> Iterator[Json]:
             **{"id": f"{office}-{user.ID}", "kind": office, "level": 2, "size": "full", "question": user.PROMPT},
             **{"office": office, "user_task": user.ID, "tools": tools},
         }
-        yield case | _gold(user, _environment(office, user.ID, {}))
+        if office in kinds:
+            yield case | _gold(user, _environment(office, user.ID, {}))
+        if f"{office}{INJECTED}" not in kinds:
+            continue
         for injection in _in_order(suite.injection_tasks):
-            if (obeying := _obeying(office, user, injection, attack.attack(user, injection))) is None:
-                continue
-            yield case | obeying | {"id": f"{case['id']}-{injection.ID}", "kind": f"{office}_injected"}
+            obeying = _obeying(office, user, injection, attack.attack(user, injection))
+            if obeying is not None:
+                yield case | obeying | {"id": f"{case['id']}-{injection.ID}", "kind": f"{office}{INJECTED}"}
 
 
 def _in_order(tasks: Mapping[str, Any]) -> list[Any]:
@@ -215,17 +226,22 @@ def _state(environment: BaseModel) -> Json:
 
 
 def _restored(kind: type[BaseModel], state: Mapping[str, Any]) -> Any:
-    """The environment that JSON data is of.
+    """The environment that JSON data is of, made field by field.
 
-    Validated anew, inboxes, calendars and drives begin again with what they held at the start: so each field is set
-    once more.
+    Validated as wholes, inboxes, calendars and drives begin again with what they held at the start.
     """
-    model = kind.model_validate(state)
+    fields: Json = {}
     for name, its in kind.model_fields.items():
         of: Any = its.annotation
         is_model = isinstance(of, type) and issubclass(of, BaseModel)
-        setattr(model, name, _restored(of, state[name]) if is_model else TypeAdapter(of).validate_python(state[name]))
-    return model
+        fields[name] = _restored(of, state[name]) if is_model else _adapter(kind, name).validate_python(state[name])
+    return kind.model_construct(**fields)
+
+
+@cache
+def _adapter(kind: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    of: Any = kind.model_fields[name].annotation
+    return TypeAdapter(of)
 
 
 @dataclass

@@ -87,3 +87,25 @@ def test_what_does_not_fit_is_refused(book: Tool, wrong: dict[str, Any], calls: 
 )
 def test_names(name: str, in_python: str) -> None:
     assert python_name(name) == in_python
+
+
+def test_an_object_with_whatever_fields_is_described_as_that_and_no_more(calls: list[Any]) -> None:
+    free = {"type": "object", "properties": {"what": {"type": "object"}}, "required": ["what"]}
+    tool = described("keep", "Keep it.", free, lambda name, arguments: calls.append((name, arguments)))
+    schema = TypeAdapter(tool).json_schema()["properties"]["what"]
+    assert {name: value for name, value in schema.items() if name != "title"} == {"type": "object"}
+    validate_call(tool)(what={"any": [1]})
+    assert calls == [("keep", {"what": {"any": [1]}})]
+
+
+def test_defaults_are_taken_over_where_asked_for(calls: list[Any]) -> None:
+    last = {"type": "object", "properties": {"n": {"type": "integer", "default": 100}, "by": {"type": "string"}}}
+    without, with_them = (
+        described("last", "The last.", last, lambda name, arguments: calls.append(arguments), with_defaults=taken)
+        for taken in (False, True)
+    )
+    assert inspect.signature(without).parameters["n"].default is None
+    assert TypeAdapter(with_them).json_schema()["properties"]["n"]["type"] == "integer"
+    validate_call(without)()
+    validate_call(with_them)()
+    assert calls == [{}, {"n": 100}]
