@@ -22,7 +22,7 @@ from evaluator.cli.options import (
     say,
 )
 from evaluator.errors import Mistake
-from evaluator.harness.limits import MAX_MODEL_CALLS
+from evaluator.harness.limits import MAX_MODEL_CALLS, MAX_SUITE_CALLS
 from evaluator.providers.names import (
     BUILT_IN,
     CAPABILITIES_NAME,
@@ -126,8 +126,13 @@ def run(
         float | None, typer.Option(min=1, metavar="S", help="Seconds that a run may take. Default: the model's.")
     ] = None,
     max_model_calls: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Model calls that a run may make.")
-    ] = MAX_MODEL_CALLS,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help=f"Model calls that a run may make. Default: {MAX_MODEL_CALLS}; {MAX_SUITE_CALLS} for outside suites.",
+        ),
+    ] = None,
     traces: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where the traces go. Default: .bakeoff/traces; traces for --rerecord."),
@@ -213,7 +218,7 @@ def run(
             "--rerecord": rerecord or None,
             "--faults": faults,
             "--seed": seed,
-            "--max-model-calls": None if max_model_calls == MAX_MODEL_CALLS else max_model_calls,
+            "--max-model-calls": max_model_calls,
         }
         if given := [name for name, value in others.items() if value is not None]:
             raise Mistake(f"{given[0]} is not for capability tasks, of which every case is run once; leave it out")
@@ -226,7 +231,7 @@ def run(
     replaying = REPLAY in names
     if replay is not None and not replaying:
         raise Mistake(f"--replay is for -m {REPLAY}, and not for -m {names[0]}")
-    if replaying and (timeout is not None or max_model_calls != MAX_MODEL_CALLS):
+    if replaying and (timeout is not None or max_model_calls is not None):
         raise Mistake("a replay has its recorded limits: leave out --timeout and --max-model-calls")
     if FAULTS_NAME not in names and (faults is not None or seed is not None):
         raise Mistake(f"--faults and --seed are for -m {FAULTS_NAME} and outside suites, and not for -m {names[0]}")
@@ -242,7 +247,7 @@ def run(
         trials=trials,
         jobs=jobs,
         timeout_s=timeout,
-        max_model_calls=max_model_calls,
+        max_model_calls=max_model_calls or MAX_MODEL_CALLS,
         budget=budget,
         replayed=replay or replays.FOLDER,
         rerecorded=traces if rerecord else None,

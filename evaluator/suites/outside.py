@@ -18,7 +18,7 @@ from evaluator.errors import Failure, Mistake, error_in_words
 from evaluator.harness import stopping
 from evaluator.harness.environments import is_current, provision
 from evaluator.harness.jobs import Settings, in_rounds
-from evaluator.harness.limits import MAX_MODEL_CALLS
+from evaluator.harness.limits import MAX_SUITE_CALLS
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
@@ -68,7 +68,7 @@ class Limits:
         trials: int | None = None,
         jobs: int | None = None,
         timeout_s: float | None = None,
-        max_model_calls: int = MAX_MODEL_CALLS,
+        max_model_calls: int | None = None,
         budget: str | None = None,
     ) -> "Limits":
         """From what was typed. Raises `Mistake`."""
@@ -80,7 +80,7 @@ class Limits:
             trials=trials or 1,
             jobs=jobs,
             timeout_s=timeout_s,
-            max_model_calls=max_model_calls,
+            max_model_calls=max_model_calls or MAX_SUITE_CALLS,
             has_budget=budget is not None,
             budget_s=seconds_of(budget or NO_BUDGET),
         )

@@ -395,6 +395,7 @@ def test_the_scorecard_names_the_files_beside_it(project: Path) -> None:
         "scorecard.faults.json",
         "scorecard.capabilities.json",
         "scorecard.history.json",
+        "scorecard.suites.json",
     ]
     for one in files.values():
         assert hashlib.sha256((project / one["file"]).read_bytes()).hexdigest() == one["sha256"]
