@@ -79,7 +79,7 @@ def changed(before: str, after: str, *lines: str, packages: str = "Packages: the
 
 
 def page(tmp_path: Path, *found: HistoryOf) -> str:
-    card: Any = SimpleNamespace(history=found, titles=TITLES, faults=None, capabilities=None)
+    card: Any = SimpleNamespace(suites=(), history=found, titles=TITLES, faults=None, capabilities=None)
     pages = Pages(tmp_path, {"made_by": "", "card": card, "titles": TITLES, "about_model": {}})
     pages.add(history.PAGE, "history.html", history.overview(card))
     return (tmp_path / history.PAGE).read_text(encoding="utf-8")
@@ -385,7 +385,7 @@ def test_a_year_of_ten_frameworks_fits(tmp_path: Path) -> None:
                 )
             )
         found.append(of(*cells, framework=name, changes=[changed(f"1.{n}", f"1.{n + 1}", *lines) for n in range(11)]))
-    card: Any = SimpleNamespace(history=found, titles=names, faults=None, capabilities=None)
+    card: Any = SimpleNamespace(suites=(), history=found, titles=names, faults=None, capabilities=None)
     pages = Pages(tmp_path, {"made_by": "", "card": card, "titles": names, "about_model": {}})
     pages.add(history.PAGE, "history.html", history.overview(card))
     size = (tmp_path / history.PAGE).stat().st_size

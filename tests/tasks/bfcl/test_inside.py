@@ -96,6 +96,16 @@ def test_every_expected_call_goes_through_the_tools_and_is_right(inside: Served,
         assert verdict(inside, case, *calls) == {"metrics": {"accuracy": True}, "reasons": []}, case.id
 
 
+def test_where_nothing_is_to_be_called_a_run_that_ended_without_an_answer_is_not_right(
+    inside: Served, cases: dict[str, BfclCase]
+) -> None:
+    case = next(case for case in cases.values() if case.kind == "irrelevance")
+    ended = {"answer": "", "final_state": {}, "ended": "error", "error": "ValueError: no"}
+    said = inside.ask("judge", case=case.model_dump(mode="json", exclude_defaults=True), outcome=ended)
+    assert said == {"metrics": {"accuracy": False}, "reasons": ["ended without an answer: ValueError: no"]}
+    assert verdict(inside, case) == {"metrics": {"accuracy": True}, "reasons": []}
+
+
 def test_every_function_has_a_schema(cases: dict[str, BfclCase]) -> None:
     for case in cases.values():
         for tool in prepare(case).brief.tools:
