@@ -20,11 +20,12 @@ _REASONS = 3
 
 
 def rate_in_words(rate: Rate | None, *, interval: bool = False) -> str:
-    """`95% (38/40)`, or with its interval `95% [84–99]`; a dash where there are no runs."""
+    """`95% (38/40)`, `99.5% (199/200)`, or with its interval `95% [84–99]`; a dash where there are no runs."""
     if rate is None:
         return "–"
     ends = f" [{100 * rate.low:.0f}–{100 * rate.high:.0f}]" if interval else f" ({rate.held}/{rate.runs})"
-    return f"{rate.held / rate.runs:.0%}{ends}"
+    share = f"{100 * rate.held / rate.runs:.1f}".removesuffix(".0")  # 199 of 200 are not all
+    return f"{share}%{ends}"
 
 
 def versus_in_words(versus: Versus | None) -> str:

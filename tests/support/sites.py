@@ -105,6 +105,7 @@ def pages(site: Site) -> dict[str, str]:
         "hostile capability": "capabilities/langgraph.html#durable-before-the-answer",
         "modules of a capability": "compare/durable.html",
         "history": "history.html",
+        "suites": "suites.html",
     }
 
 

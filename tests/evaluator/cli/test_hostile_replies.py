@@ -26,6 +26,8 @@ from evaluator.harness.runner import harness
 from evaluator.models import specs
 from evaluator.text import visible
 
+pytestmark = pytest.mark.xdist_group("hostile")  # all is played once
+
 LIGHT = [kind for kind in KINDS if not kind.heavy]
 
 

@@ -12,10 +12,11 @@ from evaluator import ROOT
 from evaluator.catalog.frameworks import BASELINE, all_frameworks
 from evaluator.catalog.tasks import all_tasks
 from evaluator.history import LOCKED, Cell, NotInstalled, write_cell
-from evaluator.packs import read_packed
+from evaluator.packs import SUITES_FOLDER, read_packed
 from evaluator.providers.names import CAPABILITIES_NAME, FAULTS_NAME, PROBES_NAME, SCRIPTED
 from evaluator.site.build import build
 from evaluator.trace import Trace, read_trace, write_trace
+from tasks.suite import Verdict
 
 FAULTS = ("broken_json", "status_500", "tool_raises")
 
@@ -51,6 +52,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     write_trace(traces, hostile_trace(capable["before-the-answer"]))  # counts in place of the packed one
     for cell in cells():
         write_cell(traces, cell)
+    of_suites = traces / SUITES_FOLDER
+    for name in (BASELINE, "langgraph"):
+        shutil.copytree(ROOT / "traces" / SUITES_FOLDER / SCRIPTED / name, of_suites / SCRIPTED / name)
+    found = (one for one in read_packed(of_suites, SCRIPTED, "langgraph") if isinstance(one, Trace))
+    judged = next(one for one in found if one.key.task == "bfcl")
+    wrong = Verdict(metrics={"accuracy": False}, reasons=[HOSTILE])
+    write_trace(of_suites, judged.model_copy(update={"verdict": wrong}))  # counts in place of the packed one
     build(traces, folder / "site")
     run = next(key for key in keys if key.model == "local" and key.framework != BASELINE)
     return Site(folder / "site", traces, run, hostile.key, fault.key, hostile_fault.key)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("site")  # one process builds one site
 KINDS = ("overview", "compare", "runs", "run", "case", "probe", "case of probes", "method", "hostile")
 KINDS += ("faults", "faults of one", "run with a fault")
 KINDS += ("capabilities", "capabilities of one", "run of a capability", "modules of a capability")
-KINDS += ("history",)
+KINDS += ("history", "suites")
 NAMES = list(all_frameworks())
 TASKS = list(all_tasks())
 
@@ -51,6 +51,7 @@ def test_what_hostile_traces_say_is_shown_and_not_run(watched: Watched, site: Si
         "hostile capability",
         "capabilities",
         "history",
+        "suites",
         "runs",
         "overview",
     )

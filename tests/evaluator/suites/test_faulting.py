@@ -21,6 +21,8 @@ from evaluator.models import specs
 from evaluator.suites import faulting
 from evaluator.trace import Trace
 
+pytestmark = pytest.mark.xdist_group("faulting")  # what is made for all is made once
+
 BASELINE = all_frameworks()["baseline"]
 TASKS = all_tasks()
 MADE = ("broken_json", "status_500", "reset", "cut_in_text", "tool_raises", "search_fails", "empty_reply")
