@@ -103,12 +103,15 @@ def _columns(found: SuiteFound) -> list[_Column]:
 
 
 def reasons(rows: Iterable[Row], titles: Mapping[str, str]) -> list[str]:
-    """The reasons that the grader gave most often, a line for each framework that has any."""
-    return [
-        f"{titles[row.framework]}: {'; '.join(f'{number} x {reason}' for reason, number in row.reasons[:_REASONS])}"
-        for row in rows
-        if row.reasons
-    ]
+    """The reasons that the grader gave most often, a line for those frameworks that have the same."""
+    rows = list(rows)
+    who: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for row in rows:
+        who.setdefault(row.reasons[:_REASONS], []).append(titles[row.framework])
+    lines = {
+        said: "every framework" if len(names) == len(rows) > 1 else ", ".join(names) for said, names in who.items()
+    }
+    return [f"{names}: {'; '.join(f'{n} x {reason}' for reason, n in said)}" for said, names in lines.items() if said]
 
 
 def print_suites(console: Console, found: Iterable[SuiteFound], titles: Mapping[str, str]) -> None:
