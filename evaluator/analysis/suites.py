@@ -1,7 +1,7 @@
 """What comes of runs of outside suites: each suite's own metrics by category, and what the runs cost."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -109,13 +109,18 @@ class SuiteFound:
 
 
 def gather(
-    root: Path, model: str, suites: Iterable[str], keep: Callable[[str], bool] = lambda case: True
+    root: Path,
+    model: str,
+    suites: Iterable[str],
+    keep: Callable[[str], bool] = lambda case: True,
+    frameworks: Container[str] | None = None,
 ) -> list[SuiteFound]:
-    """What the traces of a model below `root` say of these suites, of the cases that `keep` accepts; of a suite without
-    runs nothing."""
+    """What the traces of a model below `root` say of these suites, of the cases that `keep` accepts and of these
+    frameworks, or all; of a suite without runs nothing."""
     traces: dict[str, list[Trace]] = defaultdict(list)
     damaged: list[DamagedTrace] = []
-    for framework in sorted(frameworks_in(root, model), key=baseline_first):
+    there_are = sorted(frameworks_in(root, model), key=baseline_first)
+    for framework in (name for name in there_are if frameworks is None or name in frameworks):
         for one in read_packed(root, model, framework):
             if isinstance(one, DamagedTrace):
                 damaged.append(one)

@@ -336,9 +336,10 @@ def _run_suites(
         except Stopped as stopped:
             code = stopped.exit_code
     wanted = {case.id for cases_of in drawn.values() for case in cases_of}
+    titles = {one.name: one.title for one in frameworks}
     for plan in plans:
-        found = gather(root, plan.model, [one.suite.name for one in asked], wanted.__contains__)
-        print_suites(console, found, {one.name: one.title for one in frameworks})
+        found = gather(root, plan.model, [one.suite.name for one in asked], wanted.__contains__, titles)
+        print_suites(console, found, titles)
     return _stopped(code) if code else 0
 
 

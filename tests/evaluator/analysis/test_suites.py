@@ -97,6 +97,12 @@ def test_runs_without_a_verdict_of_an_older_version_or_ended_by_the_harness_do_n
     assert (row.rates["accuracy"][""].runs, row.unanswered) == (2, 1)
 
 
+def test_of_frameworks_that_were_not_asked_for_nothing_counts(found: Recorded) -> None:
+    runs = [("baseline", "a", True), ("baseline", "b", True), ("agno", "a", False)]
+    one = found(runs, frameworks={"baseline"})
+    assert ([row.framework for row in one.rows], one.cases, one.left_out) == (["baseline"], {"simple": 2}, 0)
+
+
 def test_packed_runs_count_and_those_that_are_kept_out_do_not(found: Recorded, tmp_path: Path) -> None:
     assert found([("baseline", "a", True), ("baseline", "b", True)], keep="a".__eq__).cases == {"simple": 1}
     pack(tmp_path, "scripted")
