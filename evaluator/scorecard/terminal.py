@@ -33,6 +33,9 @@ _REFERENCE = "italic"
 """How a row that is no framework is set apart."""
 
 _FAILURE_LINES = 12
+_FEW, _LINE_OF_FEW = 3, 400
+"""So few lines may be so long: they say all there is to say."""
+
 _LINE_WIDTH = 100
 """A longer line is cut; in a narrower console what is left is wrapped."""
 
@@ -224,7 +227,7 @@ def _print_failures(console: Console, scorecard: Scorecard, file: str) -> None:
 def _print_lines(console: Console, lines: Sequence[str], file: str) -> None:
     for line in lines[:_FAILURE_LINES]:
         shown = Text(f" {' '.join(visible(line).split())}")
-        shown.truncate(max(console.width, _LINE_WIDTH), overflow="ellipsis")
+        shown.truncate(max(console.width, _LINE_WIDTH if len(lines) > _FEW else _LINE_OF_FEW), overflow="ellipsis")
         console.print(shown)
     if len(lines) > _FAILURE_LINES:
         console.print(Text(f" … and {len(lines) - _FAILURE_LINES} more: see {file}"))

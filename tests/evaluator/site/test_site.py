@@ -17,7 +17,9 @@ from evaluator.analysis.metrics import METRICS
 from evaluator.analysis.pairs import Pair
 from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.catalog.frameworks import all_frameworks
+from evaluator.catalog.suites import all_suites
 from evaluator.errors import Mistake
+from evaluator.packs import SUITES_FOLDER
 from evaluator.providers.names import CAPABILITIES_NAME, FAULTS_NAME, PROBES_NAME
 from evaluator.providers.prices import calls_cost_usd, chat_tokens, find, started_at
 from evaluator.scorecard import Cell
@@ -96,7 +98,8 @@ def test_every_run_with_a_fault_that_came_is_on_the_page_of_its_framework(site: 
 
 
 def test_every_run_is_on_the_page_of_its_case(site: Site) -> None:
-    traces = [read_trace(path) for path in trace_files(site.traces)]
+    files = (path for path in trace_files(site.traces) if not path.is_relative_to(site.traces / SUITES_FOLDER))
+    traces = [read_trace(path) for path in files]
     apart = (FAULTS_NAME, CAPABILITIES_NAME)
     keys = [trace.key for trace in traces if isinstance(trace, Trace) and trace.key.model not in apart]
     assert len(keys) > 50
@@ -109,7 +112,7 @@ def test_every_run_is_on_the_page_of_its_case(site: Site) -> None:
 
 
 def test_links_lead_to_files_of_the_site_or_home_pages(site: Site) -> None:
-    homepages = {framework.homepage for framework in all_frameworks().values()}
+    homepages = {one.homepage for one in (*all_frameworks().values(), *all_suites().values())}
     every = sorted(site.folder.rglob("*.html"))
     ids = {page.resolve(): {"", *read(page).ids, *runs_on(page)} for page in every}
     for page in every:
