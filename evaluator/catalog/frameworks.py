@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -114,14 +114,22 @@ class Framework:
         return next(folder for folder in (self.folder, *self.folder.parents) if folder.name == self.plain_name)
 
 
-class _Metadata(BaseModel):
-    """The table `[tool.bakeoff]` of a framework's `pyproject.toml`."""
+class Project(BaseModel):
+    """What the table `[tool.bakeoff]` of a `pyproject.toml` with a lock beside it always has."""
 
     model_config = ConfigDict(extra="forbid")
 
     title: str = Field(min_length=1)
     homepage: str = Field(pattern=r"^https?://\S+$")
     package: str = Field(min_length=1)
+
+
+ProjectT = TypeVar("ProjectT", bound=Project)
+
+
+class _Metadata(Project):
+    """That of a framework."""
+
     by_hand: tuple[str, ...] = ()
     deviations: tuple[Deviation, ...] = ()
     env: dict[str, str] = {}
@@ -169,18 +177,7 @@ def usable_frameworks(implementations: Path = IMPLEMENTATIONS) -> tuple[dict[str
 
 def read_framework(folder: Path) -> Framework:
     """The framework of one folder, without importing it. Raises `Mistake`."""
-    pyproject, lock = folder / "pyproject.toml", folder / "uv.lock"
-    tool = _read_toml(pyproject).get("tool", {})
-    table = tool.get("bakeoff", {}) if isinstance(tool, dict) else {}
-    try:
-        metadata = _Metadata.model_validate(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(["tool.bakeoff", *(str(part) for part in first["loc"])])
-        raise Mistake(f"{_shown(pyproject)}: {field}: {first['msg']}") from None
-    version = locked_version(lock, metadata.package)
-    if version is None:
-        raise Mistake(f"{_shown(lock)}: package: {metadata.package!r} (tool.bakeoff.package) is not locked")
+    metadata, version = read_project(folder, _Metadata)
     return Framework(
         name=folder.name,
         title=metadata.title,
@@ -195,6 +192,26 @@ def read_framework(folder: Path) -> Framework:
         claims=metadata.claims,
         environment=folder,
     )
+
+
+def read_project(folder: Path, kind: type[ProjectT]) -> tuple[ProjectT, str]:
+    """The table `[tool.bakeoff]` of a folder's `pyproject.toml`, and the locked version of its package.
+
+    Raises `Mistake`.
+    """
+    pyproject, lock = folder / "pyproject.toml", folder / "uv.lock"
+    tool = _read_toml(pyproject).get("tool", {})
+    table = tool.get("bakeoff", {}) if isinstance(tool, dict) else {}
+    try:
+        metadata = kind.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(["tool.bakeoff", *(str(part) for part in first["loc"])])
+        raise Mistake(f"{_shown(pyproject)}: {field}: {first['msg']}") from None
+    version = locked_version(lock, metadata.package)
+    if version is None:
+        raise Mistake(f"{_shown(lock)}: package: {metadata.package!r} (tool.bakeoff.package) is not locked")
+    return metadata, version
 
 
 def numbered_deviations(frameworks: Iterable[Framework]) -> dict[str, tuple[tuple[int, Deviation], ...]]:

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from evaluator import WORK, files
+from evaluator import WORK
 from evaluator.catalog.digests import task_digest
 from evaluator.catalog.folders import TASKS, suite_names
-from evaluator.catalog.frameworks import locked_version
+from evaluator.catalog.frameworks import Project, read_project
 from evaluator.catalog.tasks import Task, defined, module
 from evaluator.errors import Mistake
 from tasks import described, served, suite
@@ -49,16 +49,19 @@ class Suite:
         """Whether the cases were read from the package as it is locked."""
         return self.cases.is_file()
 
+    @property
+    def imported(self) -> int | None:
+        """How many cases were imported, counted without reading them; None where they were not."""
+        try:
+            return self.cases.read_bytes().count(b"\n")
+        except FileNotFoundError:
+            return None
 
-class _Metadata(BaseModel):
+
+class _Metadata(Project):
     """The table `[tool.bakeoff]` of a suite's `pyproject.toml`."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    title: str = Field(min_length=1)
-    homepage: str = Field(pattern=r"^https?://\S+$")
     licence: str = Field(min_length=1)
-    package: str = Field(min_length=1)
     implemented_by: str = Field(min_length=1)
 
 
@@ -68,19 +71,7 @@ def all_suites(folder: Path = TASKS) -> dict[str, Suite]:
 
 
 def _suite(folder: Path) -> Suite:
-    where = f"tasks/{folder.name}/pyproject.toml"
-    try:
-        table = files.toml_in(files.read_text(folder / "pyproject.toml")).get("tool", {}).get("bakeoff", {})
-        metadata = _Metadata.model_validate(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(["tool.bakeoff", *(str(part) for part in first["loc"])])
-        raise Mistake(f"{where}: {field}: {first['msg']}") from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise Mistake(f"{where}: cannot be used: {error}") from None
-    version = locked_version(folder / "uv.lock", metadata.package)
-    if version is None:
-        raise Mistake(f"tasks/{folder.name}/uv.lock: package: {metadata.package!r} is not locked")
+    metadata, version = read_project(folder, _Metadata)
     return Suite(name=folder.name, version=version, environment=folder, **metadata.model_dump())
 
 

@@ -8,7 +8,7 @@ from rich.table import Column, Table
 
 from evaluator.analysis.levels import LEVELS
 from evaluator.catalog.frameworks import implements, lacking, lacking_in_words
-from evaluator.catalog.suites import all_suites, as_task
+from evaluator.catalog.suites import all_suites
 from evaluator.cli.options import command, console, every_capability, every_framework, every_task, say
 from evaluator.fitting import Fitted
 from evaluator.providers import endpoints
@@ -58,7 +58,7 @@ def list_(
                 {
                     **{name: getattr(suite, name) for name in ("name", "title", "homepage", "licence", "package")},
                     **{name: getattr(suite, name) for name in ("version", "implemented_by")},
-                    "cases": len(as_task(suite).load()) if suite.is_imported else None,
+                    "cases": suite.imported,
                 }
                 for suite in suites
             ],
@@ -85,8 +85,9 @@ def list_(
         headings = ("suite", "title", "licence", "version", "cases", "served by")
         table = Table(*headings, title="\nOutside suites", title_justify="left", box=None)
         for suite in suites:
-            number = str(len(as_task(suite).load())) if suite.is_imported else f"bakeoff import {suite.name}"
-            table.add_row(suite.name, suite.title, suite.licence, suite.version, number, suite.implemented_by)
+            number = suite.imported
+            shown = f"bakeoff import {suite.name}" if number is None else str(number)
+            table.add_row(suite.name, suite.title, suite.licence, suite.version, shown, suite.implemented_by)
         console.print(Fitted(table, order=(0, 4, 3, 2, 1, 5)))
     table = Table("endpoint", "address", "key", "quirks", title="\nEndpoints", title_justify="left", box=None)
     for name, endpoint in there_are.items():

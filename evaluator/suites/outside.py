@@ -131,7 +131,7 @@ def import_suites(suites: Iterable[Suite], console: Console, say: Callable[[str]
                 stopping.run(provision(suite, say))
             with under_way.doing(f"{suite.name}: reading its cases"):
                 _read_cases(suite)
-        say(f"{suite.title}: {len(as_task(suite).load())} cases")
+        say(f"{suite.title}: {suite.imported} cases")
 
 
 def _read_cases(suite: Suite) -> None:
