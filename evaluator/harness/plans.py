@@ -1,24 +1,22 @@
 """What is asked for against a model, in rounds, and its making: only what is not recorded yet, within a budget."""
 
+import contextlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console, RenderableType
 
 from evaluator.harness import stopping
-from evaluator.harness.environments import provision_all
+from evaluator.harness.engine import LOCAL, Engine, Made, Round
 from evaluator.harness.jobs import Job, Settings
-from evaluator.harness.matrix import run_all
 from evaluator.harness.progress import Progress, UnderWay
 from evaluator.harness.records import Records
-from evaluator.harness.runner import ModelGoneError, harness
+from evaluator.harness.runner import ModelGoneError
 from evaluator.models import specs
 from evaluator.text import shown_path
-from evaluator.trace import Trace
-from evaluator.wire.failures import failure
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,6 @@ class Standing:
         return [job for number, jobs in enumerate(self.plan.rounds) for job in jobs if (number in self.whole) is whole]
 
 
-def _unanswered(trace: Trace) -> str | None:
-    """What a server said that answered none of a run's calls; None where it answered one, or did not end the run."""
-    chats = trace.chats
-    if trace.outcome.fault != "server" or any(call.answered for call in chats):
-        return None
-    return failure(chats[-1])
-
-
 _IN_A_ROW = 3
 """After so many runs that a server ended in the same words, without one answer, it is taken to be of no use."""
 
@@ -84,9 +74,15 @@ Shown = Callable[[Standing], RenderableType | None]
 
 
 def make(
-    standing: Standing, traces: Path, rerun: bool, console: Console, say: Callable[[str], None], shown: Shown
+    standing: Standing,
+    traces: Path,
+    rerun: bool,
+    console: Console,
+    say: Callable[[str], None],
+    shown: Shown,
+    engine: Engine = LOCAL,
 ) -> None:
-    """Make the runs that have no usable trace below `traces` yet, or all with `rerun`, round by round.
+    """Make the runs that have no usable trace below `traces` yet, or all with `rerun`, round by round, on an engine.
 
     A round that is recorded in part comes where it stood, so before those that were never begun. `say` is told a line
     for each step; `console` shows the progress, and after each round what is `shown` of it. Raises `stopping.Stopped`,
@@ -103,7 +99,7 @@ def make(
     asked, to_make = len(plan.jobs), sum(map(len, missing))
     say_recorded(say, plan.model, asked, to_make, traces)
     if to_make:
-        stopping.run(_make(standing, missing, records, traces, console, say, shown))
+        stopping.run(_make(standing, missing, records, traces, console, say, shown, engine))
     elif (table := shown(standing)) is not None:
         console.print(table)
         console.print()
@@ -116,6 +112,88 @@ def say_recorded(say: Callable[[str], None], model: str, asked: int, to_make: in
         say(f"{model}: {done} of {asked} runs are recorded already in {shown_path(traces)}{again}")
 
 
+@dataclass
+class _Rounds:
+    """The rounds of a plan as they are made: which comes next, what became of each, and the time that all took.
+
+    Several may be under way at once.
+    """
+
+    standing: Standing
+    missing: Sequence[Sequence[Job]]
+    progress: Progress
+    shown: Shown
+    _under_way: int = 0
+    _since: float = 0.0
+    _used_s: float = 0.0
+    _in_a_row: list[str | None] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Round]:
+        """Those with runs to make, until the budget is spent."""
+        for number, jobs in enumerate(self.missing):
+            self._count()
+            if jobs and not self.standing.spent:
+                yield number, jobs
+
+    @contextlib.contextmanager
+    def begin(self, one: Round) -> Iterator["_RoundUnderWay"]:
+        """The round is under way."""
+        number, jobs = one
+        if not self._under_way:
+            self._since, self._used_s = time.monotonic(), self.standing.used_s
+        self._under_way += 1
+        hears = _RoundUnderWay(self)
+        try:
+            with self.progress.round(number + 1, jobs, self.standing.used_s):
+                yield hears
+        finally:
+            self._count()
+            self._under_way -= 1
+        if hears.sound or len(self.missing) == 1:
+            self.standing.whole.add(number)
+            self.show()
+
+    def show(self) -> None:
+        """Show what came of the rounds that are whole."""
+        if self.standing.whole and (table := self.shown(self.standing)) is not None:
+            self.progress.show(table)
+
+    def ended(self, made: Made) -> None:
+        """Raises `ModelGoneError` once several runs in a row were ended by the server in the same words."""
+        self._in_a_row.append(made.unanswered)
+        if len(last := self._in_a_row[-_IN_A_ROW:]) == _IN_A_ROW and last[0] is not None and len(set(last)) == 1:
+            raise ModelGoneError(f"{last[0]}; {_IN_A_ROW} runs in a row ended like this")
+
+    def _count(self) -> None:
+        if self._under_way:
+            self.standing.used_s = self._used_s + time.monotonic() - self._since
+
+
+@dataclass
+class _RoundUnderWay:
+    """Hears of the runs of a round; it is `sound` as long as all count for their frameworks."""
+
+    of: _Rounds
+    sound: bool = True
+
+    def started(self, job: Job) -> None:
+        self.of.progress.started(job)
+
+    def finished(self, job: Job, made: Made) -> None:
+        self.of.progress.finished(job, made.ended)
+        if made.fault is not None:
+            self._unsound(f"{job.framework.name}: {made.error}")
+        self.of.ended(made)
+
+    def not_made(self, job: Job, why: str) -> None:
+        self.of.progress.not_made(job)
+        self._unsound(why)
+
+    def _unsound(self, why: str) -> None:
+        self.sound = False
+        self.of.standing.unsound.append(why)
+
+
 async def _make(
     standing: Standing,
     missing: Sequence[Sequence[Job]],
@@ -124,43 +202,17 @@ async def _make(
     console: Console,
     say: Callable[[str], None],
     shown: Shown,
+    engine: Engine,
 ) -> None:
     plan = standing.plan
     jobs = [job for each in missing for job in each]
-    await provision_all(list(dict.fromkeys(job.framework for job in jobs)), console, say)
+    await engine.prepare(jobs, console, say)
     modules = list(dict.fromkeys(job.task.module for job in jobs))
     with Progress(console, plan.model, len(plan.rounds), plan.budget_s) as progress:
-        in_a_row: list[str | None] = []
-
-        def finished(job: Job, trace: Trace) -> None:
-            progress.finished(job, trace)
-            if trace.outcome.fault is not None:
-                standing.unsound.append(f"{job.framework.name}: {trace.outcome.error}")
-            in_a_row.append(_unanswered(trace))
-            if len(last := in_a_row[-_IN_A_ROW:]) == _IN_A_ROW and last[0] is not None and len(set(last)) == 1:
-                raise ModelGoneError(f"{last[0]}; {_IN_A_ROW} runs in a row ended like this")
-
-        def not_made(job: Job, why: str) -> None:
-            progress.not_made(job)
-            standing.unsound.append(why)
-
-        def show() -> None:
-            if standing.whole and (table := shown(standing)) is not None:
-                progress.show(table)
-
+        rounds = _Rounds(standing, missing, progress, shown)
         starting = f"{plan.model}: starting"
         progress.begin(starting)
-        show()
-        async with harness(plan.settings, modules, console, records=records) as opened:
+        rounds.show()
+        async with engine.opened(plan.settings, modules, records, traces, console) as opened:
             progress.end(starting)
-            for number, each in enumerate(missing):
-                if not each or standing.spent:
-                    continue
-                start = time.monotonic()
-                before = len(standing.unsound)
-                with progress.round(number + 1, each, standing.used_s):
-                    await run_all(opened, each, traces, plan.settings.jobs, progress.started, finished, not_made)
-                standing.used_s += time.monotonic() - start
-                if len(standing.unsound) == before or len(plan.rounds) == 1:
-                    standing.whole.add(number)
-                    show()
+            await opened.make(iter(rounds), rounds.begin)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from evaluator.harness.jobs import Job, levels_in_words
 from evaluator.text import duration
-from evaluator.trace import Trace
+from evaluator.trace import Ended
 
 LINE_INTERVAL_S = 10.0
 _REFRESHES_PER_S = 1  # drawing takes time from the gateway, which is in the same process
@@ -122,50 +122,62 @@ class Progress(UnderWay):
         self._rounds = rounds
         self._budget_s = budget_s
         self._used_s = 0.0
-        self._round: tuple[str, float] | None = None
+        self._under_way: dict[int, Sequence[Job]] = {}
+        self._round_since = 0.0
         self._made = self._to_make = self._not_answered = 0
 
     @contextlib.contextmanager
     def round(self, number: int, jobs: Sequence[Job], used_s: float) -> Iterator[None]:
-        """The runs of a round are made, of which the first has number 1; `used_s` of the budget were used before."""
-        name = f": round {number} of {self._rounds}, {levels_in_words(jobs)}" if self._rounds > 1 else ""
-        self._round = (f"{self._model}{name}", time.monotonic())
-        self._used_s = used_s
-        self._made, self._to_make = 0, len(jobs)
+        """The runs of a round are made, of which the first has number 1; `used_s` of the budget were used before.
+
+        There may be other rounds under way: those are then counted together.
+        """
+        if not self._under_way:
+            self._round_since, self._used_s = time.monotonic(), used_s
+            self._made = self._to_make = 0
+        self._under_way[number] = jobs
+        self._to_make += len(jobs)
         yield
-        self._round = None
+        del self._under_way[number]
 
     def started(self, job: Job) -> None:
         """A run was begun."""
         self.begin(_named(job))
 
-    def finished(self, job: Job, trace: Trace) -> None:
-        """A run was made and written."""
+    def finished(self, job: Job, ended: Ended) -> None:
+        """A run was made and written, which ended so."""
         self.end(_named(job))
         self._made += 1
-        self._not_answered += trace.outcome.ended != "answered"
+        self._not_answered += ended != "answered"
 
     def not_made(self, job: Job) -> None:
         """A run could not be made."""
         self.end(_named(job))
 
     def line(self) -> str:
-        """Which round it is, what is under way in it, and what is left of the budget."""
+        """Which rounds they are, what is under way in them, and what is left of the budget."""
         parts = [super().line()]
-        if self._round is not None:
-            name, since = self._round
-            parts.insert(0, f"{name}: {self._made} of {self._to_make} runs")
+        if self._under_way:
+            parts.insert(0, f"{self._model}{self._rounds_in_words()}: {self._made} of {self._to_make} runs")
             if self._budget_s is not None:
-                left = self._budget_s - self._used_s - (time.monotonic() - since)
+                left = self._budget_s - self._used_s - (time.monotonic() - self._round_since)
                 spent = "the budget is spent, this round is the last"
                 parts.append(f"{duration(left)} of the budget left" if left > 0 else spent)
         if self._not_answered:
             parts.append(f"{self._not_answered} without an answer")
         return "; ".join(filter(None, parts))
 
+    def _rounds_in_words(self) -> str:
+        if self._rounds == 1:
+            return ""
+        first, last = min(self._under_way), max(self._under_way)
+        which = f"round {first}" if first == last else f"rounds {first} to {last}"
+        jobs = [job for of_round in self._under_way.values() for job in of_round]
+        return f": {which} of {self._rounds}, {levels_in_words(jobs)}"
+
     def bar(self) -> ProgressBar | None:
-        """The runs of this round."""
-        return None if self._round is None else ProgressBar(self._to_make, self._made, width=_BAR_WIDTH)
+        """The runs of these rounds."""
+        return ProgressBar(self._to_make, self._made, width=_BAR_WIDTH) if self._under_way else None
 
 
 def _named(job: Job) -> str:

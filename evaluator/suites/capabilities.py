@@ -111,7 +111,7 @@ async def _make(
 
         def finished(job: Job, trace: Trace) -> None:
             write_trace(traces, trace)
-            progress.finished(job, trace)
+            progress.finished(job, trace.outcome.ended)
 
         async with contextlib.AsyncExitStack() as opened:
             answers = await opened.enter_async_context(specs.running(answered_by, console)) if answered_by else None

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from factories import key, trace
 from fakes import MakeFramework
 from rich.console import Console
 
@@ -59,7 +58,7 @@ def test_a_round_is_said_with_its_runs_and_what_is_left_of_the_budget(
         first = "local: round 2 of 7, level 3: 0 of 2 runs; fake tool_calling greeting for 20 s"
         assert shown.line() == f"{first}; 2 min of the budget left"
         ends: Ended = "timeout"
-        shown.finished(jobs[0], trace(key(), ended=ends))
+        shown.finished(jobs[0], ends)
         shown.started(jobs[1])
         clock.now += 130
         assert shown.line() == (
@@ -68,7 +67,7 @@ def test_a_round_is_said_with_its_runs_and_what_is_left_of_the_budget(
         )
         bar = shown.bar()
         assert bar is not None and (bar.completed, bar.total) == (1, 2)
-        shown.finished(jobs[1], trace(key()))
+        shown.finished(jobs[1], "answered")
     alone = Progress(Console(file=io.StringIO()), "probes", rounds=1, budget_s=None)
     with alone.round(1, jobs, used_s=0):
         assert alone.line() == "probes: 0 of 2 runs"

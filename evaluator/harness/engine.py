@@ -1,0 +1,112 @@
+"""Where runs are made: what an engine does, and the one that needs nothing else, this machine."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+
+from evaluator.harness.environments import provision_all
+from evaluator.harness.jobs import Job, Settings
+from evaluator.harness.matrix import run_all
+from evaluator.harness.records import Records
+from evaluator.harness.runner import Harness, harness
+from evaluator.trace import Ended, Fault, Trace
+from evaluator.wire.failures import failure
+
+Round = tuple[int, Sequence[Job]]
+"""The number of a round, from 0, and the runs of it that are to be made."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is told of a run that was made and written: how it ended, by the words of its trace.
+
+    `unanswered` is what a server said that answered none of its calls; None where it answered one, or did not end it.
+    """
+
+    ended: Ended
+    error: str | None
+    fault: Fault | None
+    unanswered: str | None
+
+    @staticmethod
+    def of(trace: Trace) -> "Made":
+        """What is told of the run of a trace."""
+        outcome, chats = trace.outcome, trace.chats
+        by_server = outcome.fault == "server" and not any(call.answered for call in chats)
+        return Made(outcome.ended, outcome.error, outcome.fault, failure(chats[-1]) if by_server else None)
+
+
+class RoundUnderWay(Protocol):
+    """Hears of the runs of one round."""
+
+    def started(self, job: Job) -> None:
+        """A run was begun."""
+
+    def finished(self, job: Job, made: Made) -> None:
+        """A run was made and written. May raise what ends everything."""
+
+    def not_made(self, job: Job, why: str) -> None:
+        """A run could not be made."""
+
+
+Begin = Callable[[Round], AbstractContextManager[RoundUnderWay]]
+"""Says that a round is begun, and at the end of the context that it is over."""
+
+
+class Runs(Protocol):
+    """Makes runs, with all there that they need."""
+
+    async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
+        """Make the runs of the rounds, and write their traces. A round is taken when there is room for it."""
+
+
+class Engine(Protocol):
+    """What places runs on machines."""
+
+    async def prepare(self, jobs: Sequence[Job], console: Console, say: Callable[[str], None]) -> None:
+        """Make the environments that the runs need, where they are not there. Raises `Mistake`, `Failure`."""
+
+    def opened(
+        self, settings: Settings, modules: Sequence[str], records: Records, traces: Path, console: Console
+    ) -> AbstractAsyncContextManager[Runs]:
+        """Bring up models, gateways, and workers that have these modules; nothing of it outlives this."""
+
+
+class Local(Engine):
+    """This machine: one round after the other."""
+
+    async def prepare(self, jobs: Sequence[Job], console: Console, say: Callable[[str], None]) -> None:
+        """Make the environments beside the locks of this checkout."""
+        await provision_all(list(dict.fromkeys(job.framework for job in jobs)), console, say)
+
+    @contextlib.asynccontextmanager
+    async def opened(
+        self, settings: Settings, modules: Sequence[str], records: Records, traces: Path, console: Console
+    ) -> AsyncIterator["_Here"]:
+        """One model, one gateway, one worker a framework."""
+        async with harness(settings, modules, console, records=records) as opened:
+            yield _Here(opened, traces, settings.jobs)
+
+
+@dataclass(frozen=True)
+class _Here(Runs):
+    made_by: Harness
+    traces: Path
+    at_once: int
+
+    async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
+        for number, jobs in rounds:
+            with begin((number, jobs)) as hears:
+
+                def on_trace(job: Job, trace: Trace, hears: RoundUnderWay = hears) -> None:
+                    hears.finished(job, Made.of(trace))
+
+                await run_all(self.made_by, jobs, self.traces, self.at_once, hears.started, on_trace, hears.not_made)
+
+
+LOCAL = Local()
