@@ -26,6 +26,7 @@ import uvicorn
 from numpy.typing import NDArray
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from evaluator.harness.limiter import Limiter
 from evaluator.models.upstreams import (
     JSON_HEADERS,
     BrokenOff,
@@ -147,8 +148,15 @@ class Gateway:
     `open_run` makes a path live, `close_run` ends it and gives the recorded calls.
     """
 
-    def __init__(self, upstream: Upstream, embedder: EmbeddingModel | None, model_names: list[str]) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        embedder: EmbeddingModel | None,
+        model_names: list[str],
+        limiter: Limiter | None = None,
+    ) -> None:
         self._upstream = upstream
+        self._limiter = limiter
         self._embedder = embedder
         self._model_names = model_names
         self._runs: dict[str, GatewayRun] = {}

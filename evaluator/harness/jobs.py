@@ -8,6 +8,7 @@ from typing import Any
 from evaluator import WORK
 from evaluator.catalog.frameworks import Framework, hardened, implements
 from evaluator.catalog.tasks import Task
+from evaluator.harness.limiter import RateLimits
 from evaluator.harness.limits import MAX_MODEL_CALLS
 from evaluator.models.specs import ModelSpec
 from evaluator.models.upstreams.replay import recorded_script
@@ -61,7 +62,8 @@ class Job:
 class Settings:
     """The limits of every run. Times are in seconds, memory is in MB (10^6 bytes).
 
-    With `hardened`, workers have the second modules of tasks, too.
+    With `hardened`, workers have the second modules of tasks, too. `limits` are those of the model's endpoint: all runs
+    share them.
     """
 
     model: ModelSpec
@@ -72,6 +74,7 @@ class Settings:
     memory_limit_mb: float = 4000.0
     logs: Path = field(default=WORK / "logs")
     hardened: bool = False
+    limits: RateLimits | None = None
 
 
 def in_rounds(

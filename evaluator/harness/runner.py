@@ -12,6 +12,7 @@ from rich.console import Console
 from evaluator.harness.environments import installed
 from evaluator.harness.gateway import Gateway, GatewayRun
 from evaluator.harness.jobs import Job, Settings
+from evaluator.harness.limiter import Limiter, LocalLimiter
 from evaluator.harness.pool import Pool
 from evaluator.harness.process import KilledError, Worker, WorkerError
 from evaluator.harness.records import Records, case_as_data
@@ -224,10 +225,12 @@ async def harness(
     *,
     pool: Pool | None = None,
     records: Records | None = None,
+    limiter: Limiter | None = None,
 ) -> AsyncIterator[Harness]:
     """Bring up the model and the gateway; whatever happens, nothing of it outlives this.
 
-    With a `pool`, its workers and its embedding model are used, and live on.
+    With a `pool`, its workers and its embedding model are used, and live on. The `limiter` is asked before each model
+    call; without one, the limits of the settings are kept by one of this harness's own, if there are any.
     """
     async with contextlib.AsyncExitStack() as opened:
         if pool is None:
@@ -235,6 +238,8 @@ async def harness(
         if records is None:
             records = Records(settings, await asyncio.to_thread(specs.digest, settings.model, console))
         upstream = await opened.enter_async_context(specs.running(settings.model, console))
+        if limiter is None and settings.limits is not None:
+            limiter = LocalLimiter(settings.limits)
         names = [settings.model.sent_name, EMBEDDING_NAME]
-        gateway = await opened.enter_async_context(Gateway(upstream, pool.embedder, names))
+        gateway = await opened.enter_async_context(Gateway(upstream, pool.embedder, names, limiter))
         yield Harness(settings, records, gateway, pool)
