@@ -4,6 +4,7 @@ Times named `…_s` are seconds since the start of the run, on one monotonic clo
 gateway share. Field names follow the OpenTelemetry GenAI conventions where one exists.
 """
 
+import hashlib
 import re
 import stat
 from collections.abc import Iterator, Sequence
@@ -60,8 +61,10 @@ class Setup(_Record):
 
     `replayed_model` is there where recorded responses answered: those of that model. `event_loop` is the loop that
     the gateway ran under, `uvloop` or `asyncio`; times compare only within one. `sitting` names, by a random token, the
-    uninterrupted, interleaved recording that the run belongs to: that of one command, on one machine, against one
-    model. Times compare only within one. Older traces have neither, and what is not made interleaved has no sitting.
+    uninterrupted, interleaved recording that the run belongs to: that of one command against one model. `node` is the
+    node of a cluster that made it; there is none where a command made its runs itself. Times compare only within one
+    sitting, on one machine, which is one node of a cluster. Older traces have neither, and what is not made interleaved
+    has no sitting.
     """
 
     framework_version: str
@@ -84,6 +87,7 @@ class Setup(_Record):
     replayed_model: str | None = Field(default=None, exclude_if=lambda model: model is None)
     event_loop: str | None = Field(default=None, exclude_if=lambda loop: loop is None)
     sitting: str | None = Field(default=None, exclude_if=lambda token: token is None)
+    node: str | None = Field(default=None, exclude_if=lambda name: name is None)
 
 
 class Injected(_Record):
@@ -313,6 +317,12 @@ def write_trace(root: Path, trace: Trace) -> Path:
         content = _as_json(recordable(data))
     files.write_whole(path, content)
     return path
+
+
+def trace_digest(trace: Trace) -> str:
+    """16 hex digits of a SHA-256 over what a trace says."""
+    data = recordable(trace.model_dump(by_alias=True))
+    return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def _as_json(data: dict[str, Any]) -> bytes:

@@ -141,7 +141,8 @@ def measure_run(trace: Trace, grade: Grade, level: int | None = None) -> GradedR
 def _machine(setup: Setup) -> str:
     """The machine, and how it was used, as far as that changes how long a run takes."""
     loop = f", {setup.event_loop}" if setup.event_loop else ""
-    return f"{setup.cpu}, {setup.cpu_cores} cores, {setup.jobs} at a time{loop}"
+    node = f", node {setup.node}" if setup.node else ""
+    return f"{setup.cpu}, {setup.cpu_cores} cores, {setup.jobs} at a time{loop}{node}"
 
 
 def outcome_of(trace: Trace, task: Task) -> Outcome:

@@ -1,5 +1,8 @@
 """`bakeoff run`. What it needs is imported where it runs, so that its help comes at once."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,10 +41,13 @@ from evaluator.providers.names import (
 
 if TYPE_CHECKING:
     from evaluator.catalog.frameworks import Framework
+    from evaluator.harness.engine import Engine
     from evaluator.models.specs import ModelSpec
     from evaluator.suites.outside import Limits
 
 app = command()
+
+ENGINES = ("local", "ray")
 
 
 @app.command(
@@ -81,7 +87,9 @@ app = command()
 
     bakeoff run -m gguf:~/models/Qwen3-4B-Q4_K_M.gguf           any GGUF file, run as the embedded model is
 
-    bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints"""
+    bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints
+
+    bakeoff run -m openai/gpt-5-mini --cases full --engine ray  on all nodes of a cluster; see docs/cluster.md"""
 )
 def run(
     framework: ReleasesOption = None,
@@ -157,6 +165,17 @@ def run(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, in rounds; do nothing.")] = False,
+    engine: Annotated[
+        str, typer.Option(metavar="|".join(ENGINES), help="Where runs are made: this machine, or a cluster of Ray.")
+    ] = ENGINES[0],
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|ray://…|local",
+            help="The cluster for --engine ray: that which this machine is part of, one elsewhere, or one that is "
+            "started here and ends with the command. Default: auto.",
+        ),
+    ] = None,
 ) -> None:
     """Run frameworks on tasks against one model or several in turn, and print the scorecard.
 
@@ -178,6 +197,7 @@ def run(
     from evaluator.suites.running import Command
 
     names = model or [REPLAY if replay else LOCAL]
+    connected = _engine(engine, address)
     if of_suites(task):
         not_for_suites = {"--replay": replay is not None, "--rerecord": rerecord, "--faults": faults is not None}
         if given := [name for name, is_given in not_for_suites.items() if is_given]:
@@ -198,6 +218,7 @@ def run(
             traces or WORK / "traces",
             rerun,
             dry_run,
+            connected,
         )
         raise typer.Exit(code)
     if OBEYING in names:
@@ -219,6 +240,7 @@ def run(
             "--faults": faults,
             "--seed": seed,
             "--max-model-calls": max_model_calls,
+            "--engine": None if engine == ENGINES[0] else engine,
         }
         if given := [name for name, value in others.items() if value is not None]:
             raise Mistake(f"{given[0]} is not for capability tasks, of which every case is run once; leave it out")
@@ -261,8 +283,25 @@ def run(
     if dry_run:
         dry.print_dry_run(plans, traces, rerun, console, say)
         return
-    if code := Command(traces, rerun, console, say).run(plans, asked):
+    with connected() as made_by:
+        code = Command(traces, rerun, console, say, made_by).run(plans, asked)
+    if code:
         raise typer.Exit(code)
+
+
+def _engine(name: str, address: str | None) -> "Callable[[], AbstractContextManager[Engine]]":
+    """What brings up the engine of this name, once there is something to run. Raises `Mistake`."""
+    from evaluator.harness.engine import LOCAL
+
+    if name not in ENGINES:
+        raise Mistake(f"--engine {name!r}: must be one of {', '.join(ENGINES)}")
+    if name == ENGINES[0]:
+        if address is not None:
+            raise Mistake("--address is for --engine ray: leave it out")
+        return lambda: nullcontext(LOCAL)
+    from evaluator.cluster.driver import connected
+
+    return partial(connected, address or "auto")
 
 
 def _run_capabilities(
@@ -308,6 +347,7 @@ def _run_suites(
     traces: Path,
     rerun: bool,
     dry_run: bool,
+    connected: "Callable[[], AbstractContextManager[Engine]]",
 ) -> int:
     """Make the runs of outside suites, and say what came of them; gives the exit code."""
     from evaluator.analysis.suites import gather
@@ -332,7 +372,8 @@ def _run_suites(
                 say(f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}")
             return 0
         try:
-            outside.run(plans, root, rerun, console, say)
+            with connected() as made_by:
+                outside.run(plans, root, rerun, console, say, made_by)
         except Stopped as stopped:
             code = stopped.exit_code
     wanted = {case.id for cases_of in drawn.values() for case in cases_of}

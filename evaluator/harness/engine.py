@@ -14,7 +14,7 @@ from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.matrix import run_all
 from evaluator.harness.records import Records
 from evaluator.harness.runner import Harness, harness
-from evaluator.trace import Ended, Fault, Trace
+from evaluator.trace import Ended, Fault, Trace, trace_digest
 from evaluator.wire.failures import failure
 
 Round = tuple[int, Sequence[Job]]
@@ -23,7 +23,7 @@ Round = tuple[int, Sequence[Job]]
 
 @dataclass(frozen=True)
 class Made:
-    """What is told of a run that was made and written: how it ended, by the words of its trace.
+    """What is told of a run that was made and written: how it ended, by the words of its trace, and of that a digest.
 
     `unanswered` is what a server said that answered none of its calls; None where it answered one, or did not end it.
     """
@@ -32,13 +32,15 @@ class Made:
     error: str | None
     fault: Fault | None
     unanswered: str | None
+    digest: str
 
     @staticmethod
     def of(trace: Trace) -> "Made":
         """What is told of the run of a trace."""
         outcome, chats = trace.outcome, trace.chats
         by_server = outcome.fault == "server" and not any(call.answered for call in chats)
-        return Made(outcome.ended, outcome.error, outcome.fault, failure(chats[-1]) if by_server else None)
+        unanswered = failure(chats[-1]) if by_server else None
+        return Made(outcome.ended, outcome.error, outcome.fault, unanswered, trace_digest(trace))
 
 
 class RoundUnderWay(Protocol):

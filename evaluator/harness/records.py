@@ -79,13 +79,17 @@ def _event_loop() -> str | None:
 class Records:
     """Which runs are recorded, and what a record of a run holds. Nothing is started for it.
 
-    `sitting` is the token of the sitting that the runs are made in, if they are made interleaved: see `trace.Setup`.
+    `sitting` is the token of the sitting that the runs are made in, if they are made interleaved, and `node` the node of
+    a cluster: see `trace.Setup`.
     """
 
-    def __init__(self, settings: Settings, model_digest: str, sitting: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, model_digest: str, sitting: str | None = None, node: str | None = None
+    ) -> None:
         self._settings = settings
-        self._model_digest = model_digest
-        self._sitting = sitting
+        self.model_digest = model_digest
+        self.sitting = sitting
+        self._node = node
         self.knows_cases = specs.knows_cases(settings.model)
         self._digests: dict[tuple[str, str, str], dict[str, str]] = {}
         self._packs: dict[Path, dict[str, bytes]] = {}
@@ -163,7 +167,7 @@ class Records:
             framework_version=job.framework.version,
             harness_version=version("bakeoff"),
             **self._digests[of],
-            model_digest=recording_digest(recording) if recording else self._model_digest,
+            model_digest=recording_digest(recording) if recording else self.model_digest,
             git_commit=commit,
             git_dirty=dirty,
             python=python,
@@ -177,7 +181,8 @@ class Records:
             jobs=self._settings.jobs,
             replayed_model=recording.key.model if recording else None,
             event_loop=_event_loop(),
-            sitting=self._sitting,
+            sitting=self.sitting,
+            node=self._node,
         )
 
     def missing(self, jobs: Sequence[Job], traces: Path) -> list[Job]:

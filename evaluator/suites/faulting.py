@@ -62,8 +62,8 @@ def jobs(
                 continue
             for strength, case, place, moment in _drawn(fault, task, fitting, seed):
                 injected = Injected(fault=fault.name, strength=strength, place=place, moment=moment)
-                disturbed += [_job(task, case, injected, *module) for module in modules]
-                undisturbed.setdefault((name, case.id), [_job(task, case, None, *module) for module in modules])
+                disturbed += [job_of(task, case, injected, *module) for module in modules]
+                undisturbed.setdefault((name, case.id), [job_of(task, case, None, *module) for module in modules])
     return [*chain.from_iterable(undisturbed.values()), *disturbed]
 
 
@@ -99,7 +99,8 @@ def _drawn(fault: Fault, task: Task, fitting: Sequence[Case], seed: int) -> Iter
             yield strength, case, place, moment
 
 
-def _job(task: Task, case: Case, injected: Injected | None, framework: Framework, is_hardened: bool) -> Job:
+def job_of(task: Task, case: Case, injected: Injected | None, framework: Framework, is_hardened: bool) -> Job:
+    """The run of a case with this fault in it, or undisturbed."""
     return Job(
         framework,
         replace(task, script=partial(_script, task, injected)),

@@ -16,6 +16,7 @@ from evaluator.catalog.frameworks import Framework
 from evaluator.catalog.suites import Suite, all_suites, as_task
 from evaluator.errors import Failure, Mistake, error_in_words
 from evaluator.harness import stopping
+from evaluator.harness.engine import LOCAL, Engine
 from evaluator.harness.environments import is_current, provision
 from evaluator.harness.jobs import Settings, in_rounds
 from evaluator.harness.limits import MAX_SUITE_CALLS
@@ -209,7 +210,14 @@ def planned(
     return Plan(settings, in_rounds(frameworks, tasks, limits.trials), budget_s)
 
 
-def run(plans: Sequence[Plan], root: Path, rerun: bool, console: Console, say: Callable[[str], None]) -> list[Standing]:
+def run(
+    plans: Sequence[Plan],
+    root: Path,
+    rerun: bool,
+    console: Console,
+    say: Callable[[str], None],
+    engine: Engine = LOCAL,
+) -> list[Standing]:
     """Make the runs that are not recorded below `root` yet, have them judged, and put them into few files.
 
     What was made is judged and packed also where this is stopped. Raises `stopping.Stopped`, `Mistake`, `Failure`.
@@ -220,7 +228,7 @@ def run(plans: Sequence[Plan], root: Path, rerun: bool, console: Console, say: C
         try:
             for one in standings:
                 try:
-                    make(one, root, rerun, console, say, lambda standing: None)
+                    make(one, root, rerun, console, say, lambda standing: None, engine)
                 finally:
                     with (
                         UnderWay(console) as under_way,

@@ -14,6 +14,7 @@ from evaluator.analysis.faults.gather import gather
 from evaluator.analysis.faults.report import print_faults
 from evaluator.analysis.faults.rows import rows, totals
 from evaluator.errors import Failure, error_in_words
+from evaluator.harness.engine import LOCAL, Engine
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
@@ -35,12 +36,14 @@ _GOES_ON = "the same command goes on from here"
 
 @dataclass(frozen=True)
 class Command:
-    """What plans are made with: where traces go, whether all runs are made again, and where the user reads."""
+    """What plans are made with: where traces go, whether all runs are made again, where the user reads, and the engine
+    that makes the runs."""
 
     traces: Path
     rerun: bool
     console: Console
     say: Callable[[str], None]
+    engine: Engine = LOCAL
 
     def run(self, plans: Sequence[Plan], asked: Asked) -> int:
         """Make the plans in turn and print the scorecard; gives the exit code.
@@ -75,7 +78,8 @@ class Command:
                         to_record = no_longer_replaying(one.plan.jobs, self.console, self.say)
                         one.plan = replace(one.plan, rounds=[to_record])
                     again = self.rerun or asked.rerecorded is not None
-                    make(one, self.traces, again, self.console, self.say, WholeRounds(self.traces).table)
+                    shown = WholeRounds(self.traces).table
+                    make(one, self.traces, again, self.console, self.say, shown, self.engine)
                     if one.plan.model == FAULTS_NAME:
                         self._pack(one.plan, asked)
             except ModelGoneError as gone:

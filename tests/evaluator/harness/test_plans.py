@@ -11,7 +11,7 @@ from fakes import MakeFramework
 from rich.console import Console
 
 from evaluator.catalog.tasks import Task
-from evaluator.harness import plans
+from evaluator.harness import engine
 from evaluator.harness.jobs import Job, Settings, in_rounds
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.stopping import Stopped, stoppable
@@ -61,7 +61,7 @@ def making(
     cases = [job(frameworks[0], id=name).case for name in ("one", "two", "three")]
     settings = Settings(specs.resolve("scripted", None, None), timeout_s=30, jobs=1, logs=tmp_path / "logs")
     making = Making(in_rounds(frameworks, [(tool_calling, cases)], 1), settings, tmp_path / "traces")
-    run_all = plans.run_all
+    run_all = engine.run_all
 
     async def watched(harness: Any, jobs: Sequence[Job], *rest: Any) -> None:
         making.made.append([(each.framework.name, each.case.id) for each in jobs])
@@ -70,8 +70,8 @@ def making(
     async def provided(*_: object) -> None:
         """The environments are there."""
 
-    monkeypatch.setattr(plans, "run_all", watched)
-    monkeypatch.setattr(plans, "provision_all", provided)
+    monkeypatch.setattr(engine, "run_all", watched)
+    monkeypatch.setattr(engine, "provision_all", provided)
     return making
 
 

@@ -1,0 +1,285 @@
+"""The engine `ray`: an actor on each node of a cluster makes runs, this process gives them out.
+
+Ray is asked to place actors and to call them, and for nothing else: what is made already is known from the store of
+traces alone.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from evaluator.catalog.suites import all_suites
+from evaluator.cluster.described import Described, without_key
+from evaluator.cluster.limits import Asked, SharedLimits
+from evaluator.cluster.node import Node, Opening, Result, code_digest
+from evaluator.cluster.placing import LostError, Placing
+from evaluator.errors import Failure, Mistake
+from evaluator.harness.engine import Begin, Engine, Round, Runs
+from evaluator.harness.jobs import Job, Settings
+from evaluator.harness.progress import UnderWay
+from evaluator.harness.records import Records
+from evaluator.trace import Key, Trace, read_trace, trace_digest, trace_path
+
+# Under `uv run` Ray would have each of its processes make the environment anew, and wait for that without a word.
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+try:
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ImportError:
+    raise Mistake("--engine ray needs Ray: `uv sync --extra ray` in the checkout of every node") from None
+
+NAMESPACE = "bakeoff"
+
+LOOKS_S = 5.0
+"""How often this looks for nodes that have come."""
+
+COMES_UP_S = 600.0
+"""How long a node may take to make its environments, and a cluster without nodes to get one."""
+
+LOSSES = 5
+"""How often a node may be lost before it is left out."""
+
+_CLOSES_S = 15.0
+"""How long nodes may take to end their workers in good order."""
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator["Cluster"]:
+    """The cluster at an address as Ray takes it: `auto`, `ray://…`, or `local` for one of this machine alone.
+
+    Raises `Mistake` where none can be reached.
+    """
+    heard = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    alone = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, **alone)
+    except (OSError, RuntimeError, ValueError, RayError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise Mistake(f"--address {address}: no cluster can be reached there: {why} (see docs/cluster.md)") from None
+    finally:
+        for number, handler in heard.items():  # Ray has put its own in their place
+            signal.signal(number, handler)
+    try:
+        yield Cluster()
+    finally:
+        ray.shutdown()
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A node with the actor that makes its runs. `incarnation` tells that actor from others that the node had."""
+
+    node_id: str
+    actor: Any
+    incarnation: str
+
+    @property
+    def name(self) -> str:
+        return short(self.node_id)
+
+    async def run(self, job: Job, again: bool) -> Result:
+        result: Result = await self.asked(self.actor.run.remote(replace(Described.of(job), again=again)))
+        return result
+
+    async def asked(self, reference: Any) -> Any:
+        """What the actor answers. Raises `LostError`, and `Failure` where it failed itself."""
+        try:
+            return await reference
+        except RayTaskError as error:
+            raise Failure(f"node {self.name}: {type(error.cause).__name__}: {error.cause}") from None
+        except RayError:
+            raise LostError(self.name) from None
+
+
+def short(node_id: str) -> str:
+    """What a node is called in traces and for people: the beginning of what Ray calls it."""
+    return node_id[:12]
+
+
+class Cluster(Engine):
+    """The nodes of a cluster that is connected."""
+
+    def __init__(self) -> None:
+        self.losses: Counter[str] = Counter()
+        self.refused: dict[str, str] = {}
+        self._needed: tuple[list[str], list[str]] = ([], [])
+        self._ready: dict[str, _Member] = {}
+
+    async def prepare(self, jobs: Sequence[Job], console: Console, say: Callable[[str], None]) -> None:
+        """Have each node make the environments that it lacks, from the locks of its checkout."""
+        if job := next((job for job in jobs if job.framework.at is not None or job.recording is not None), None):
+            what = "replays are" if job.recording is not None else f"{job.framework.name} is"
+            raise Mistake(f"{what} not for --engine ray; leave it out")
+        suites = {job.task.name for job in jobs} & {*all_suites()}
+        self._needed = sorted({job.framework.name for job in jobs}), sorted(suites)
+        self.refused.clear()
+        self._ready.clear()
+        node_ids = await alive()
+        nodes = "1 node" if len(node_ids) == 1 else f"{len(node_ids)} nodes"
+        with UnderWay(console) as under_way, under_way.doing(f"ray: making environments on {nodes}"):
+            ready = await asyncio.gather(*map(self.member, node_ids))
+        for node_id, why in self.refused.items():
+            say(f"ray: node {short(node_id)} is left out: {why}")
+        if not any(ready):
+            raise Failure("ray: no node can make runs")
+        self._ready = {member.node_id: member for member in ready if member is not None}
+        say(f"ray: {len(self._ready)} of {nodes} ready")
+
+    async def member(self, node_id: str) -> _Member | None:
+        """The node with its environments; None where it cannot be used, or is no more."""
+        if (ready := self._ready.pop(node_id, None)) is not None:
+            return ready
+        affinity = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        actor = ray.remote(Node).options(num_cpus=0, scheduling_strategy=affinity).remote()
+        member = _Member(node_id, actor, f"{short(node_id)}-{secrets.token_hex(4)}")
+        try:
+            async with asyncio.timeout(COMES_UP_S):
+                why = await member.asked(actor.prepare.remote(code_digest(), *self._needed))
+        except (LostError, TimeoutError):
+            return None
+        if why is not None:
+            self.refused[node_id] = why
+            return None
+        return member
+
+    @contextlib.asynccontextmanager
+    async def opened(
+        self, settings: Settings, modules: Sequence[str], records: Records, traces: Path, console: Console
+    ) -> AsyncIterator["_OnNodes"]:
+        """A model, a gateway and workers on each node; one that comes later takes part once it is ready."""
+        assert records.sitting is not None
+        mark = traces / f".{records.sitting}.mark"
+        endpoint = settings.model.endpoint
+        limits = None
+        if settings.limits is not None:
+            limits = ray.remote(SharedLimits).options(num_cpus=0).remote(settings.limits)
+        opening = Opening(
+            settings=without_key(settings),
+            modules=tuple(modules),
+            model_digest=records.model_digest,
+            sitting=records.sitting,
+            traces=str(traces.resolve()),
+            mark=mark.name,
+        )
+        on_nodes = _OnNodes(self, opening, endpoint.key if endpoint else None, limits, records, traces)
+        mark.touch()
+        looking = asyncio.create_task(on_nodes.look_for_nodes())
+        try:
+            yield on_nodes
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            await on_nodes.close()
+            mark.unlink(missing_ok=True)
+
+
+async def alive() -> list[str]:
+    """The nodes of the cluster that make anything: one that was started without processors does not."""
+    nodes = await asyncio.to_thread(ray.nodes)
+    return sorted(node["NodeID"] for node in nodes if node["Alive"] and node["Resources"].get("CPU"))
+
+
+@dataclass
+class _OnNodes(Runs):
+    """The runs of a command against one model, on the nodes of a cluster."""
+
+    cluster: Cluster
+    opening: Opening
+    key: str | None
+    limits: Any
+    records: Records
+    traces: Path
+    _members: dict[str, _Member] = field(default_factory=dict)
+    _coming: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _look: asyncio.Event = field(default_factory=asyncio.Event)
+    _digests: dict[Key, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._placing = Placing(self.opening.settings.jobs, self._lost)
+
+    async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
+        """See `Runs`. In the end each trace that a node has written must be where traces are."""
+        await self._placing.make(rounds, begin)
+        await asyncio.to_thread(self._compare)
+
+    def _compare(self) -> None:
+        """Raises `Failure` where a trace is not there, or is not what its node says."""
+        for key, digest in self._digests.items():
+            found = read_trace(trace_path(self.traces, key))
+            if not isinstance(found, Trace) or trace_digest(found) != digest:
+                raise Failure(f"{self.traces}: lacks what a node has written there, such as {key.framework} {key.case}")
+
+    async def look_for_nodes(self) -> None:
+        """Let nodes take part as they come, and come again after they were lost."""
+        since = time.monotonic()
+        while True:
+            self._look.clear()
+            for node_id in await alive():
+                known = node_id in self._members or node_id in self._coming or node_id in self.cluster.refused
+                if not known and self.cluster.losses[node_id] < LOSSES:
+                    self._coming[node_id] = asyncio.create_task(self._comes(node_id))
+            if self._members or self._coming:
+                since = time.monotonic()
+            elif time.monotonic() - since > COMES_UP_S or self.cluster.refused:
+                whys = "".join(f"; node {short(node_id)}: {why}" for node_id, why in self.cluster.refused.items())
+                self._placing.fail(Failure(f"ray: no node is left that can make runs{whys}"))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOKS_S):
+                    await self._look.wait()
+
+    async def _comes(self, node_id: str) -> None:
+        """Bring a node up, and give it runs."""
+        try:
+            member = await self.cluster.member(node_id)
+            if member is None:
+                return
+            limiter = None if self.limits is None else Asked(self.limits, member.incarnation)
+            opening = replace(self.opening, name=member.name)
+            async with asyncio.timeout(COMES_UP_S):
+                why = await member.asked(member.actor.open.remote(opening, self.key, limiter))
+            if why is not None:
+                self.cluster.refused[node_id] = why
+                return
+            self._members[node_id] = member
+            self._placing.join(member)
+        except (LostError, TimeoutError):
+            self.cluster.losses[node_id] += 1
+        except Failure as failure:
+            self.cluster.refused[node_id] = str(failure)
+        finally:
+            del self._coming[node_id]
+
+    async def _lost(self, member: _Member) -> None:
+        """What a node had is no more; it may come again."""
+        self.cluster.losses[member.node_id] += 1
+        self._members.pop(member.node_id, None)
+        with contextlib.suppress(RayError):
+            ray.kill(member.actor)
+        if self.limits is not None:
+            await self.limits.gone.remote(member.incarnation)
+        self._look.set()
+
+    async def close(self) -> None:
+        """Let all nodes end their workers; those that do not are ended."""
+        for task in list(self._coming.values()):
+            task.cancel()
+        members = self._members.values()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSES_S):
+                await asyncio.gather(*(one.asked(one.actor.close.remote()) for one in members), return_exceptions=True)
+        for actor in [*(member.actor for member in members), *([self.limits] if self.limits is not None else [])]:
+            with contextlib.suppress(RayError):
+                ray.kill(actor)
