@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -63,6 +64,7 @@ def connected(address: str) -> Iterator["Cluster"]:
     Raises `Mistake` where none can be reached.
     """
     heard = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    _must_listen(address)
     alone = {"include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, **alone)
@@ -76,6 +78,17 @@ def connected(address: str) -> Iterator["Cluster"]:
         yield Cluster()
     finally:
         ray.shutdown()
+
+
+def _must_listen(address: str) -> None:
+    """Raises `Mistake` where nobody listens at a host and port: Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise Mistake(f"--address {address}: no cluster can be reached there: {why} (see docs/cluster.md)") from None
 
 
 @dataclass(frozen=True)

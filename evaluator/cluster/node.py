@@ -31,8 +31,8 @@ from evaluator.trace import Trace
 class Opening:
     """What a node needs to know for the runs of one command against one model.
 
-    `name` is its own in traces. The settings have no key. `traces` is the URL or folder of the store; while the command runs,
-    a folder has a file `mark` in it, by which a node sees that it is the same one.
+    `name` is its own in traces. The settings have no key. `traces` is the URL or folder of the store; while the command
+    runs, a folder has a file `mark` in it, by which a node sees that it is the same one.
     """
 
     settings: Settings

@@ -1,6 +1,7 @@
 """Which node makes which run: all frameworks of a case and trial on the same one, and never more than its share."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
@@ -44,6 +45,7 @@ class _Place(Generic[M]):
     member: M
     room: asyncio.Semaphore
     load: int = 0
+    is_lost: bool = False
 
 
 @dataclass
@@ -96,26 +98,34 @@ class Placing(Generic[M]):
 
     async def _pairable(self, jobs: Sequence[Job], place: _Place[M], hears: RoundUnderWay) -> None:
         """Make these runs on one node, and what is left of them on another where that is lost."""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                place = await self._room()
-                place.load += len(jobs)
+        losses: Counter[tuple[str, bool]] = Counter()
+        while True:
             async with asyncio.TaskGroup() as tasks:
-                made = [tasks.create_task(self._one(job, place, hears, again=attempt > 0)) for job in jobs]
-            jobs = [job for job, one in zip(jobs, made, strict=True) if not one.result()]
-            if not jobs:
+                made = [tasks.create_task(self._one(job, place, hears, losses)) for job in jobs]
+            left = [job for job, one in zip(jobs, made, strict=True) if not one.result()]
+            if not left:
                 return
             await self._leave(place)
-        for job in jobs:
-            hears.not_made(job, f"{job.framework.name}: the node that made the run was lost, {ATTEMPTS} times in a row")
+            for job in left:
+                if losses[_who(job)] >= ATTEMPTS:
+                    hears.not_made(job, f"{job.framework.name}: the node was lost {ATTEMPTS} times that made the run")
+            jobs = [job for job in left if losses[_who(job)] < ATTEMPTS]
+            if not jobs:
+                return
+            place = await self._room()
+            place.load += len(jobs)
 
-    async def _one(self, job: Job, place: _Place[M], hears: RoundUnderWay, again: bool) -> bool:
+    async def _one(self, job: Job, place: _Place[M], hears: RoundUnderWay, losses: Counter[tuple[str, bool]]) -> bool:
         """Whether the run was made, or could not be by what its node said; False where the node was lost."""
         try:
             async with place.room:
+                if place.is_lost:
+                    return False
                 hears.started(job)
-                result = await place.member.run(job, again)
+                result = await place.member.run(job, again=losses[_who(job)] > 0)
         except LostError:
+            place.is_lost = True
+            losses[_who(job)] += 1
             return False
         finally:
             place.load -= 1
@@ -150,6 +160,11 @@ def pairable(jobs: Iterable[Job]) -> list[list[Job]]:
     for job in jobs:
         together.setdefault((job.task.name, replace(job, hardened=False).name, job.trial), []).append(job)
     return list(together.values())
+
+
+def _who(job: Job) -> tuple[str, bool]:
+    """What tells the runs of a case and trial apart."""
+    return job.framework.name, job.hardened
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
