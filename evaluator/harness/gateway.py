@@ -227,7 +227,7 @@ class Gateway:
     @property
     def waiting_since(self) -> list[float]:
         """Since when each of the calls waits that wait for a limit now, in monotonic seconds."""
-        return [call.held for run in self._runs.values() for call in run.held if not call.sent]
+        return [call.held for run in list(self._runs.values()) for call in run.held if not call.sent]
 
     def base_url(self, run: GatewayRun) -> str:
         """The base URL of a live run."""

@@ -32,6 +32,10 @@ class RateLimits:
     tpm: int | None = None
     concurrency: int | None = None
 
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return (self.rpm, self.tpm, self.concurrency) != (None, None, None)
+
 
 class Limiter(Protocol):
     """What is asked before each request to an endpoint, and told after it."""

@@ -153,6 +153,7 @@ async def _make(
         show()
         async with harness(plan.settings, modules, console, records=records) as opened:
             progress.end(starting)
+            progress.waiting_since = lambda: opened.waiting_since
             for number, each in enumerate(missing):
                 if not each or standing.spent:
                     continue

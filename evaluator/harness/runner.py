@@ -58,6 +58,11 @@ class Harness:
         self._gateway = gateway
         self._pool = pool
 
+    @property
+    def waiting_since(self) -> list[float]:
+        """Since when each of the model calls waits that wait for a limit now, in monotonic seconds."""
+        return self._gateway.waiting_since
+
     async def run(self, job: Job) -> Trace:
         """Make one run. Whatever the framework does, this gives a trace of it.
 
