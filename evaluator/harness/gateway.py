@@ -40,6 +40,7 @@ from evaluator.models.upstreams import (
     Upstream,
     UpstreamError,
 )
+from evaluator.providers.waiting import ANSWER_TOKENS, LONGEST_WAIT_S
 from evaluator.stats.intervals import covered_length
 from evaluator.trace import Api, ModelCall
 from evaluator.wire import failures
@@ -58,15 +59,8 @@ IDLE_S = 75
 """Seconds for which nothing comes on a connection before it is closed. Clients keep one for less (httpx 5 s), so none
 is closed as it is used again."""
 
-LONGEST_WAIT_S = 300.0
-"""Seconds that one call may wait for a limit: clients that have no time-out of their own take one of 600 s. So a run
-waits no longer than this for each of its calls."""
-
 _TRY_AGAIN_S, _TRY_AGAIN_AT_MOST_S = 1.0, 30.0
 """Seconds until a call is sent again whose refusal does not say when; twice as long each time."""
-
-_ANSWER_TOKENS = 256
-"""Tokens that an answer is taken to have, where the request does not limit it."""
 
 _LINE = "bakeoff.line"
 """The extension of the scope that knows the connection: a `_Line`."""
@@ -562,7 +556,7 @@ def _until_again_s(refusal: failures.Refusal, reply: Reply, before: int) -> floa
 def _estimated(body: bytes, request: dict[str, Any]) -> int:
     """About how many tokens a request will take: a token is some four bytes."""
     limits = (request.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
-    answer = next((limit for limit in limits if isinstance(limit, int) and limit > 0), _ANSWER_TOKENS)
+    answer = next((limit for limit in limits if isinstance(limit, int) and limit > 0), ANSWER_TOKENS)
     return len(body) // 4 + answer
 
 

@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-_LATE_S = 0.035
-"""Seconds. Requests that could have gone within the last so many go at once: the event loop wakes nobody in time."""
+from evaluator.providers.waiting import KEPT_FREE
 
-_KEPT_FREE = 0.04
-"""Share of a limit that is left alone once the server has refused something: it counts by the second, then. So much of
-a second is more than `_LATE_S`, so that what is caught up does not exceed the limit of any second either."""
+_LATE_S = 0.035
+"""Seconds. Requests that could have gone within the last so many go at once: the event loop wakes nobody in time. It is
+less than `KEPT_FREE` of a second, so that with that no second has more than its share of the limit either."""
 
 _TOKENS_S = 1.0
 """The same for tokens, of which each request takes another number."""
@@ -87,7 +86,7 @@ class LocalLimiter(Limiter):
 
     Requests go evenly: twenty a second are one each 50 ms. Over any time, no more than the limit go, and `_LATE_S` or
     `_TOKENS_S` of it besides, or one request that is larger than that. After
-    a refusal they go a little slower, `_KEPT_FREE` less than the limit. While requests are under way their tokens are
+    a refusal they go a little slower, `KEPT_FREE` less than the limit. While requests are under way their tokens are
     taken to be the estimated ones, times the share of estimates that was used lately; then they are corrected.
 
     No library does this: `aiolimiter` lets a whole minute's requests go at once, serves small amounts first, and takes
@@ -147,7 +146,7 @@ class LocalLimiter(Limiter):
         self._not_before = max(self._not_before, now + seconds)
         for bucket in (self._requests, self._tokens):
             if bucket is not None:
-                bucket.keep_free(_KEPT_FREE, now)
+                bucket.keep_free(KEPT_FREE, now)
 
     def _has_room(self) -> bool:
         return self._concurrency is None or self._under_way < self._concurrency
