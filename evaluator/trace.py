@@ -127,7 +127,8 @@ class ModelCall(_Record):
     the quirks that changed it before it went upstream. `retry_after` is what a refusal said of that.
     `recorded` is there where the response came from a recording: then the time that the model took is
     that of the recording. `injected` is a call that a fault met on purpose. `left_s` is when the framework closed the
-    connection, if it did before it had all.
+    connection, if it did before it had all. `waited_s` are the seconds right before `sent_s` in which the call waited
+    for a limit of the server, with the `refusals` in it that were waited out.
     """
 
     operation: Operation = Field(alias="gen_ai.operation.name")
@@ -155,6 +156,13 @@ class ModelCall(_Record):
     recorded: RecordedTimes | None = Field(default=None, exclude_if=lambda times: times is None)
     injected: bool = Field(default=False, exclude_if=lambda value: not value)
     left_s: float | None = Field(default=None, exclude_if=lambda value: value is None)
+    waited_s: float | None = Field(default=None, exclude_if=lambda value: not value)
+    refusals: int = Field(default=0, exclude_if=lambda number: not number)
+
+    @property
+    def begun_s(self) -> float:
+        """When it had reached the gateway, or after that its wait for a limit was over."""
+        return self.start_s + (self.waited_s or 0.0)
 
     @property
     def answered(self) -> bool:

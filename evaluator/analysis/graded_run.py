@@ -25,13 +25,15 @@ _FAILED_TO_ANSWER: dict[Ended, FailureKind] = {
 
 @dataclass(frozen=True, slots=True)
 class WallTimeSplit:
-    """Where the wall time of a run went, in seconds. The four parts add up to the wall time."""
+    """Where the wall time of a run went, in seconds. The four parts add up to the wall time, of which `waited_s`, in
+    which calls waited for limits of the model's server, is no part."""
 
     wall_s: float
     model_s: float
     gateway_s: float
     tool_s: float
     overhead_s: float
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,10 @@ def split_wall_time(trace: Trace) -> WallTimeSplit:
     was looked up are taken out of the wall time, and the recorded intervals (a union again, on the
     recorded run's own clock) are put in. Gateway, tools and overhead are those measured in the replay.
     What the recorded run did while it waited for the model therefore counts beside the model's time.
+
+    An instant in which any call waits for a limit of the model's server is nobody's, and is taken out of the wall time,
+    whatever else goes on in it. So calls that are made at once, and wait for one another only because of a limit, take
+    as long as without one; but what a framework does beside a call that waits is not seen.
     """
     wall_s = trace.resources.wall_s
 
@@ -224,14 +230,21 @@ def split_wall_time(trace: Trace) -> WallTimeSplit:
     recorded = [(call.recorded.sent_s, call.recorded.received_s) for call in trace.model_calls if call.recorded]
     calls = [*live, *looked_up, *(within_run(call.start_s, call.end_s) for call in trace.model_calls)]
     tools = [within_run(call.start_s, call.end_s) for call in trace.tool_calls]
-    live_s, upstream_s = covered_length(live), covered_length([*live, *looked_up])
-    calls_s, all_s = covered_length(calls), covered_length([*calls, *tools])
+    waits = [within_run(call.sent_s - call.waited_s, call.sent_s) for call in trace.model_calls if call.waited_s]
+    waited_s = covered_length(waits)
+
+    def without_waits(intervals: Iterable[tuple[float, float]]) -> float:
+        return covered_length([*intervals, *waits]) - waited_s
+
+    live_s, upstream_s = without_waits(live), without_waits([*live, *looked_up])
+    calls_s, all_s = without_waits(calls), without_waits([*calls, *tools])
     recorded_s = covered_length(recorded)
     # The differences cannot be negative but for rounding in the last digit.
     return WallTimeSplit(
-        wall_s=wall_s - (upstream_s - live_s) + recorded_s,
+        wall_s=wall_s - waited_s - (upstream_s - live_s) + recorded_s,
         model_s=live_s + recorded_s,
         gateway_s=max(calls_s - upstream_s, 0.0),
         tool_s=max(all_s - calls_s, 0.0),
-        overhead_s=max(wall_s - all_s, 0.0),
+        overhead_s=max(wall_s - waited_s - all_s, 0.0),
+        waited_s=waited_s,
     )

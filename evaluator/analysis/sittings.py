@@ -88,7 +88,7 @@ def _without_pause(runs: Iterable[GradedRun]) -> Iterator[list[GradedRun]]:
         if together and (run.machine != together[-1].machine or _start(run) - ended > PAUSE):
             yield together
             together = []
-        end = _start(run) + timedelta(seconds=run.wall_s)
+        end = _start(run) + timedelta(seconds=run.wall_s + run.split.waited_s)
         ended = max(ended, end) if together else end
         together.append(run)
     if together:

@@ -53,6 +53,17 @@ KeyVariableOption = Annotated[
         help=f"Variable that holds its key. Default: the endpoint's, else {DEFAULT_KEY_VARIABLE}.",
     ),
 ]
+RpmOption = Annotated[
+    int | None,
+    typer.Option("--rpm", min=1, metavar="N", help="Requests a minute that the model's server allows, evenly spread."),
+]
+TpmOption = Annotated[
+    int | None,
+    typer.Option("--tpm", min=1, metavar="N", help="Tokens a minute that it allows, of prompts and answers."),
+]
+ConcurrencyOption = Annotated[
+    int | None, typer.Option("--concurrency", min=1, metavar="N", help="Requests under way at once that it allows.")
+]
 TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Where the traces are.")]
 
 

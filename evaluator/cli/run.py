@@ -11,9 +11,12 @@ import typer
 from evaluator import ROOT, WORK
 from evaluator.cli.options import (
     BaseUrlOption,
+    ConcurrencyOption,
     KeyVariableOption,
     ReleasesOption,
+    RpmOption,
     TaskOption,
+    TpmOption,
     chosen,
     chosen_releases,
     command,
@@ -85,6 +88,8 @@ ENGINES = ("local", "ray")
 
     bakeoff run -m ollama/qwen3:8b --cases standard --trials 3
 
+    bakeoff run -m openai/gpt-5-mini --jobs 8 --rpm 500 --tpm 200000    within the limits of a provider
+
     bakeoff run -m gguf:~/models/Qwen3-4B-Q4_K_M.gguf           any GGUF file, run as the embedded model is
 
     bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints
@@ -106,6 +111,9 @@ def run(
     ] = None,
     base_url: BaseUrlOption = None,
     key_variable: KeyVariableOption = None,
+    rpm: RpmOption = None,
+    tpm: TpmOption = None,
+    concurrency: ConcurrencyOption = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Repetitions of each run. Default: 1; for replays those recorded."),
@@ -189,15 +197,17 @@ def run(
     A replay needs no model: recorded responses answer, under the recorded limits. Exit code 1 if it differs.
     """
     from evaluator.catalog.folders import capability_names
+    from evaluator.harness.limiter import RateLimits
     from evaluator.models import specs
     from evaluator.suites import dry_run as dry
     from evaluator.suites import faulting, replays
     from evaluator.suites.outside import Limits, of_suites
-    from evaluator.suites.planning import Asked, first_look, planned, say_what_is_lacking
+    from evaluator.suites.planning import Asked, first_look, for_endpoints, planned, say_what_is_lacking
     from evaluator.suites.running import Command
 
     names = model or [REPLAY if replay else LOCAL]
     connected = _engine(engine, address)
+    rates = RateLimits(rpm, tpm, concurrency) or None
     if of_suites(task):
         not_for_suites = {"--replay": replay is not None, "--rerecord": rerecord, "--faults": faults is not None}
         if given := [name for name, is_given in not_for_suites.items() if is_given]:
@@ -205,7 +215,7 @@ def run(
         code = _run_suites(
             chosen_releases(framework),
             names_in(task),
-            specs.resolve_all(model or [SCRIPTED], base_url, key_variable),
+            for_endpoints(specs.resolve_all(model or [SCRIPTED], base_url, key_variable), rates),
             Limits.of(
                 cases,
                 seed=seed,
@@ -214,6 +224,7 @@ def run(
                 timeout_s=timeout,
                 max_model_calls=max_model_calls,
                 budget=budget,
+                rates=rates,
             ),
             traces or WORK / "traces",
             rerun,
@@ -244,12 +255,14 @@ def run(
         }
         if given := [name for name, value in others.items() if value is not None]:
             raise Mistake(f"{given[0]} is not for capability tasks, of which every case is run once; leave it out")
+        if rates:
+            raise Mistake("limits of a server are not for capability tasks: what they measure is when things happen")
         answered_by = (
             specs.resolve(names[0], base_url, key_variable) if model and names != [CAPABILITIES_NAME] else None
         )
         _run_capabilities(framework, task, jobs, timeout, traces or WORK / "traces", rerun, dry_run, answered_by)
         return
-    models = specs.resolve_all(names, base_url, key_variable)
+    models = for_endpoints(specs.resolve_all(names, base_url, key_variable), rates)
     replaying = REPLAY in names
     if replay is not None and not replaying:
         raise Mistake(f"--replay is for -m {REPLAY}, and not for -m {names[0]}")
@@ -275,6 +288,7 @@ def run(
         rerecorded=traces if rerecord else None,
         faults=faulting.named(faults),
         seed=faulting.SEED if seed is None else seed,
+        rates=rates,
     )
     plans = [planned(spec, asked, say) for spec in models]
     if names == [LOCAL] and not model and not rerecord:

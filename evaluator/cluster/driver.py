@@ -29,7 +29,7 @@ from evaluator.harness.engine import Begin, Engine, Round, Runs
 from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import Records
-from evaluator.trace import Key, Trace, read_trace, trace_digest, trace_path
+from evaluator.trace import Trace, read_trace, trace_digest, trace_path
 
 # Under `uv run` Ray would have each of its processes make the environment anew, and wait for that without a word.
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
@@ -69,8 +69,7 @@ def connected(address: str) -> Iterator["Cluster"]:
     try:
         ray.init(address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, **alone)
     except (OSError, RuntimeError, ValueError, RayError) as error:
-        why = str(error).strip().partition("\n")[0]
-        raise Mistake(f"--address {address}: no cluster can be reached there: {why} (see docs/cluster.md)") from None
+        raise _not_reached(address, str(error).strip().partition("\n")[0]) from None
     finally:
         for number, handler in heard.items():  # Ray has put its own in their place
             signal.signal(number, handler)
@@ -87,8 +86,11 @@ def _must_listen(address: str) -> None:
         try:
             socket.create_connection((host, int(port)), timeout=10).close()
         except OSError as error:
-            why = error.strerror or str(error)
-            raise Mistake(f"--address {address}: no cluster can be reached there: {why} (see docs/cluster.md)") from None
+            raise _not_reached(address, error.strerror or str(error)) from None
+
+
+def _not_reached(address: str, why: str) -> Mistake:
+    return Mistake(f"--address {address}: no cluster can be reached there: {why} (see docs/cluster.md)")
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ class _OnNodes(Runs):
     _members: dict[str, _Member] = field(default_factory=dict)
     _coming: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _look: asyncio.Event = field(default_factory=asyncio.Event)
-    _digests: dict[Key, str] = field(default_factory=dict)
+    waiting_since: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._placing = Placing(self.opening.settings.jobs, self._lost)
@@ -230,10 +232,11 @@ class _OnNodes(Runs):
 
     def _compare(self) -> None:
         """Raises `Failure` where a trace is not there, or is not what its node says."""
-        for key, digest in self._digests.items():
-            found = read_trace(trace_path(self.traces, key))
-            if not isinstance(found, Trace) or trace_digest(found) != digest:
-                raise Failure(f"{self.traces}: lacks what a node has written there, such as {key.framework} {key.case}")
+        for job, made in self._placing.made:
+            found = read_trace(trace_path(self.traces, self.records.key(job)))
+            if not isinstance(found, Trace) or trace_digest(found) != made.digest:
+                run = f"{job.framework.name} {job.task.name} {job.name}.{job.trial}"
+                raise Failure(f"{self.traces}: lacks what a node says that it has written there: {run}")
 
     async def look_for_nodes(self) -> None:
         """Let nodes take part as they come, and come again after they were lost."""
@@ -249,6 +252,9 @@ class _OnNodes(Runs):
             elif time.monotonic() - since > COMES_UP_S or self.cluster.refused:
                 whys = "".join(f"; node {short(node_id)}: {why}" for node_id, why in self.cluster.refused.items())
                 self._placing.fail(Failure(f"ray: no node is left that can make runs{whys}"))
+            if self.limits is not None:
+                now = time.monotonic()
+                self.waiting_since = [now - waits_s for waits_s in await self.limits.waits_s.remote()]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOKS_S):
                     await self._look.wait()

@@ -1,6 +1,7 @@
 """The limits of an endpoint, shared by all nodes: held by one actor, asked by the gateways."""
 
 import asyncio
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -15,10 +16,21 @@ class SharedLimits:
         self._limiter = LocalLimiter(limits)
         self._under_way: defaultdict[str, list[int]] = defaultdict(list)
         self._gone: set[str] = set()
+        self._waiting: dict[object, float] = {}
+
+    async def waits_s(self) -> list[float]:
+        """For how long each of those waits that wait now."""
+        now = time.monotonic()
+        return [now - since for since in self._waiting.values()]
 
     async def enter(self, node: str, tokens: int) -> None:
         """See `Limiter`."""
-        await self._limiter.enter(tokens)
+        waits = object()
+        self._waiting[waits] = time.monotonic()
+        try:
+            await self._limiter.enter(tokens)
+        finally:
+            del self._waiting[waits]
         self._under_way[node].append(tokens)
         if node in self._gone:
             await self.gone(node)

@@ -147,7 +147,8 @@ def _sample(trace: Trace, run: GradedRun) -> EvalSample:
         },
         started_at=began,
         completed_at=ended,
-        total_time=run.wall_s,
+        total_time=run.wall_s + run.split.waited_s,
+        working_time=run.wall_s,
         events=_events(trace, name, datetime.fromisoformat(began)),
         error=error if outcome.ended == "error" else None,
         limit=_limit(trace),
@@ -167,7 +168,7 @@ def _limit(trace: Trace) -> EvalSampleLimit | None:
 def _times(trace: Trace, run: GradedRun) -> tuple[str, str]:
     """When the run began and when it ended."""
     began = datetime.fromisoformat(trace.setup.started_at)
-    return began.isoformat(), (began + timedelta(seconds=run.wall_s)).isoformat()
+    return began.isoformat(), (began + timedelta(seconds=run.wall_s + run.split.waited_s)).isoformat()
 
 
 def _last_messages(trace: Trace) -> list[Message]:
@@ -236,7 +237,7 @@ def _model_event(call: ModelCall, model: str, id_: str, run: str, began: datetim
     reply = _assistant(exchange.reply, f"{run} {len(exchange.sent)}")
     tokens = (call.input_tokens or 0, call.output_tokens or 0)
     return ModelEvent(
-        **_when(id_, call.start_s, call.end_s, began),
+        **_when(id_, call.begun_s, call.end_s, began),
         model=model,
         input=_messages(exchange.sent, run),
         tools=[_tool(tool) for tool in exchange.tools],
@@ -246,7 +247,7 @@ def _model_event(call: ModelCall, model: str, id_: str, run: str, began: datetim
             model=call.request_model,
             choices=[ChatCompletionChoice(message=reply, stop_reason="tool_calls" if exchange.reply.calls else "stop")],
             usage=ModelUsage(input_tokens=tokens[0], output_tokens=tokens[1], total_tokens=sum(tokens)),
-            time=call.end_s - call.start_s,
+            time=call.end_s - call.begun_s,
         ),
         error=None if call.answered else call.error or f"status {call.status}",
     )

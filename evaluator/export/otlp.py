@@ -77,7 +77,7 @@ def request_of(trace: Trace, run: GradedRun) -> ExportTraceServiceRequest:
     for call in trace.model_calls:
         name = f"{call.operation} {call.request_model}"
         attributes = _model_attributes(trace, call)
-        spans.append(span(len(spans), name, call.start_s, call.end_s, Span.SPAN_KIND_CLIENT, attributes))
+        spans.append(span(len(spans), name, call.begun_s, call.end_s, Span.SPAN_KIND_CLIENT, attributes))
     for tool in trace.tool_calls:
         name, attributes = f"execute_tool {tool.name}", _tool_attributes(tool)
         spans.append(span(len(spans), name, tool.start_s, tool.end_s, Span.SPAN_KIND_INTERNAL, attributes))

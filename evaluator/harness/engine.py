@@ -63,6 +63,11 @@ Begin = Callable[[Round], AbstractContextManager[RoundUnderWay]]
 class Runs(Protocol):
     """Makes runs, with all there that they need."""
 
+    @property
+    def waiting_since(self) -> list[float]:
+        """Since when the model calls wait that a limit of the model's server holds back, by this machine's monotonic
+        clock."""
+
     async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
         """Make the runs of the rounds, and write their traces. A round is taken when there is room for it."""
 
@@ -100,6 +105,10 @@ class _Here(Runs):
     made_by: Harness
     traces: Path
     at_once: int
+
+    @property
+    def waiting_since(self) -> list[float]:
+        return self.made_by.waiting_since
 
     async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
         for number, jobs in rounds:

@@ -4,6 +4,10 @@ Each run has a path of its own, `http://127.0.0.1:<port>/<token>/v1`, so that ev
 attributed to its run without trusting the framework. Requests pass unchanged but for the model's
 name, the key, and what an endpoint's quirks say, which is recorded. While a call is under way only
 bytes and times are kept; they are parsed when the run is closed.
+
+With a limiter, a call waits for its turn before it goes upstream. What the server refuses all the same,
+since there is too much for it, is sent again after the time that it says; the framework sees none of that,
+and the run's time stands still meanwhile.
 """
 
 import asyncio
@@ -36,7 +40,10 @@ from evaluator.models.upstreams import (
     Upstream,
     UpstreamError,
 )
+from evaluator.providers.waiting import ANSWER_TOKENS, LONGEST_WAIT_S
+from evaluator.stats.intervals import covered_length
 from evaluator.trace import Api, ModelCall
+from evaluator.wire import failures
 from evaluator.wire.bodies import END_OF_STREAM, as_recorded, json_of, parsed
 from evaluator.wire.messages import CUT_OFF, counted
 from evaluator.wire.usage import Usage, usage_of
@@ -51,6 +58,9 @@ _GC_THRESHOLDS = (10_000, 20, 50)
 IDLE_S = 75
 """Seconds for which nothing comes on a connection before it is closed. Clients keep one for less (httpx 5 s), so none
 is closed as it is used again."""
+
+_TRY_AGAIN_S, _TRY_AGAIN_AT_MOST_S = 1.0, 30.0
+"""Seconds until a call is sent again whose refusal does not say when; twice as long each time."""
 
 _LINE = "bakeoff.line"
 """The extension of the scope that knows the connection: a `_Line`."""
@@ -76,7 +86,11 @@ class EmbeddingModel(Protocol):
 
 @dataclass(slots=True)
 class _Call:
-    """One call as it happens: bytes and monotonic seconds."""
+    """One call as it happens: bytes and monotonic seconds.
+
+    From `held` on it waited for a limit, until it was `sent`, for the last time after `refusals`. `entered` are the
+    tokens that it entered the limiter with, until it leaves it.
+    """
 
     operation: Literal["chat", "embeddings"]
     start: float
@@ -94,6 +108,9 @@ class _Call:
     line: "_Line | None" = None
     whole: bool = False
     error: str | None = None
+    held: float = 0.0
+    entered: int | None = None
+    refusals: int = 0
 
 
 @dataclass(slots=True)
@@ -110,7 +127,8 @@ class GatewayRun:
 
     `refusal` is set once a limit was hit, `refused_calls` counts the chat calls beyond `max_model_calls`,
     `upstream_failure` is set while the last call could not be made because the model's server was out of reach or
-    broke off. `gateway_failed` tells that the gateway itself did, by a mistake in it.
+    broke off. `gateway_failed` tells that the gateway itself did, by a mistake in it. `held` are the calls that had to
+    wait for a limit, or still do; the run's time stands still as long as any of them does, at most for `may_wait_s`.
     """
 
     token: str
@@ -124,6 +142,17 @@ class GatewayRun:
     upstream_failure: str | None = None
     gateway_failed: bool = False
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    held: list[_Call] = field(default_factory=list)
+    may_wait_s: float = 0.0
+
+    def waited_s(self, start: float, end: float) -> float:
+        """Seconds between two moments in which a call waited for a limit, or several did."""
+        waits = ((max(call.held, start), min(call.sent or end, end)) for call in self.held)
+        return covered_length([wait for wait in waits if wait[0] < wait[1]])
+
+    def time_left_s(self, now: float) -> float:
+        """Seconds that the run still has."""
+        return self.deadline + (self.waited_s(0.0, now) if self.held else 0.0) - now
 
     @property
     def last_failed(self) -> bool:
@@ -160,6 +189,7 @@ class Gateway:
         self._embedder = embedder
         self._model_names = model_names
         self._runs: dict[str, GatewayRun] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._port = 0
         self._while_open = contextlib.ExitStack()
 
@@ -179,8 +209,19 @@ class Gateway:
         self._server.should_exit = True
         self._server.force_exit = True
         await self._serving
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         await self._upstream.close()
         self._while_open.close()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether calls wait for limits."""
+        return self._limiter is not None
+
+    @property
+    def waiting_since(self) -> list[float]:
+        """Since when each of the calls waits that wait for a limit now, in monotonic seconds."""
+        return [call.held for run in list(self._runs.values()) for call in run.held if not call.sent]
 
     def base_url(self, run: GatewayRun) -> str:
         """The base URL of a live run."""
@@ -193,6 +234,7 @@ class Gateway:
             max_model_calls=max_model_calls,
             deadline=time.monotonic() + timeout_s,
             session=self._upstream.session(script),
+            may_wait_s=0.0 if self._limiter is None else max_model_calls * LONGEST_WAIT_S,
         )
         self._runs[run.token] = run
         return run
@@ -246,7 +288,7 @@ class Gateway:
                 return await _send_error(send, 400, "invalid_request_error", f"the body is not JSON: {error}")
             if not isinstance(request, dict):
                 return await _send_error(send, 400, "invalid_request_error", "the body is not a JSON object")
-            if start >= run.deadline:
+            if run.time_left_s(start) <= 0:
                 run.refusal = "timeout"
                 return await _send_error(send, 400, "timeout", "this run is out of time")
             await handler(run, start, body, request, send, line)
@@ -278,20 +320,26 @@ class Gateway:
         run.chat_calls += 1
         call = _Call("chat", start, body, bool(request.get("stream")), api, line=line)
         run.calls.append(call)
-        call.sent = time.monotonic()
         try:
-            reply = await forward(body, request, run.session, run.deadline - call.sent)
+            if self._limiter is None:
+                call.sent = time.monotonic()
+                reply = await forward(body, request, run.session, run.deadline - call.sent)
+            else:
+                reply = await _within_limits(self._limiter, forward, run, call, request, line)
             call.first_byte = time.monotonic()
             await _deliver(call, reply, send, line if run.session.ends_when_left else None)
             call.whole = call.error is None and line.left is None
             run.upstream_failure = None
         except TimeoutError:
             run.refusal = "timeout"
-            run.deadline = min(run.deadline, time.monotonic())  # a replayed run may be out of time sooner
+            now = time.monotonic()
+            run.deadline -= max(run.time_left_s(now), 0.0)  # a replayed run may be out of time sooner
             call.error = "timeout"
             if not call.status:
                 call.status = 504
                 await _send_error(send, 504, "timeout", "this run is out of time")
+        except _LeftMeanwhile:
+            call.error = CUT_OFF
         except BrokenOff as broken:
             call.error = str(broken)
             raise
@@ -309,8 +357,13 @@ class Gateway:
                 await _send_error(send, 500, "gateway_error", call.error)
         finally:
             call.end = time.monotonic()
+            call.sent = call.sent or call.end
             call.received = call.received or call.end
             call.first_byte = call.first_byte or call.received
+            if self._limiter is not None and call.entered is not None:
+                leaving = asyncio.create_task(_leave(self._limiter, call, call.entered))
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._leaving.discard)
 
     async def _embeddings(
         self, run: GatewayRun, start: float, body: bytes, request: dict[str, Any], send: Send, line: _Line
@@ -447,6 +500,84 @@ async def _read(receive: Receive) -> bytes:
     return b"".join(pieces)
 
 
+class _LeftMeanwhile(Exception):
+    """The framework has closed the connection while its call waited for a limit: there is nobody to answer."""
+
+
+async def _within_limits(
+    limiter: Limiter, forward: Forward, run: GatewayRun, call: _Call, request: dict[str, Any], line: _Line
+) -> Reply:
+    """The upstream's reply to a call, once the limiter has let it through, and the server takes it.
+
+    Raises `UpstreamError` where that takes more than `LONGEST_WAIT_S`.
+    """
+    tokens = _estimated(call.body, request)
+    call.held = time.monotonic()
+    run.held.append(call)
+    refusal: failures.Refusal | None = None
+    while True:
+        try:
+            async with asyncio.timeout(call.held + LONGEST_WAIT_S - time.monotonic()):
+                await limiter.enter(tokens)
+        except TimeoutError:
+            why = f"{refusal}" if refusal else "too many runs at once for its limits: give a smaller --jobs"
+            raise UpstreamError(f"a call waited {LONGEST_WAIT_S:.0f} s for the model's server: {why}") from None
+        call.entered = tokens
+        if line.left is not None:
+            raise _LeftMeanwhile
+        call.sent = time.monotonic()
+        reply = await forward(call.body, request, run.session, run.time_left_s(call.sent))
+        if reply.status not in failures.WAITING_HELPS:
+            return reply
+        if not isinstance(reply.body, bytes):
+            reply.body = b"".join([piece async for piece in reply.body])
+        refusal = failures.Refusal(reply.status, parsed(reply.body), reply.retry_after)
+        if (wait_s := _until_again_s(refusal, reply, call.refusals)) is None:
+            return reply
+        call.sent, call.refusals = 0.0, call.refusals + 1
+        await limiter.slow_down(wait_s)
+        call.entered = None
+        await limiter.leave(tokens, 0)
+
+
+def _until_again_s(refusal: failures.Refusal, reply: Reply, before: int) -> float | None:
+    """Seconds until a call should be sent again that was refused, for the how-manieth time after `before`; None where
+    that is the framework's to see: another call would not help, or not soon."""
+    if refusal.is_of_all or refusal.come_back:
+        return None
+    said = refusal.wait_s
+    with contextlib.suppress(ValueError):
+        said = float(dict(reply.headers).get(b"retry-after-ms", b"")) / 1000
+    if said is None and refusal.status != 429:
+        return None
+    return said if said and said > 0 else min(_TRY_AGAIN_S * 2**before, _TRY_AGAIN_AT_MOST_S)
+
+
+def _estimated(body: bytes, request: dict[str, Any]) -> int:
+    """About how many tokens a request will take: a token is some four bytes."""
+    limits = (request.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
+    answer = next((limit for limit in limits if isinstance(limit, int) and limit > 0), ANSWER_TOKENS)
+    return len(body) // 4 + answer
+
+
+async def _leave(limiter: Limiter, call: _Call, tokens: int) -> None:
+    """Tell the limiter what a call took that is over. That is read now, when the framework has its reply."""
+    await limiter.leave(tokens, await asyncio.to_thread(_used, call))
+
+
+def _used(call: _Call) -> int | None:
+    """The tokens that a call took; None where nobody knows."""
+    if call.error is not None:
+        return None
+    if call.status >= 400:
+        return 0
+    response = parsed(call.response)
+    usage = usage_of(call.api, response)
+    if call.api == "chat_completions" and (usage.prompt is None or usage.completion is None):
+        usage = counted(json_of(call.body), response) or usage
+    return None if usage.prompt is None else usage.prompt + (usage.completion or 0)
+
+
 async def _deliver(call: _Call, reply: Reply, send: Send, line: _Line | None) -> None:
     """Hand the reply to the framework as it comes in, and keep a copy; no further once it has left the `line`, if one
     is given."""
@@ -525,6 +656,8 @@ def _recorded(call: _Call, run_start: float, session: Session) -> ModelCall:
             "first_byte_s": _since(run_start, call.first_byte),
             "received_s": _since(run_start, call.received),
             "end_s": _since(run_start, call.end),
+            "waited_s": round(call.sent - call.held, 6) if call.held else None,
+            "refusals": call.refusals,
             "left_s": None if (left := _left(call)) is None else _since(run_start, left),
             "changes": session.changes(sent) if call.operation == "chat" else [],
             "request": request,

@@ -215,4 +215,5 @@ async def _make(
         rounds.show()
         async with engine.opened(plan.settings, modules, records, traces, console) as opened:
             progress.end(starting)
+            progress.waiting_since = lambda: opened.waiting_since
             await opened.make(iter(rounds), rounds.begin)

@@ -229,11 +229,13 @@ class Worker:
         on_tool_call: Callable[[protocol.ToolCall], None],
         timeout_s: float | None = None,
         on_told: Callable[[protocol.Told], None] = lambda told: None,
+        time_left_s: Callable[[], float] | None = None,
     ) -> protocol.Done:
         """Have one run made; gives how it ended.
 
         Raises `WorkerError` if the process ends before that, and `TimeoutError` after `timeout_s`, with
-        which the process and every other run in it end.
+        which the process and every other run in it end. With `time_left_s`, the run is told to end as soon as that is
+        not positive, and `timeout_s` count from there.
         """
         process = self._process
         assert process is not None and process.stdin is not None
@@ -241,18 +243,23 @@ class Worker:
             raise self._lost
         run = _LiveRun(on_tool_call, on_told, asyncio.get_running_loop().create_future())
         self._runs[job.run] = run
+        telling: asyncio.Task[None] | None = None
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(None if time_left_s else timeout_s) as clock:
                 # The end of the process's output says why it takes no more.
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     process.stdin.write(job.line())
                     await process.stdin.drain()
+                if time_left_s is not None:
+                    telling = asyncio.create_task(_end_in_time(process.stdin, job.run, time_left_s, clock, timeout_s))
                 return await run.done
         except TimeoutError:
             self._killed_because = "the worker was stopped: another run in it took too long"
             await _kill(process)
             raise
         finally:
+            if telling is not None:
+                telling.cancel()
             del self._runs[job.run]
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
@@ -368,6 +375,22 @@ class Worker:
                         os.killpg(self._process.pid, signal.SIGKILL)
                     return
                 await asyncio.sleep(WATCH_INTERVAL_S)
+
+
+async def _end_in_time(
+    orders: asyncio.StreamWriter,
+    run: str,
+    time_left_s: Callable[[], float],
+    clock: asyncio.Timeout,
+    grace_s: float | None,
+) -> None:
+    """Once a run has no time left, tell it so, and let the clock run out after the grace."""
+    while (left_s := time_left_s()) > 0:
+        await asyncio.sleep(left_s)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        orders.write(protocol.TimeUp(over=run).line())
+        await orders.drain()
+    clock.reschedule(None if grace_s is None else asyncio.get_running_loop().time() + grace_s)
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:

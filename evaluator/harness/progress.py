@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +20,7 @@ from evaluator.trace import Ended
 LINE_INTERVAL_S = 10.0
 _REFRESHES_PER_S = 1  # drawing takes time from the gateway, which is in the same process
 _BAR_WIDTH = 40
+_NOTICED_S = 1.0
 
 
 class UnderWay:
@@ -116,8 +117,12 @@ class Progress(UnderWay):
     """Shows the runs against one model as they are made, round by round. Use as a context manager."""
 
     def __init__(self, console: Console, model: str, rounds: int, budget_s: float | None) -> None:
-        """`rounds` is how many there are, those included that are recorded already."""
+        """`rounds` is how many there are, those included that are recorded already.
+
+        `waiting_since` can be set: since when the model calls wait that wait for a limit, in monotonic seconds.
+        """
         super().__init__(console)
+        self.waiting_since: Callable[[], Sequence[float]] = list
         self._model = model
         self._rounds = rounds
         self._budget_s = budget_s
@@ -163,6 +168,8 @@ class Progress(UnderWay):
                 left = self._budget_s - self._used_s - (time.monotonic() - self._round_since)
                 spent = "the budget is spent, this round is the last"
                 parts.append(f"{duration(left)} of the budget left" if left > 0 else spent)
+        if waiting := self._waiting():
+            parts.append(waiting)
         if self._not_answered:
             parts.append(f"{self._not_answered} without an answer")
         return "; ".join(filter(None, parts))
@@ -174,6 +181,15 @@ class Progress(UnderWay):
         which = f"round {first}" if first == last else f"rounds {first} to {last}"
         jobs = [job for of_round in self._under_way.values() for job in of_round]
         return f": {which} of {self._rounds}, {levels_in_words(jobs)}"
+
+    def _waiting(self) -> str:
+        """Why nothing moves, where that is a limit of the model's server."""
+        since = self.waiting_since()
+        longest_s = time.monotonic() - min(since) if since else 0.0
+        if longest_s < _NOTICED_S:
+            return ""
+        calls = "1 model call waits" if len(since) == 1 else f"{len(since)} model calls wait"
+        return f"{calls} for a limit of the model's server ({duration(longest_s)} so far)"
 
     def bar(self) -> ProgressBar | None:
         """The runs of these rounds."""

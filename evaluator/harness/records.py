@@ -79,8 +79,8 @@ def _event_loop() -> str | None:
 class Records:
     """Which runs are recorded, and what a record of a run holds. Nothing is started for it.
 
-    `sitting` is the token of the sitting that the runs are made in, if they are made interleaved, and `node` the node of
-    a cluster: see `trace.Setup`.
+    `sitting` is the token of the sitting that the runs are made in, if they are made interleaved, and `node` the node
+    of a cluster: see `trace.Setup`.
     """
 
     def __init__(

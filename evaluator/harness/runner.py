@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -57,6 +58,11 @@ class Harness:
         self._gateway = gateway
         self._pool = pool
 
+    @property
+    def waiting_since(self) -> list[float]:
+        """Since when each of the model calls waits that wait for a limit now, in monotonic seconds."""
+        return self._gateway.waiting_since
+
     async def run(self, job: Job) -> Trace:
         """Make one run. Whatever the framework does, this gives a trace of it.
 
@@ -85,7 +91,7 @@ class Harness:
         chats = [call for call in model_calls if call.operation == "chat"]
         if why := failures.same_for_all(chats):
             raise ModelGoneError(why)
-        ended = _ended(live, done, end - start, setup)
+        ended = _ended(live, done, end - start - live.waited_s(start, end), setup)
         if ended == "answered" and not done.answer and self._server_failure(chats):
             ended, done = "error", done.model_copy(update={"error": "the framework took that for an empty answer"})
         error = None if ended == "answered" else self._error(_why(ended, done, setup), chats)
@@ -141,7 +147,7 @@ class Harness:
         if worker.start_error:
             return protocol.Done(run=live.token, error=worker.start_error)
         name = recorded_name(job.recording) if job.recording else self._settings.model.sent_name
-        model = model_handle(name, self._gateway.base_url(live), setup)
+        model = model_handle(name, self._gateway.base_url(live), setup, live.may_wait_s)
         if self._pool.watch is not None:
             self._pool.watch.allow(model.base_url)
         request = protocol.Job(
@@ -153,7 +159,10 @@ class Harness:
             faulty=job.faulty,
         )
         try:
-            return await worker.request(request, calls.append, model.timeout_s + GRACE_S)
+            if not self._gateway.is_limited:
+                return await worker.request(request, calls.append, model.timeout_s + GRACE_S)
+            left = partial(_time_left_s, live)
+            return await worker.request(request, calls.append, GRACE_S, time_left_s=left)
         except TimeoutError:
             return protocol.Done(run=live.token, error="timeout")
         except KilledError:
@@ -162,8 +171,16 @@ class Harness:
             return protocol.Done(run=live.token, error=str(error))
 
 
-def model_handle(name: str, base_url: str, limits: Setup | Settings) -> Model:
-    """What an implementation is given to reach the model of this name, under these limits."""
+def _time_left_s(live: GatewayRun) -> float:
+    return live.time_left_s(time.monotonic())
+
+
+def model_handle(name: str, base_url: str, limits: Setup | Settings, may_wait_s: float = 0.0) -> Model:
+    """What an implementation is given to reach the model of this name, under these limits.
+
+    A run whose calls may wait so long for the model's server keeps its time by the harness: neither the worker nor a
+    client in it knows of the waiting.
+    """
     return Model(
         name=name,
         base_url=base_url,
@@ -171,7 +188,7 @@ def model_handle(name: str, base_url: str, limits: Setup | Settings) -> Model:
         embedding_name=EMBEDDING_NAME,
         temperature=limits.temperature,
         max_model_calls=limits.max_model_calls,
-        timeout_s=limits.timeout_s,
+        timeout_s=limits.timeout_s + may_wait_s,
     )
 
 

@@ -10,6 +10,7 @@ from evaluator import ROOT
 from evaluator.models.template import TEMPLATE, sentences
 from evaluator.providers.endpoints import FILE_VARIABLE, SHIPPED, EndpointTable, shipped
 from evaluator.providers.quirks import QUIRKS
+from evaluator.providers.waiting import ANSWER_TOKENS, KEPT_FREE, LONGEST_WAIT_S
 from evaluator.text import table
 
 PAGE = ROOT / "docs" / "models.md"
@@ -81,8 +82,8 @@ and nothing of less than 8 characters is.) This keeps a key from getting into fi
 framework's code runs as the same user as the harness.
 
 **When the server says no**, the framework receives just that, status, body and `Retry-After`; trying again
-after a 429 or a 5xx is its own business. If the run then ends in an error, the error begins with what the
-server said. Where the reply itself says that every run would end alike (the key is refused, there is no such model, no
+after a 429 or a 5xx is its own business, unless you [give the server's limits](#limits-of-a-provider). If the run
+then ends in an error, the error begins with what the server said. Where the reply itself says that every run would end alike (the key is refused, there is no such model, no
 credit is left), where the server is gone or breaks off, says to come back in more than two minutes, or ends three runs
 in a row in the same words without one answer, `bakeoff run` stops with that one line; the same command goes on later.
 
@@ -97,6 +98,36 @@ by themselves where the server says how many of those they were.
 
 **`responses`** is passed through, recorded and counted like chat completions, to whatever server has it. Where
 such an answer comes without usage, its tokens are not known. `bakeoff parity` reads chat completions only."""
+
+_LIMITS = f"""\
+## Limits of a provider
+
+Providers allow so many requests and tokens a minute. Say how many, and the gateway keeps to it:
+
+```sh
+uv run bakeoff run -m openai/gpt-5-mini --rpm 500                          # requests a minute
+uv run bakeoff run -m openai/gpt-5-mini --rpm 500 --tpm 200000 --jobs 8    # tokens too, and eight runs at once
+uv run bakeoff run -m vllm/Qwen/Qwen3-8B --concurrency 4 --jobs 8          # requests under way at once
+```
+
+- The limits are those of one endpoint, for all frameworks and runs together. Of several models each has its own.
+- Requests go evenly, first come, first served: with `--rpm 1200` one each 50 ms, never a minute's worth at once.
+- Of `--tpm` a request first takes an estimate: a token for four bytes, and {ANSWER_TOKENS} or its own limit for the
+  answer. Once it is answered that is corrected to what the server counted, and later estimates with it.
+- A refusal (429, or 503 and 529 with `Retry-After`) holds all requests back for as long as the server says. The gateway
+  then sends the same request again. The framework sees nothing of it, and it counts for nobody; the trace has how many
+  `refusals` a call met. From then on {KEPT_FREE:.0%} of the limit stay unused, since the server counts by the second.
+  What waiting does not help (no credit is left, or come back in more than two minutes) is passed on as ever.
+- **Waiting is nobody's time.** The trace has it in a call's `waited_s`, and no figure has it in it: not wall time,
+  model time, gateway or overhead. Nor does it use up a run's `--timeout`. An instant in which any call of a run waits
+  is left out, whatever else goes on in it. The scorecard's notes say how long runs waited, and the line of progress
+  says when calls do.
+- A call waits for at most {LONGEST_WAIT_S / 60:.0f} minutes, since clients give up after ten. Then the command stops
+  and says so: give fewer `--jobs`.
+- Recorded runs stay valid whatever the limits are.
+
+Models that are played or computed here have no such limits, and capability tasks take none: what they measure is when
+things happen. [How well limits are held](../tests/benchmarks/LIMITS.md) was measured with a double of a provider."""
 
 _OWN_ENDPOINTS = f"""\
 ## Endpoints of your own
@@ -204,6 +235,7 @@ def page() -> str:
                     text_columns=2,
                 ),
                 _template(),
+                _LIMITS,
                 _OWN_ENDPOINTS,
                 _QUIRKS,
                 table(["quirk", "what it does"], ([f"`{quirk.name}`", quirk.meaning] for quirk in QUIRKS)),

@@ -63,6 +63,8 @@ from evaluator.scorecard.content import (
     Scorecard,
 )
 from evaluator.scorecard.references import reference_rows
+from evaluator.scorecard.words import seconds
+from evaluator.stats.intervals import percentile
 from evaluator.trace import Fault, Key, Trace
 
 
@@ -248,6 +250,7 @@ def build(
             *(note for name, note in broken.items() if name in with_runs),
             *untimed_notes,
             *_unsound_notes(unsound),
+            *_waited_notes(all_runs),
             *_token_notes(cells),
             *_level_notes(cells),
             *_gold_notes(cells),
@@ -339,6 +342,23 @@ def _unsound_notes(unsound: Iterable[Unsound]) -> list[str]:
         f"{model}: {of.total()} runs ended by the fault of the {fault}, and count for no framework "
         f"({', '.join(f'{name}: {number}' for name, number in sorted(of.items()))}); `bakeoff run` makes them again"
         for (model, fault), of in sorted(ended.items())
+    ]
+
+
+_NOTICED_S = 0.01
+"""Seconds. Runs that waited for less had no need to: that is what asking takes."""
+
+
+def _waited_notes(runs: Iterable[GradedRun]) -> list[str]:
+    """How long runs of a model waited for limits of its server, if any did."""
+    waits: dict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        waits[run.key.model].append(run.split.waited_s)
+    return [
+        f"{model}: {len(long)} of {len(of)} runs waited for limits of the model's server, "
+        f"{seconds(percentile(long, 50))} in the median and {seconds(max(long))} at most; no time has that in it"
+        for model, of in sorted(waits.items())
+        if (long := [wait for wait in of if wait >= _NOTICED_S])
     ]
 
 

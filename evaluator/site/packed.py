@@ -76,6 +76,7 @@ class Packer:
             "ended": self._text(f"{outcome.ended.replace('_', ' ')}: {outcome.error}") if outcome.error else "",
             "facts": [
                 ["wall", seconds(run.wall_s)],
+                *([["waited for limits", seconds(run.split.waited_s)]] if run.split.waited_s else []),
                 ["model", seconds(run.split.model_s)],
                 ["tools", seconds(run.split.tool_s)],
                 ["gateway", seconds(run.split.gateway_s)],
@@ -88,7 +89,7 @@ class Packer:
             ],
             "parts": f"Injected over {calls}: {parts}." if parts else "",
             "prices": self._text(view.prices.in_words) if view.prices else "",
-            "wall_s": round(run.wall_s, 6),
+            "wall_s": round(run.wall_s + run.split.waited_s, 6),
             "wall": seconds(run.wall_s),
             "steps": [self._step(step) for step in view.steps],
             "setup": self._add(

@@ -163,7 +163,7 @@ def _event(number: int, call: ModelCall | TracedToolCall) -> Event:
         return Event(number, "embeddings", "embeddings", call.start_s, call.end_s, failed, call.injected)
     asked = ", ".join(one.name for one in _asked(_reply(call)))
     label = asked or ("no answer" if failed else "answer")
-    return Event(number, "model", label, call.start_s, call.end_s, failed, call.injected)
+    return Event(number, "model", label, call.begun_s, call.end_s, failed, call.injected)
 
 
 def view(

@@ -19,6 +19,7 @@ from evaluator.harness import stopping
 from evaluator.harness.engine import LOCAL, Engine
 from evaluator.harness.environments import is_current, provision
 from evaluator.harness.jobs import Settings, in_rounds
+from evaluator.harness.limiter import RateLimits
 from evaluator.harness.limits import MAX_SUITE_CALLS
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
@@ -49,7 +50,7 @@ class Limits:
     """What the user said of the cases that are drawn and of how runs are made.
 
     `cases` is how many of each suite, None all. `budget_s` is None where there is none; what else is None is left to
-    the model, and so is the budget unless `has_budget`.
+    the model, and so is the budget unless `has_budget`. `rates` are the limits of the model's endpoint.
     """
 
     cases: int | None
@@ -60,6 +61,7 @@ class Limits:
     max_model_calls: int
     has_budget: bool
     budget_s: float | None
+    rates: RateLimits | None = None
 
     @staticmethod
     def of(
@@ -71,6 +73,7 @@ class Limits:
         timeout_s: float | None = None,
         max_model_calls: int | None = None,
         budget: str | None = None,
+        rates: RateLimits | None = None,
     ) -> "Limits":
         """From what was typed. Raises `Mistake`."""
         if cases is not None and cases != ALL and not (cases.isdecimal() and int(cases)):
@@ -84,6 +87,7 @@ class Limits:
             max_model_calls=max_model_calls or MAX_SUITE_CALLS,
             has_budget=budget is not None,
             budget_s=seconds_of(budget or NO_BUDGET),
+            rates=rates,
         )
 
 
@@ -205,6 +209,7 @@ def planned(
         timeout_s=limits.timeout_s or spec.timeout_s,
         jobs=limits.jobs or spec.jobs,
         max_model_calls=limits.max_model_calls,
+        limits=limits.rates if spec.endpoint else None,
     )
     tasks = [(as_task(one.suite), cases[one.suite.name]) for one in asked]
     return Plan(settings, in_rounds(frameworks, tasks, limits.trials), budget_s)

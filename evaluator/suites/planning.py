@@ -9,6 +9,7 @@ from evaluator.catalog.frameworks import Framework, lacking_in_words
 from evaluator.catalog.tasks import Task
 from evaluator.errors import Mistake
 from evaluator.harness.jobs import Job, Settings, in_rounds
+from evaluator.harness.limiter import RateLimits
 from evaluator.harness.plans import Plan
 from evaluator.models.specs import ModelSpec, computed_here
 from evaluator.providers.names import FAULTS_NAME, IN_ONE_GO, PROBES_NAME, REPLAY
@@ -30,7 +31,7 @@ class Asked:
 
     `cases` is a size or a file of cases. `budget` is a time such as `10m`, or `none`. `replayed` is the folder of the
     recordings that a replay plays; in `rerecorded` are those, by model, that are to be made again where they no longer
-    replay.
+    replay. `rates` are the limits of the models' endpoints, each of which has them for itself.
     """
 
     frameworks: Sequence[Framework]
@@ -45,6 +46,18 @@ class Asked:
     rerecorded: Path | None = None
     faults: Sequence[str] = ()
     seed: int = faulting.SEED
+    rates: RateLimits | None = None
+
+
+def for_endpoints(models: list[ModelSpec], rates: RateLimits | None) -> list[ModelSpec]:
+    """The models, of which one at least has a server with limits to keep, if there are any. Raises `Mistake`."""
+    if rates and not any(spec.endpoint for spec in models):
+        named = " ".join(f"-m {spec.name}" for spec in models)
+        raise Mistake(
+            f"--rpm, --tpm and --concurrency are for models of an endpoint, or with --base-url, and not for {named}: "
+            "--jobs says how many runs are made at once"
+        )
+    return models
 
 
 def planned(spec: ModelSpec, asked: Asked, say: Callable[[str], None]) -> Plan:
@@ -69,7 +82,11 @@ def planned(spec: ModelSpec, asked: Asked, say: Callable[[str], None]) -> Plan:
     if spec.name == REPLAY:
         return Plan(replays.settings(jobs=at_once), [_recorded(asked.replayed, asked, say)])
     settings = Settings(
-        model=spec, timeout_s=asked.timeout_s or spec.timeout_s, jobs=at_once, max_model_calls=asked.max_model_calls
+        model=spec,
+        timeout_s=asked.timeout_s or spec.timeout_s,
+        jobs=at_once,
+        max_model_calls=asked.max_model_calls,
+        limits=asked.rates if spec.endpoint else None,
     )
     if asked.rerecorded is not None:
         return Plan(settings, [_recorded(asked.rerecorded / spec.name, asked, say)])

@@ -29,6 +29,9 @@ _OF_THE_REQUEST = ("context length exceeded", "request refused")
 _LONG_WAIT_S = 120.0
 """Seconds. A server that says to come back later than that is as good as gone: no run waits so long."""
 
+WAITING_HELPS = (429, 503, 529)
+"""Statuses of a server that has too much to do: it may say when to come back."""
+
 _MONTH_S = 30 * 24 * 3600.0
 
 _CONTEXT = re.compile(
@@ -82,7 +85,7 @@ class Refusal:
     @property
     def wait_s(self) -> float | None:
         """The seconds after which the server says to come back: a number or a date, as HTTP has them; None without."""
-        if self.status not in (429, 503, 529) or not self.retry_after:
+        if self.status not in WAITING_HELPS or not self.retry_after:
             return None
         try:
             return max(float(self.retry_after), 0.0)

@@ -122,15 +122,17 @@ def _peak_memory_mb() -> float:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
-async def _run(job: protocol.Job, implementation: Any, channel: Channel, serving: asyncio.Task[None]) -> None:
+async def _run(
+    job: protocol.Job, implementation: Any, channel: Channel, serving: asyncio.Task[None], clock: asyncio.Timeout
+) -> None:
     spec, model = importlib.import_module(job.spec), job.model
     case = spec.CASE_TYPE.model_validate(job.case)
     make, prepared = _made(job, spec, case, implementation, channel)
     answer, error = "", None
-    clock = asyncio.timeout(model.timeout_s)
     cpu, start = time.process_time(), time.monotonic()
     try:
         async with clock:
+            clock.reschedule(asyncio.get_running_loop().time() + model.timeout_s)
             answer = await make()
         if not isinstance(answer, str):
             error, answer = f"the answer is not a text but {type(answer).__name__}", ""
@@ -199,8 +201,13 @@ async def _serve(folder: str, modules: list[str], jobs: TextIO, channel: Channel
     import_s = round(time.monotonic() - start, 6)
     channel.send(protocol.Ready(import_s=import_s, memory_mb=_peak_memory_mb(), python=sys.version.split()[0]))
     running: set[asyncio.Task[None]] = set()
+    clocks: dict[str, asyncio.Timeout] = {}
     while True:
-        job = protocol.job_of(await lines.get())
+        job = protocol.order_of(await lines.get())
+        if isinstance(job, protocol.TimeUp):
+            with contextlib.suppress(KeyError, RuntimeError):  # it has not begun, or has ended
+                clocks[job.over].reschedule(loop.time())
+            continue
         if job is None:
             await asyncio.gather(*running, return_exceptions=True)
             return
@@ -209,9 +216,15 @@ async def _serve(folder: str, modules: list[str], jobs: TextIO, channel: Channel
             continue
         if not running:
             await _clear_away()
-        task = asyncio.create_task(_run(job, implementations[job.module], channel, serving))
+        clocks[job.run] = asyncio.timeout(None)
+        task = asyncio.create_task(_run(job, implementations[job.module], channel, serving, clocks[job.run]))
         running.add(task)
         task.add_done_callback(running.discard)
+        task.add_done_callback(partial(_forget, clocks, job.run))
+
+
+def _forget(clocks: dict[str, asyncio.Timeout], run: str, _: asyncio.Task[None]) -> None:
+    del clocks[run]
 
 
 _CLEARING_S = 2.0

@@ -1,8 +1,9 @@
 """What harness and worker say to each other, one JSON object a line. Needs the standard library and pydantic.
 
-The harness sends a `Job` for each run. The worker answers with events: one `Ready`, or `Failed` where it cannot
-serve; then for each job any number of `ToolCall` and `Told`, and one `Done`. At `END` the worker finishes and ends by
-itself. Moments are readings in seconds of the monotonic clock that both share.
+The harness sends a `Job` for each run, and `TimeUp` where one is to end before the job says so. The worker answers with
+events: one `Ready`, or `Failed` where it cannot serve; then for each job any number of `ToolCall` and `Told`, and one
+`Done`. At `END` the worker finishes and ends by itself. Moments are readings in seconds of the monotonic clock that
+both share.
 """
 
 import json
@@ -46,6 +47,13 @@ class Job(_Message):
     model: Model
     faulty: Faulty | None = None
     setting: Setting | None = None
+
+
+class TimeUp(_Message):
+    """A run has no time left, for a reason that the worker cannot know: time does not pass for it while its calls wait
+    for limits of the model's server."""
+
+    over: str
 
 
 class Ready(_Message):
@@ -107,6 +115,7 @@ class Failed(_Message):
 
 
 Event = Ready | ToolCall | Told | Done | Failed
+_ORDERS: TypeAdapter[Job | TimeUp] = TypeAdapter(Job | TimeUp)
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
@@ -118,7 +127,7 @@ def event_of(line: bytes) -> Event | None:
         return None
 
 
-def job_of(line: str) -> Job | None:
-    """The job that a line holds; None at the end. Raises `ValueError` where it holds neither."""
+def order_of(line: str) -> Job | TimeUp | None:
+    """What a line from the harness holds; None at the end. Raises `ValueError` where it holds nothing of that."""
     held = json.loads(line)
-    return None if held is None else Job.model_validate(held)
+    return None if held is None else _ORDERS.validate_python(held)

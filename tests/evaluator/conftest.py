@@ -14,6 +14,7 @@ from evaluator.catalog import releases
 from evaluator.catalog.frameworks import Framework, read_framework
 from evaluator.catalog.tasks import Task, all_tasks
 from evaluator.harness.jobs import Job, Settings
+from evaluator.harness.limiter import Limiter
 from evaluator.harness.pool import Pool
 from evaluator.harness.runner import Harness, harness
 from evaluator.harness.watch import Watch
@@ -58,6 +59,7 @@ def open_harness(tmp_path: Path) -> OpenHarness:
         model: str = "scripted",
         base_url: str | None = None,
         watch: Watch | None = None,
+        limiter: Limiter | None = None,
         **limits: Any,
     ) -> AsyncIterator[Harness]:
         spec = specs.resolve(model, base_url, None)
@@ -65,7 +67,7 @@ def open_harness(tmp_path: Path) -> OpenHarness:
         names = task_names or ["tool_calling"]
         async with (
             Pool(settings, names, print, watch) as pool,
-            harness(settings, names, print, pool=pool) as made,
+            harness(settings, names, print, pool=pool, limiter=limiter) as made,
         ):
             yield made
 

@@ -47,6 +47,46 @@ def test_split_of_wall_time(calls: Any, tools: Any, expected: tuple[float, ...])
     assert sum(parts) == pytest.approx(10)
 
 
+@pytest.mark.parametrize(
+    ("calls", "tools", "expected"),
+    [
+        # three seconds that it waits, between the gateway's two
+        ([model_call(1, 5, 7, 8, waited_s=3)], [], (3, 2, 2, 0, 3)),
+        # two calls made at once, of which the second waits for the first: as if it had not needed to
+        ([model_call(0, 0, 2, 2, waited_s=0), model_call(0, 2, 4, 4, waited_s=2)], [], (2, 2, 0, 0, 6)),
+        # two that wait at the same time wait once
+        ([model_call(0, 2, 4, 4, waited_s=2), model_call(1, 3, 5, 5, waited_s=2)], [], (3, 2, 0, 0, 5)),
+        # one after the other
+        ([model_call(0, 1, 2, 2, waited_s=1), model_call(3, 5, 6, 6, waited_s=2)], [], (3, 2, 0, 0, 5)),
+        # a tool that makes an embeddings call, beside a call that waits
+        ([model_call(0, 4, 6, 6, waited_s=4), model_call(1, 1, 3, 3, operation="embeddings")], [], (4, 2, 0, 0, 4)),
+        ([model_call(0, 4, 6, 6, waited_s=4)], [tool_call(2, 5), tool_call(6, 7)], (4, 2, 0, 1, 3)),
+        # it waited when the run's time was over, and from before it began
+        ([model_call(8, 12, 12, 12, waited_s=4)], [], (2, 0, 0, 0, 8)),
+        ([model_call(-1, 1, 2, 2, waited_s=2)], [], (1, 1, 0, 0, 8)),
+    ],
+)
+def test_waiting_for_a_limit_is_nobodys_time(calls: Any, tools: Any, expected: tuple[float, ...]) -> None:
+    parts = split_wall_time(trace(wall_s=10.0, model_calls=calls, tool_calls=tools))
+    waited_s, *rest = expected
+    assert parts.waited_s == pytest.approx(waited_s)
+    assert [parts.model_s, parts.gateway_s, parts.tool_s, parts.overhead_s] == pytest.approx(rest)
+    assert parts.wall_s == pytest.approx(10 - waited_s) == pytest.approx(sum(rest))
+
+
+def test_a_run_that_waited_takes_no_longer_than_one_that_did_not() -> None:
+    """But for its waiting the same run, and the same figures."""
+    waiting = [model_call(1, 31, 33, 34, waited_s=30, stream=True), model_call(35, 96, 97, 98, waited_s=60)]
+    without = [model_call(1, 1, 3, 4, stream=True), model_call(5, 6, 7, 8)]
+    waited = graded(trace(wall_s=100.0, model_calls=waiting))
+    plain = graded(trace(wall_s=10.0, model_calls=without))
+    assert waited.wall_s == pytest.approx(plain.wall_s)
+    assert waited.first_token_s == pytest.approx(plain.first_token_s)
+    for part in ("model_s", "gateway_s", "tool_s", "overhead_s"):
+        assert getattr(waited.split, part) == pytest.approx(getattr(plain.split, part))
+    assert waited.split.waited_s == pytest.approx(90)
+
+
 def test_a_passed_run() -> None:
     run = graded(trace(model_calls=[model_call(0, 0.1, 0.4, 0.5), model_call(0.5, 0.6, 0.8, 0.9)]))
     assert (run.passed, run.score, run.reasons, run.ended) == (True, 1.0, (), "answered")

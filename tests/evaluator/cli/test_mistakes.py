@@ -63,6 +63,13 @@ COMMANDS = (
         (("run", "-t", "bfcl", "--faults", "reset"), "bakeoff: --faults is not for outside suites; leave it out"),
         (("run", "-t", "bfcl", "--budget", "10"), "bakeoff: --budget '10': must be a time such as 90s, 10m or 1h"),
         (("run", "-t", "bfcl", "--cases", "standard"), "bakeoff: --cases 'standard': of outside suites a number of"),
+        (
+            ("run", "-m", "scripted", "-m", "local", "--rpm", "60"),
+            "bakeoff: --rpm, --tpm and --concurrency are for models of an endpoint, or with --base-url, and not for "
+            "-m scripted -m local: --jobs says",
+        ),
+        (("run", "-t", "bfcl", "--concurrency", "2"), "bakeoff: --rpm, --tpm and --concurrency are for models of an"),
+        (("run", "-t", "approval", "--tpm", "9"), "bakeoff: limits of a server are not for capability tasks: what"),
         (("run", "-m", "obeying"), "bakeoff: -m obeying is for outside suites: it obeys what a tool's result tells it"),
         (("import", "nope"), f"bakeoff: there is no suite 'nope'; there are {', '.join(all_suites())}"),
         (("capabilities", "--traces", "."), "bakeoff: capabilities: has no runs of what was asked for; make them with"),

@@ -384,12 +384,12 @@ import asyncio
 from pathlib import Path
 from evaluator.catalog.frameworks import read_framework
 from evaluator.harness.process import Worker
-from evaluator.worker.protocol import job_of
+from evaluator.worker.protocol import order_of
 
 async def main():
     worker = Worker(read_framework(Path({str(framework.folder)!r})), ["tool_calling"], Path("fake.log"), 4000)
     await worker.start()
-    await worker.request(job_of({request(str(pid_file)).line()!r}), print)
+    await worker.request(order_of({request(str(pid_file)).line()!r}), print)
 
 asyncio.run(main())
 """

@@ -45,6 +45,20 @@ def test_what_is_under_way_is_said_with_since_when(clock: Clock) -> None:
     assert under_way.line() == "two of three; one for 2 min"
 
 
+def test_it_is_said_that_calls_wait_for_a_limit(clock: Clock) -> None:
+    shown = Progress(Console(file=io.StringIO()), "openai/m", rounds=1, budget_s=None)
+    since: list[float] = []
+    shown.waiting_since = lambda: since
+    with shown.round(1, [], used_s=0):
+        nothing = shown.line()
+        since += [clock.now]
+        assert shown.line() == nothing  # a moment is not worth a word
+        clock.now += 30
+        assert shown.line() == f"{nothing}; 1 model call waits for a limit of the model's server (30 s so far)"
+        since += [clock.now]
+        assert shown.line().endswith("; 2 model calls wait for a limit of the model's server (30 s so far)")
+
+
 def test_a_round_is_said_with_its_runs_and_what_is_left_of_the_budget(
     make_framework: MakeFramework, job: MakeJob, clock: Clock
 ) -> None:

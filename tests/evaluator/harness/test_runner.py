@@ -1,5 +1,6 @@
 """One run: how it ends, and what is recorded of it."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -9,9 +10,11 @@ import pytest
 from fakes import ASK, MakeFramework, OpenHarness
 from model_server import Answer, completion, serving
 
+from evaluator.analysis.graded_run import split_wall_time
 from evaluator.catalog.tasks import all_tasks
 from evaluator.harness import gateway, runner
 from evaluator.harness.jobs import Job
+from evaluator.harness.limiter import RateLimits
 from evaluator.harness.matrix import run_all
 from evaluator.harness.runner import ModelGoneError, NotMadeError
 from evaluator.trace import Trace, read_trace, read_traces, write_trace
@@ -167,6 +170,91 @@ async def run(brief, model):
     assert [call.name for call in hung.tool_calls] == ["get_order"]
     assert len(hung.model_calls) == ("ask" in sleep)
     assert (following.outcome.ended, following.outcome.answer) == ("answered", "Hello.")
+
+
+class _Held:
+    """A limiter that holds each request for so many seconds, whatever it is."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    async def enter(self, tokens: int) -> None:
+        await asyncio.sleep(self._seconds)
+
+    async def leave(self, estimated: int, used: int | None) -> None:
+        """Nothing is counted."""
+
+    async def slow_down(self, seconds: float) -> None:
+        """Nothing is slower."""
+
+
+async def test_waiting_for_a_limit_is_no_part_of_a_runs_time(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob
+) -> None:
+    """Two calls wait for longer than the run may take, and the framework's client is told to wait for them."""
+    framework = make_framework(
+        tool_calling=ASK
+        + """
+async def run(brief, model):
+    ask(model)
+    return f"{ask(model)} {model.timeout_s > 100}"
+"""
+    )
+    async with open_harness(timeout_s=2.0, limiter=_Held(1.5)) as harness:
+        trace = await harness.run(job(framework))
+    assert (trace.outcome.ended, trace.outcome.answer, trace.outcome.error) == ("answered", "Hello. True", None)
+    assert all((call.waited_s or 0) > 1 for call in trace.model_calls)
+    split = split_wall_time(trace)
+    assert split.waited_s > 2 and trace.resources.wall_s == pytest.approx(split.wall_s + split.waited_s)
+    assert trace.setup.timeout_s == 2.0
+
+
+@pytest.mark.parametrize("sleep", ["await asyncio.sleep(600)", "time.sleep(600)"])
+async def test_a_run_that_hangs_is_a_timeout_within_limits_too(
+    make_framework: MakeFramework,
+    open_harness: OpenHarness,
+    job: MakeJob,
+    monkeypatch: pytest.MonkeyPatch,
+    sleep: str,
+) -> None:
+    monkeypatch.setattr(runner, "GRACE_S", 0.2)
+    framework = make_framework(
+        tool_calling=ASK
+        + f"""
+import asyncio, time
+
+async def run(brief, model):
+    if brief.question == "Hello?":
+        return "Hello."
+    ask(model)
+    {sleep}
+"""
+    )
+    async with open_harness(timeout_s=1.0, limiter=_Held(0.5)) as harness:
+        hung = await harness.run(job(framework, "Hang!"))
+        following = await harness.run(job(framework))
+    assert (hung.outcome.ended, hung.outcome.error) == ("timeout", "no answer after 1 s")
+    assert (following.outcome.ended, following.outcome.answer) == ("answered", "Hello.")
+
+
+async def test_limits_of_a_server_hold_over_all_runs(
+    make_framework: MakeFramework, open_harness: OpenHarness, job: MakeJob
+) -> None:
+    """The server has room for one request at a time and says so, once; frameworks see none of it."""
+    framework, other = make_framework("one", tool_calling=GOOD), make_framework("other", tool_calling=GOOD)
+
+    def answer(number: int, headers: dict[str, str]) -> Answer:
+        return Answer(429, headers={"Retry-After": "0.2"}) if number == 1 else Answer(body=completion("Hello."))
+
+    limits = RateLimits(concurrency=1, rpm=6000)
+    with serving(answer) as server:
+        async with open_harness(model="m", base_url=server.url, limits=limits) as harness:
+            traces = await asyncio.gather(harness.run(job(framework)), harness.run(job(other)))
+    assert [trace.outcome.ended for trace in traces] == ["answered", "answered"]
+    assert sum(call.refusals for trace in traces for call in trace.model_calls) == 1
+    assert len(server.paths) == 3
+    first, second = sorted((trace.model_calls[0] for trace in traces), key=lambda call: call.refusals)
+    assert (first.status, second.status, first.retry_after, second.retry_after) == (200, 200, None, None)
 
 
 async def test_an_answer_that_comes_too_late_is_a_timeout(

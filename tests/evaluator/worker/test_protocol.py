@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.worker.protocol import Done, Event, Failed, Job, Ready, ToolCall, event_of, job_of
+from evaluator.worker.protocol import Done, Event, Failed, Job, Ready, ToolCall, event_of, order_of
 from tasks.base import Model
 
 CALL = ToolCall(run="r", agent=None, name="t", arguments={"a": 1}, result=[None], error=None, start=1.0, end=2.0)
@@ -44,7 +44,7 @@ def test_a_job_is_read_as_it_was_written() -> None:
     names = {"name": "m", "base_url": "http://127.0.0.1:1/x/v1", "api_key": "k", "embedding_name": "e"}
     model = Model(**names, temperature=0.0, max_model_calls=3, timeout_s=1.5)
     job = Job(run="r", module="handoff", spec="tasks.handoff.spec", case={"question": "\ud800 é"}, model=model)
-    assert job_of(job.line().decode()) == job
+    assert order_of(job.line().decode()) == job
 
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
