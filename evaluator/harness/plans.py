@@ -1,4 +1,5 @@
-"""What is asked for against a model, in rounds, and its making: only what is not recorded yet, within a budget."""
+"""What is asked for against a model, in rounds, and its making: only what is not recorded yet, within a budget, and
+within what may be spent."""
 
 import secrets
 import time
@@ -15,6 +16,7 @@ from evaluator.harness.matrix import run_all
 from evaluator.harness.progress import Progress, UnderWay
 from evaluator.harness.records import Records
 from evaluator.harness.runner import ModelGoneError, harness
+from evaluator.harness.spending import Spending
 from evaluator.models import specs
 from evaluator.text import shown_path
 from evaluator.trace import Trace
@@ -50,10 +52,11 @@ class Standing:
 
     `whole` has the numbers, from 0, of its rounds whose runs are all recorded. `used_s` is what the rounds of this
     command have taken. `unsound` says of each run that count for no framework why: the server, the harness or the
-    machine ended it.
+    machine ended it. `spending` is shared by the plans of a command, where what it may spend is limited.
     """
 
     plan: Plan
+    spending: Spending | None = None
     whole: set[int] = field(default_factory=set)
     used_s: float = 0.0
     unsound: list[str] = field(default_factory=list)
@@ -62,6 +65,10 @@ class Standing:
     def spent(self) -> bool:
         """Whether the budget is spent."""
         return self.plan.budget_s is not None and self.used_s >= self.plan.budget_s
+
+    def may_begin(self, jobs: Sequence[Job]) -> bool:
+        """Whether the budget, and what may be spent, leave room for a round of these runs."""
+        return not self.spent and (self.spending is None or self.spending.allows(self.plan.model, jobs))
 
     def jobs(self, whole: bool) -> list[Job]:
         """The runs of the rounds that are whole, or of those that are not."""
@@ -134,6 +141,8 @@ async def _make(
 
         def finished(job: Job, trace: Trace) -> None:
             progress.finished(job, trace)
+            if standing.spending is not None:
+                standing.spending.add(plan.model, job, trace)
             if trace.outcome.fault is not None:
                 standing.unsound.append(f"{job.framework.name}: {trace.outcome.error}")
             in_a_row.append(_unanswered(trace))
@@ -154,7 +163,7 @@ async def _make(
         async with harness(plan.settings, modules, console, records=records) as opened:
             progress.end(starting)
             for number, each in enumerate(missing):
-                if not each or standing.spent:
+                if not each or not standing.may_begin(each):
                     continue
                 start = time.monotonic()
                 before = len(standing.unsound)
