@@ -5,6 +5,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def two_digits(number: float) -> str:
+    """A number in two significant digits: `0.012`, `1.2`, `1,200`."""
+    return f"{Decimal(f'{number:.2g}'):,f}"
 
 
 def escape(text: str, limit: int = 300) -> str:

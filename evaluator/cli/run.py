@@ -60,7 +60,9 @@ ENGINES = ("local", "ray")
 
     bakeoff run --budget 1h                       the same for an hour; what is recorded already is not made again
 
-    bakeoff run --dry-run                         what that would run, in rounds
+    bakeoff run --dry-run                         what that would run, and what it would take
+
+    bakeoff run -m openai/gpt-5-mini --cases full --max-cost 20     no round that would take it above 20 dollars
 
     bakeoff run -m scripted --cases full          all cases against the scripted model: is everything carried through?
 
@@ -134,6 +136,15 @@ def run(
             "for a model that runs here, else none.",
         ),
     ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="USD",
+            help="Begin no new round that would be expected to take what this command has spent above so many dollars, "
+            "at list prices. What older runs have cost does not count.",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Runs at once. Default: 1; one for each core where no model computes."),
@@ -172,7 +183,9 @@ def run(
             help=f"Draws the cases of outside suites, and those that get a fault, for -m {FAULTS_NAME}. Default: 1.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, in rounds; do nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run, in rounds, and what that would take; do nothing.")
+    ] = False,
     engine: Annotated[
         str, typer.Option(metavar="|".join(ENGINES), help="Where runs are made: this machine, or a cluster of Ray.")
     ] = ENGINES[0],
@@ -199,8 +212,8 @@ def run(
     from evaluator.catalog.folders import capability_names
     from evaluator.harness.limiter import RateLimits
     from evaluator.models import specs
-    from evaluator.suites import dry_run as dry
-    from evaluator.suites import faulting, replays
+    from evaluator.suites import estimates, faulting, replays
+    from evaluator.suites.dry_run import DryRun
     from evaluator.suites.outside import Limits, of_suites
     from evaluator.suites.planning import Asked, first_look, for_endpoints, planned, say_what_is_lacking
     from evaluator.suites.running import Command
@@ -230,6 +243,7 @@ def run(
             rerun,
             dry_run,
             connected,
+            max_cost,
         )
         raise typer.Exit(code)
     if OBEYING in names:
@@ -246,6 +260,7 @@ def run(
             "--cases": cases,
             "--trials": trials,
             "--budget": budget,
+            "--max-cost": max_cost,
             "--replay": replay,
             "--rerecord": rerecord or None,
             "--faults": faults,
@@ -274,7 +289,11 @@ def run(
         raise Mistake(
             "--rerecord is for one model, for none that is probing or replaying, and not for --rerun or --dry-run"
         )
+    if rerecord and max_cost is not None:
+        raise Mistake("--max-cost is not for --rerecord, which is not made in rounds")
     traces = traces or (ROOT if rerecord else WORK) / "traces"
+    evidence = estimates.roots(traces)
+    spending = estimates.spending(max_cost, models, evidence)
     asked = Asked(
         frameworks=chosen_releases(framework),
         tasks=chosen(task, every_task(), "task"),
@@ -295,10 +314,10 @@ def run(
         plans.insert(0, planned(specs.resolve(SCRIPTED, None, None), first_look(asked), say))
     say_what_is_lacking(plans, asked, say)
     if dry_run:
-        dry.print_dry_run(plans, traces, rerun, console, say)
+        DryRun(traces, evidence, rerun, console, say).print_plans(plans, spending)
         return
     with connected() as made_by:
-        code = Command(traces, rerun, console, say, made_by).run(plans, asked)
+        code = Command(traces, rerun, console, say, spending, made_by).run(plans, asked)
     if code:
         raise typer.Exit(code)
 
@@ -331,20 +350,27 @@ def _run_capabilities(
     """Make the runs of capability tasks, and say what came of them."""
     from evaluator.analysis.capabilities import gather
     from evaluator.cli.capabilities import print_capabilities
+    from evaluator.harness.plans import Plan
     from evaluator.harness.stopping import Stopped, stoppable
-    from evaluator.suites import capabilities
+    from evaluator.suites import capabilities, estimates
+    from evaluator.suites.dry_run import DryRun
 
     frameworks = chosen(framework, every_framework(), "framework")
     wanted = {one.name: one for one in chosen(task, every_capability(), "capability")}
+    limits = capabilities.settings(at_once, timeout, answered_by)
     asked = capabilities.jobs(frameworks, wanted.values())
     if not asked:
         raise Mistake("nothing to run: none of these frameworks has a module for any of these capabilities")
     if dry_run:
-        for one in wanted:
-            having = [job for job in asked if job.task.name == one]
-            say(f"{one}: {len(having)} runs, {', '.join(dict.fromkeys(job.framework.name for job in having))}")
+        having = {one: [job for job in asked if job.task.name == one] for one in wanted}
+        lines = [
+            f"{one}: {len(jobs)} runs, {', '.join(dict.fromkeys(job.framework.name for job in jobs))}"
+            for one, jobs in having.items()
+        ]
+        DryRun(traces, estimates.roots(traces), rerun, console, say).print_lines(
+            Plan(limits, [asked]), lines, answered_by or limits.model
+        )
         return
-    limits = capabilities.settings(at_once, timeout, answered_by)
     with stoppable():
         try:
             capabilities.make(asked, limits, traces, rerun, console, say, answered_by)
@@ -362,32 +388,39 @@ def _run_suites(
     rerun: bool,
     dry_run: bool,
     connected: "Callable[[], AbstractContextManager[Engine]]",
+    max_cost: float | None,
 ) -> int:
     """Make the runs of outside suites, and say what came of them; gives the exit code."""
     from evaluator.analysis.suites import gather
     from evaluator.harness.stopping import Stopped, stoppable
     from evaluator.packs import SUITES_FOLDER
     from evaluator.scorecard.suites import print_suites
-    from evaluator.suites import outside
+    from evaluator.suites import estimates, outside
+    from evaluator.suites.dry_run import DryRun
 
     asked = outside.chosen(names)
     root, code = traces / SUITES_FOLDER, 0
+    evidence = estimates.roots(traces, suites=True)
+    spending = estimates.spending(max_cost, models, evidence)
     with stoppable():
-        try:
-            outside.import_suites((one.suite for one in asked), console, say)
-        except Stopped as stopped:
-            return _stopped(stopped.exit_code)
+        if not dry_run:  # which says where cases are not imported yet
+            try:
+                outside.import_suites((one.suite for one in asked), console, say)
+            except Stopped as stopped:
+                return _stopped(stopped.exit_code)
         drawn = outside.drawn(asked, limits)
         plans = [outside.planned(spec, frameworks, asked, drawn, limits) for spec in models]
         if not any(plan.jobs for plan in plans):
             raise Mistake(f"nothing to run: none of {', '.join(one.name for one in frameworks)} serves these suites")
         if dry_run:
+            dry = DryRun(root, evidence, rerun, console, say)
             for plan in plans:
-                say(f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}")
+                line = f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}"
+                dry.print_lines(plan, [line], plan.settings.model, spending)
             return 0
         try:
             with connected() as made_by:
-                outside.run(plans, root, rerun, console, say, made_by)
+                outside.run(plans, root, rerun, console, say, spending, made_by)
         except Stopped as stopped:
             code = stopped.exit_code
     wanted = {case.id for cases_of in drawn.values() for case in cases_of}
@@ -395,6 +428,8 @@ def _run_suites(
     for plan in plans:
         found = gather(root, plan.model, [one.suite.name for one in asked], wanted.__contains__, titles)
         print_suites(console, found, titles)
+    if spending is not None:
+        say(spending.in_words())
     return _stopped(code) if code else 0
 
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.matrix import run_all
 from evaluator.harness.records import Records
 from evaluator.harness.runner import Harness, harness
+from evaluator.providers.prices import Tokens, chat_tokens, started_at
 from evaluator.trace import Ended, Fault, Trace, trace_digest
 from evaluator.wire.failures import failure
 
@@ -23,15 +25,18 @@ Round = tuple[int, Sequence[Job]]
 
 @dataclass(frozen=True)
 class Made:
-    """What is told of a run that was made and written: how it ended, by the words of its trace, and of that a digest.
+    """What is told of a run that was made and written: how it ended and when it began, by the words of its trace, and of
+    that a digest.
 
-    `unanswered` is what a server said that answered none of its calls; None where it answered one, or did not end it.
+    `tokens` are those of each chat call, None where they are not known. `unanswered` is what a server said that answered none of its calls; None where it answered one, or did not end it.
     """
 
     ended: Ended
     error: str | None
     fault: Fault | None
     unanswered: str | None
+    tokens: tuple[Tokens, ...] | None
+    began: datetime | None
     digest: str
 
     @staticmethod
@@ -40,7 +45,15 @@ class Made:
         outcome, chats = trace.outcome, trace.chats
         by_server = outcome.fault == "server" and not any(call.answered for call in chats)
         unanswered = failure(chats[-1]) if by_server else None
-        return Made(outcome.ended, outcome.error, outcome.fault, unanswered, trace_digest(trace))
+        return Made(
+            ended=outcome.ended,
+            error=outcome.error,
+            fault=outcome.fault,
+            unanswered=unanswered,
+            tokens=chat_tokens(trace),
+            began=started_at(trace),
+            digest=trace_digest(trace),
+        )
 
 
 class RoundUnderWay(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evaluator import WORK
 from evaluator.catalog.frameworks import Framework, hardened, implements
@@ -15,6 +15,8 @@ from evaluator.models.upstreams.replay import recorded_script
 from evaluator.trace import Injected, Trace
 from evaluator.worker.faulty import Faulty
 from tasks.cases import SIZES, Case, Script
+from tasks.probing import ProbeCase
+from tasks.suite import SuiteCase
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,24 @@ def levels_in_words(jobs: Iterable[Job]) -> str:
     """The levels of the cases: `level 1`, `levels 1 and 2`."""
     *others, last = map(str, sorted({job.case.level for job in jobs}))
     return f"levels {', '.join(others)} and {last}" if others else f"level {last}"
+
+
+def alike(job: Job) -> str:
+    """What runs of a framework and task that take about as much have in common with this one: the level of the case,
+    its category where it is an outside suite's or a probe, and the fault that is put in."""
+    return alike_in_words(getattr(job.case, by(job)), job.injected, job.hardened)
+
+
+def by(job: Job) -> Literal["level", "kind", "id"]:
+    """The field of a case by which runs are `alike`."""
+    if isinstance(job.case, SuiteCase | ProbeCase):
+        return "kind"
+    return "level" if isinstance(job.case, Case) else "id"
+
+
+def alike_in_words(case: Any, injected: Injected | None, is_hardened: bool) -> str:
+    """The same from its parts, for runs that are recorded."""
+    return " ".join(filter(None, [injected.fault if injected else str(case), "hardened" if is_hardened else ""]))
 
 
 def groups(jobs: Sequence[Job]) -> list[list[Job]]:

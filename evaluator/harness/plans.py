@@ -1,4 +1,5 @@
-"""What is asked for against a model, in rounds, and its making: only what is not recorded yet, within a budget."""
+"""What is asked for against a model, in rounds, and its making: only what is not recorded yet, within a budget, and
+within what may be spent."""
 
 import contextlib
 import secrets
@@ -15,6 +16,7 @@ from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.progress import Progress, UnderWay
 from evaluator.harness.records import Records
 from evaluator.harness.runner import ModelGoneError
+from evaluator.harness.spending import Spending
 from evaluator.models import specs
 from evaluator.text import shown_path
 
@@ -48,10 +50,11 @@ class Standing:
 
     `whole` has the numbers, from 0, of its rounds whose runs are all recorded. `used_s` is what the rounds of this
     command have taken. `unsound` says of each run that count for no framework why: the server, the harness or the
-    machine ended it.
+    machine ended it. `spending` is shared by the plans of a command, where what it may spend is limited.
     """
 
     plan: Plan
+    spending: Spending | None = None
     whole: set[int] = field(default_factory=set)
     used_s: float = 0.0
     unsound: list[str] = field(default_factory=list)
@@ -60,6 +63,10 @@ class Standing:
     def spent(self) -> bool:
         """Whether the budget is spent."""
         return self.plan.budget_s is not None and self.used_s >= self.plan.budget_s
+
+    def may_begin(self, jobs: Sequence[Job]) -> bool:
+        """Whether the budget, and what may be spent, leave room for a round of these runs."""
+        return not self.spent and (self.spending is None or self.spending.allows(self.plan.model, jobs))
 
     def jobs(self, whole: bool) -> list[Job]:
         """The runs of the rounds that are whole, or of those that are not."""
@@ -123,6 +130,7 @@ class _Rounds:
     missing: Sequence[Sequence[Job]]
     progress: Progress
     shown: Shown
+    _not_made: dict[int, Job] = field(default_factory=dict)
     _under_way: int = 0
     _since: float = 0.0
     _used_s: float = 0.0
@@ -132,7 +140,8 @@ class _Rounds:
         """Those with runs to make, until the budget is spent."""
         for number, jobs in enumerate(self.missing):
             self._count()
-            if jobs and not self.standing.spent:
+            if jobs and self.standing.may_begin([*self._not_made.values(), *jobs]):
+                self._not_made |= {id(job): job for job in jobs}
                 yield number, jobs
 
     @contextlib.contextmanager
@@ -158,6 +167,10 @@ class _Rounds:
         if self.standing.whole and (table := self.shown(self.standing)) is not None:
             self.progress.show(table)
 
+    def over(self, job: Job) -> None:
+        """A run of a round that is under way is over, or cannot be made."""
+        self._not_made.pop(id(job), None)
+
     def ended(self, made: Made) -> None:
         """Raises `ModelGoneError` once several runs in a row were ended by the server in the same words."""
         self._in_a_row.append(made.unanswered)
@@ -181,12 +194,16 @@ class _RoundUnderWay:
 
     def finished(self, job: Job, made: Made) -> None:
         self.of.progress.finished(job, made.ended)
+        self.of.over(job)
+        if (spending := self.of.standing.spending) is not None:
+            spending.add(self.of.standing.plan.model, job, made)
         if made.fault is not None:
             self._unsound(f"{job.framework.name}: {made.error}")
         self.of.ended(made)
 
     def not_made(self, job: Job, why: str) -> None:
         self.of.progress.not_made(job)
+        self.of.over(job)
         self._unsound(why)
 
     def _unsound(self, why: str) -> None:

@@ -224,6 +224,19 @@ def price_key(model: str) -> tuple[str, str] | None:
     return (table.price_key, of_endpoint) if table and table.price_key and of_endpoint else None
 
 
+def of_endpoint(name: str, at: datetime) -> PricedModel | None:
+    """The model `ENDPOINT/MODEL` of any endpoint, the user's own ones included; None where it has no price then.
+
+    Raises `Mistake` where the user's own file of endpoints cannot be used.
+    """
+    endpoint, _, model = name.partition("/")
+    table = endpoints.endpoints().get(endpoint)
+    if table is None or table.price_key is None or not model:
+        return None
+    found = PricedModel(name, table.price_key, model)
+    return found if rates(found, at) else None
+
+
 def chat_tokens(trace: Trace) -> tuple[Tokens, ...] | None:
     """The tokens of each chat call of a run; None where an answered call came without them.
 

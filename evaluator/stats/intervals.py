@@ -68,20 +68,20 @@ def _pass_rate_interval(cases: tuple[tuple[int, int], ...]) -> tuple[float, floa
     return float(low), float(high)
 
 
-def drawn_cases(n: int) -> Iterator[NDArray[np.int64]]:
+def drawn_cases(n: int, seed: int = SEED) -> Iterator[NDArray[np.int64]]:
     """The bootstrap's draws: `RESAMPLES` rows of `n` numbers of cases from 0 … n - 1, with replacement, in pieces."""
     # NumPy promises the same raw stream in every version (NEP 19), but not the same `integers`.
     # The remainder prefers small indices by less than one part in 10^15.
-    generator = np.random.PCG64(SEED)
+    generator = np.random.PCG64(seed)
     at_once = max(1, DRAWS_AT_ONCE // n)
     for start in range(0, RESAMPLES, at_once):
         rows = min(at_once, RESAMPLES - start)
         yield (generator.random_raw(rows * n) % n).astype(np.int64).reshape(rows, n)
 
 
-def times_drawn(n: int) -> Iterator[NDArray[np.float64]]:
+def times_drawn(n: int, seed: int = SEED) -> Iterator[NDArray[np.float64]]:
     """How often each of `n` cases (columns) is in each of the bootstrap's draws (rows), in the same pieces."""
-    for drawn in drawn_cases(n):
+    for drawn in drawn_cases(n, seed):
         places = drawn + np.arange(len(drawn))[:, np.newaxis] * n
         yield np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 

@@ -26,6 +26,7 @@ from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import exclusive
 from evaluator.harness.runner import ModelGoneError
+from evaluator.harness.spending import Spending
 from evaluator.models.specs import ModelSpec, computed_here
 from evaluator.packs import pack
 from evaluator.providers.names import OBEYING, SCRIPTED
@@ -221,13 +222,15 @@ def run(
     rerun: bool,
     console: Console,
     say: Callable[[str], None],
+    spending: Spending | None = None,
     engine: Engine = LOCAL,
 ) -> list[Standing]:
     """Make the runs that are not recorded below `root` yet, have them judged, and put them into few files.
 
-    What was made is judged and packed also where this is stopped. Raises `stopping.Stopped`, `Mistake`, `Failure`.
+    `spending` is there where that is limited. What was made is judged and packed also where this is stopped. Raises
+    `stopping.Stopped`, `Mistake`, `Failure`.
     """
-    standings = [Standing(plan) for plan in plans]
+    standings = [Standing(plan, spending) for plan in plans]
     with exclusive(root):
         sweep_scratch()
         try:

@@ -20,6 +20,7 @@ from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import exclusive
 from evaluator.harness.runner import ModelGoneError
+from evaluator.harness.spending import Spending
 from evaluator.harness.stopping import Stopped, stoppable
 from evaluator.packs import pack
 from evaluator.probes.behaviours import unexpected
@@ -36,13 +37,14 @@ _GOES_ON = "the same command goes on from here"
 
 @dataclass(frozen=True)
 class Command:
-    """What plans are made with: where traces go, whether all runs are made again, where the user reads, and the engine
-    that makes the runs."""
+    """What plans are made with: where traces go, whether all runs are made again, where the user reads, what may be spent,
+    if that is limited, and the engine that makes the runs."""
 
     traces: Path
     rerun: bool
     console: Console
     say: Callable[[str], None]
+    spending: Spending | None = None
     engine: Engine = LOCAL
 
     def run(self, plans: Sequence[Plan], asked: Asked) -> int:
@@ -50,7 +52,7 @@ class Command:
 
         Stopped by Ctrl-C or SIGTERM, it prints the scorecard so far and a line. Raises `Failure`, `Mistake`.
         """
-        standings = [Standing(plan) for plan in plans]
+        standings = [Standing(plan, self.spending) for plan in plans]
         code = 0
         with stoppable():
             try:
@@ -62,6 +64,8 @@ class Command:
                     differs = self._print(standings, asked)
                     code = code or differs
                 code = code or self._say_unsound([line for one in standings for line in one.unsound])
+                if self.spending is not None:
+                    self.say(self.spending.in_words())
             except Stopped as stopped:
                 code = stopped.exit_code
         if code > 1:

@@ -5,10 +5,8 @@ cores, and writes `CLUSTER.md` beside this file. `--parts` names some of the par
 `paper`; what the others measured before stands in `CLUSTER.json`, and stays.
 """
 
-import argparse
 import asyncio
 import json
-import os
 import random
 import statistics
 import subprocess
@@ -17,9 +15,9 @@ import tempfile
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +237,7 @@ class Instant:
     name: str
 
     async def run(self, job: Job, again: bool) -> Result:
-        return Result(made=Made("answered", None, None, None, "0" * 16))
+        return Result(made=Made("answered", None, None, None, (), None, "0" * 16))
 
 
 class Deaf:

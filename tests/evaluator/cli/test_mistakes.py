@@ -104,6 +104,18 @@ COMMANDS = (
         (("run", "--budget", "10"), "bakeoff: --budget '10': must be a time such as 90s, 10m or 1h, or none"),
         (("run", "--budget", "0m"), "bakeoff: --budget '0m': must be a time such as 90s, 10m or 1h, or none"),
         (("run", "-m", "probes", "--budget", "1m"), "bakeoff: --budget is not for --rerecord, -m probes, -m faults "),
+        (("run", "--max-cost", "5"), "bakeoff: --max-cost: no server is asked for local, so it costs nothing; leave"),
+        (("run", "-m", "faults", "--max-cost", "5"), "bakeoff: --max-cost: no server is asked for faults, so it costs"),
+        (("run", "-t", "bfcl", "--max-cost", "5"), "bakeoff: --max-cost: no server is asked for scripted, so it costs"),
+        (
+            ("run", "-m", "ollama/x", "--max-cost", "5"),
+            f"bakeoff: --max-cost: {price_list()} has no price for ollama/x",
+        ),
+        (("run", "-t", "memory", "-m", "ollama/x", "--max-cost", "5"), "bakeoff: --max-cost is not for capability tas"),
+        (
+            ("run", "--rerecord", "-m", "ollama/x", "--max-cost", "5"),
+            "bakeoff: --max-cost is not for --rerecord, which",
+        ),
         (
             ("run", "-m", "scripted", "--faults", "reset"),
             "bakeoff: --faults and --seed are for -m faults and outside suites, and not for ",

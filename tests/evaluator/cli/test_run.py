@@ -18,19 +18,23 @@ from unittest.mock import Mock
 
 import pytest
 from commands import CASES, ONE, PLANTED, TASK, Bakeoff, written
+from factories import key, model_call, trace
 from model_server import Answer, completion, serving
 from rich.console import Console
 
 from evaluator import ROOT
-from evaluator.catalog import frameworks
+from evaluator.catalog import frameworks, suites
+from evaluator.catalog.capabilities import all_capabilities
 from evaluator.catalog.frameworks import BASELINE, read_framework
+from evaluator.cli.options import console
 from evaluator.harness import plans
 from evaluator.models import specs, weights
 from evaluator.models.embedded import LocalModel
 from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.scripted import ScriptedUpstream
-from evaluator.suites import planning
-from evaluator.trace import Trace, read_traces, trace_path
+from evaluator.providers.prices import price_list
+from evaluator.suites import estimates, planning
+from evaluator.trace import Key, Trace, read_traces, trace_path, write_trace
 
 
 def test_a_framework_without_the_task_is_named(
@@ -302,6 +306,87 @@ def test_a_dry_run_says_what_would_be_run_and_does_nothing(
     assert "no new round once the rounds have taken 90 s" in said.out
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert models_played == ["scripted"]
+
+
+def test_a_dry_run_says_what_it_would_take_and_what_by(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each recorded run has 1,000,000 prompt tokens and 100,000 completion tokens, at $0.25 and $2.00 a million."""
+    monkeypatch.setenv("OPENAI_API_KEY", PLANTED)
+    monkeypatch.setattr(console, "width", 80)
+    file = written(tmp_path / "mine.jsonl", [json.dumps(case) for case in CASES])
+    call = model_call(0.1, 0.2, 0.5, 0.6, input_tokens=1_000_000, output_tokens=100_000)
+    for case in CASES:
+        run = trace(key(case["id"], model="openai/gpt-5-mini"), model_calls=[call], wall_s=90.0)
+        write_trace(tmp_path / "traces", run)
+    command = ("run", "-m", "openai/gpt-5-mini", "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
+    said = bakeoff(*command, "--trials", "2", "--dry-run", "--max-cost", "1.2", "--rerun")
+    assert (said.code, said.err) == (0, "")
+    rows = {" ".join(line.split()) for line in said.out.splitlines()}
+    assert {
+        "estimate for 4 runs about",
+        "model calls 4",
+        "prompt tokens 4,000,000",
+        "completion tokens 400,000",
+        "cost $1.8",
+        "time 6 min",
+        "from recorded runs: 4 by openai/gpt-5-mini in traces, same cases",
+        f"cost: at the prices of {price_list()} for openai/gpt-5-mini",
+        "time: by recorded seconds, 1 at a time",
+        "--max-cost: about 2 of 4 rounds for $1.20",
+    } <= rows
+    assert all(len(line) <= 80 for line in said.out.splitlines())
+
+
+def test_a_dry_run_of_capability_tasks_says_what_it_would_take(bakeoff: Bakeoff, tmp_path: Path) -> None:
+    case = next(iter(all_capabilities()["memory"].cases))
+    call = model_call(0.1, 0.2, 0.5, 0.6, input_tokens=5_000, output_tokens=300)
+    run = trace(key(model="capabilities"), model_calls=[call, call], wall_s=3.0)
+    run = run.model_copy(update={"key": Key(**{**dict(run.key), "task": "memory", "case": case.id})})
+    write_trace(tmp_path / "traces", run)
+    said = bakeoff("run", "-t", "memory", "-f", "baseline", "--dry-run", "--traces", "traces")
+    assert (said.code, said.err) == (0, "")
+    runs = len(all_capabilities()["memory"].cases)
+    assert said.out.startswith(f"memory: {runs} runs, baseline\nestimate for {runs} runs ")
+    assert "1 by capabilities in traces, same cases" in said.out
+    assert not (tmp_path / "traces" / ".lock").exists()
+
+
+def test_a_dry_run_imports_no_suite(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "WORK", tmp_path / "work")
+    said = bakeoff("run", "-t", "bfcl", "--dry-run")
+    assert (said.code, said.err) == (2, "bakeoff: bfcl is not imported: `bakeoff import bfcl`\n")
+    assert not (tmp_path / "work").exists()
+
+
+def test_what_is_not_known_is_not_made_up(bakeoff: Bakeoff, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "ROOT", Path("nowhere"))
+    said = bakeoff("run", "-m", "ollama/x", "-f", "baseline", *TASK, "--dry-run")
+    assert said.code == 0
+    assert "no estimate for 2 runs: baseline tool_calling" in said.out
+    assert f"cost: not known, {price_list()} has no price for ollama/x" in said.out
+    assert "model calls" not in said.out
+
+
+def test_no_round_is_begun_that_would_cost_more_than_is_left_and_more_money_goes_on(
+    bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call takes 1,000,000 prompt tokens at $0.25 a million, and 10,000 completion tokens at $2.00."""
+    monkeypatch.setenv("OPENAI_API_KEY", PLANTED)
+    file = written(tmp_path / "mine.jsonl", [json.dumps({**CASES[1], "id": f"case-{n}"}) for n in range(4)])
+    command = ("run", "-m", "openai/gpt-5-mini", "-f", "baseline", *TASK, "--cases", file, "--traces", "traces")
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 10_000}
+    with serving(Answer(body=completion("You are welcome.", usage=usage))) as server:
+        said = bakeoff(*command, "--base-url", server.url, "--max-cost", "0.80")
+        assert (said.code, said.err, len(server.bodies)) == (0, "", 2)
+        assert said.out.splitlines()[-1] == (
+            "--max-cost: no new round was begun: $0.54 of $0.80 were spent, and the next round is expected to cost "
+            "$0.27. The same command with more goes on."
+        )
+        assert "openai/gpt-5-mini: 2 of 4 rounds" in said.out
+        said = bakeoff(*command, "--base-url", server.url, "--max-cost", "0.90")
+        assert (said.code, said.err, len(server.bodies)) == (0, "", 4)
+        assert said.out.splitlines()[-1] == "--max-cost: $0.54 of $0.90 were spent."
 
 
 def test_a_dry_run_fetches_no_weights(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from factories import trace
 from fakes import MakeFramework
 
 from evaluator.cluster.node import Result
@@ -20,7 +21,7 @@ from evaluator.harness.runner import ModelGoneError
 MakeJob = Callable[..., Job]
 Name = tuple[str, str, int]
 
-MADE = Result(made=Made("answered", None, None, None, "0" * 16))
+MADE = Result(made=Made.of(trace()))
 
 
 def name(job: Job) -> Name:

@@ -14,8 +14,10 @@ from evaluator.catalog.tasks import Task
 from evaluator.harness import engine
 from evaluator.harness.jobs import Job, Settings, in_rounds
 from evaluator.harness.plans import Plan, Standing, make
+from evaluator.harness.spending import Spending
 from evaluator.harness.stopping import Stopped, stoppable
 from evaluator.models import specs
+from evaluator.providers.prices import PricedModel
 from evaluator.trace import Trace, read_traces
 
 MakeJob = Callable[..., Job]
@@ -38,9 +40,10 @@ class Making:
         self,
         budget_s: float | None = None,
         rerun: bool = False,
+        spending: Spending | None = None,
         shown: Callable[[Standing], None] = lambda standing: None,
     ) -> Standing:
-        standing = Standing(Plan(self.settings, self.rounds, budget_s))
+        standing = Standing(Plan(self.settings, self.rounds, budget_s), spending)
         self.standings.append(standing)
         make(standing, self.traces, rerun, Console(file=io.StringIO()), self.said.append, shown)
         return standing
@@ -93,6 +96,20 @@ def test_no_round_is_begun_once_the_budget_is_spent_and_the_same_command_adds_th
         sittings.setdefault(trace.key.case, set()).add(trace.setup.sitting)
     assert all(len(each) == 1 and None not in each for each in sittings.values())
     assert len(set.union(*sittings.values())) == 3
+
+
+def test_no_round_is_begun_that_would_be_expected_to_cost_more_than_is_left(making: Making) -> None:
+    """These runs make no call and cost nothing; before there was one, a dollar was expected of each."""
+
+    def limited(most_usd: float) -> Spending:
+        priced = {"scripted": PricedModel("openai/gpt-5-mini", "openai", "gpt-5-mini")}
+        return Spending(most_usd, priced, lambda model, job: 1.0)
+
+    none = limited(1.9)
+    assert (making.make(spending=none).whole, making.made, none.refused_usd) == (set(), [], 2.0)
+    one = limited(2.0)
+    assert making.make(spending=one).whole == {0, 1, 2}
+    assert (making.made, one.spent_usd, one.refused_usd) == ([ONE, TWO, THREE], 0.0, None)
 
 
 def test_a_round_that_was_cut_is_finished_before_one_that_was_never_begun(making: Making) -> None:

@@ -20,6 +20,7 @@ from evaluator.providers.prices import (
     Tokens,
     cost_usd,
     find,
+    of_endpoint,
     price_key,
     price_list,
     rates,
@@ -193,3 +194,18 @@ def test_rates_are_those_of_the_price_list() -> None:
     assert rates(find("openai/gpt-5-mini"), THEN) == Rates(0.25, 0.025, 2.0, higher_above=None)
     assert rates(find("gemini/gemini-2.5-pro"), THEN) == Rates(1.25, 0.125, 10.0, higher_above=200_000)
     assert rates(find("groq/llama-3.1-8b-instant"), THEN) == Rates(0.05, None, 0.08, higher_above=None)
+
+
+def test_an_endpoint_of_the_users_own_has_the_prices_of_its_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "models.toml"
+    own.write_text(
+        '[endpoint.mine]\ntitle = "Mine"\nkind = "hosted"\nbase_url = "https://example.org/v1"\n'
+        'key_variable = "MY_KEY"\nprice_key = "openai"\n'
+    )
+    assert of_endpoint("mine/gpt-5-mini", THEN) is None
+    monkeypatch.setenv("BAKEOFF_MODELS", str(own))
+    assert of_endpoint("mine/gpt-5-mini", THEN) == PricedModel("mine/gpt-5-mini", "openai", "gpt-5-mini")
+    assert of_endpoint("mine/no-such-model", THEN) is None
+    assert of_endpoint("gpt-5-mini", THEN) is None
