@@ -19,6 +19,7 @@ from evaluator.cli.options import (
     every_framework,
     every_task,
     names_in,
+    refreshed,
     say,
 )
 from evaluator.errors import Mistake
@@ -39,6 +40,7 @@ from evaluator.providers.names import (
 if TYPE_CHECKING:
     from evaluator.catalog.frameworks import Framework
     from evaluator.models.specs import ModelSpec
+    from evaluator.stores import Store
     from evaluator.suites.outside import Limits
 
 app = command()
@@ -81,7 +83,9 @@ app = command()
 
     bakeoff run -m gguf:~/models/Qwen3-4B-Q4_K_M.gguf           any GGUF file, run as the embedded model is
 
-    bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints"""
+    bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints
+
+    bakeoff run -m scripted --traces s3://BUCKET/traces         traces in a bucket: docs/running.md"""
 )
 def run(
     framework: ReleasesOption = None,
@@ -134,8 +138,12 @@ def run(
         ),
     ] = None,
     traces: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where the traces go. Default: .bakeoff/traces; traces for --rerecord."),
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="Where the traces go: a folder, s3://BUCKET/FOLDER, gs://…. Default: .bakeoff/traces; traces for "
+            "--rerecord.",
+        ),
     ] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Make runs again that are recorded already.")] = False,
     replay: Annotated[
@@ -171,6 +179,7 @@ def run(
     """
     from evaluator.catalog.folders import capability_names
     from evaluator.models import specs
+    from evaluator.stores import store_at
     from evaluator.suites import dry_run as dry
     from evaluator.suites import faulting, replays
     from evaluator.suites.outside import Limits, of_suites
@@ -178,6 +187,7 @@ def run(
     from evaluator.suites.running import Command
 
     names = model or [REPLAY if replay else LOCAL]
+    store = store_at(traces or str((ROOT if rerecord else WORK) / "traces"))
     if of_suites(task):
         not_for_suites = {"--replay": replay is not None, "--rerecord": rerecord, "--faults": faults is not None}
         if given := [name for name, is_given in not_for_suites.items() if is_given]:
@@ -195,7 +205,7 @@ def run(
                 max_model_calls=max_model_calls,
                 budget=budget,
             ),
-            traces or WORK / "traces",
+            store,
             rerun,
             dry_run,
         )
@@ -225,7 +235,7 @@ def run(
         answered_by = (
             specs.resolve(names[0], base_url, key_variable) if model and names != [CAPABILITIES_NAME] else None
         )
-        _run_capabilities(framework, task, jobs, timeout, traces or WORK / "traces", rerun, dry_run, answered_by)
+        _run_capabilities(framework, task, jobs, timeout, store, rerun, dry_run, answered_by)
         return
     models = specs.resolve_all(names, base_url, key_variable)
     replaying = REPLAY in names
@@ -239,7 +249,8 @@ def run(
         raise Mistake(
             "--rerecord is for one model, for none that is probing or replaying, and not for --rerun or --dry-run"
         )
-    traces = traces or (ROOT if rerecord else WORK) / "traces"
+    if dry_run or rerecord:
+        refreshed(store, [one.name for one in models])
     asked = Asked(
         frameworks=chosen_releases(framework),
         tasks=chosen(task, every_task(), "task"),
@@ -250,7 +261,7 @@ def run(
         max_model_calls=max_model_calls or MAX_MODEL_CALLS,
         budget=budget,
         replayed=replay or replays.FOLDER,
-        rerecorded=traces if rerecord else None,
+        rerecorded=store.folder if rerecord else None,
         faults=faulting.named(faults),
         seed=faulting.SEED if seed is None else seed,
     )
@@ -259,9 +270,9 @@ def run(
         plans.insert(0, planned(specs.resolve(SCRIPTED, None, None), first_look(asked), say))
     say_what_is_lacking(plans, asked, say)
     if dry_run:
-        dry.print_dry_run(plans, traces, rerun, console, say)
+        dry.print_dry_run(plans, store.folder, rerun, console, say)
         return
-    if code := Command(traces, rerun, console, say).run(plans, asked):
+    if code := Command(store, rerun, console, say).run(plans, asked):
         raise typer.Exit(code)
 
 
@@ -270,7 +281,7 @@ def _run_capabilities(
     task: str | None,
     at_once: int | None,
     timeout: float | None,
-    traces: Path,
+    store: "Store",
     rerun: bool,
     dry_run: bool,
     answered_by: "ModelSpec | None",
@@ -294,10 +305,10 @@ def _run_capabilities(
     limits = capabilities.settings(at_once, timeout, answered_by)
     with stoppable():
         try:
-            capabilities.make(asked, limits, traces, rerun, console, say, answered_by)
+            capabilities.make(asked, limits, store, rerun, console, say, answered_by)
         except Stopped as stopped:
             raise typer.Exit(stopped.exit_code) from None
-    print_capabilities(gather(traces, frameworks, wanted, limits.model.name), frameworks, list(wanted))
+    print_capabilities(gather(store.folder, frameworks, wanted, limits.model.name), frameworks, list(wanted))
 
 
 def _run_suites(
@@ -305,7 +316,7 @@ def _run_suites(
     names: list[str],
     models: "list[ModelSpec]",
     limits: "Limits",
-    traces: Path,
+    store: "Store",
     rerun: bool,
     dry_run: bool,
 ) -> int:
@@ -317,7 +328,7 @@ def _run_suites(
     from evaluator.suites import outside
 
     asked = outside.chosen(names)
-    root, code = traces / SUITES_FOLDER, 0
+    below, code = store.below(SUITES_FOLDER), 0
     with stoppable():
         try:
             outside.import_suites((one.suite for one in asked), console, say)
@@ -332,13 +343,13 @@ def _run_suites(
                 say(f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}")
             return 0
         try:
-            outside.run(plans, root, rerun, console, say)
+            outside.run(plans, below, rerun, console, say)
         except Stopped as stopped:
             code = stopped.exit_code
     wanted = {case.id for cases_of in drawn.values() for case in cases_of}
     titles = {one.name: one.title for one in frameworks}
     for plan in plans:
-        found = gather(root, plan.model, [one.suite.name for one in asked], wanted.__contains__, titles)
+        found = gather(below.folder, plan.model, [one.suite.name for one in asked], wanted.__contains__, titles)
         print_suites(console, found, titles)
     return _stopped(code) if code else 0
 

@@ -16,6 +16,7 @@ from evaluator.harness.progress import Progress, UnderWay
 from evaluator.harness.records import Records
 from evaluator.harness.runner import ModelGoneError, harness
 from evaluator.models import specs
+from evaluator.stores import Traces, store_of
 from evaluator.text import shown_path
 from evaluator.trace import Trace
 from evaluator.wire.failures import failure
@@ -84,7 +85,7 @@ Shown = Callable[[Standing], RenderableType | None]
 
 
 def make(
-    standing: Standing, traces: Path, rerun: bool, console: Console, say: Callable[[str], None], shown: Shown
+    standing: Standing, traces: Traces, rerun: bool, console: Console, say: Callable[[str], None], shown: Shown
 ) -> None:
     """Make the runs that have no usable trace below `traces` yet, or all with `rerun`, round by round.
 
@@ -101,7 +102,7 @@ def make(
             missing = [list(jobs) if rerun else records.missing(jobs, traces) for jobs in plan.rounds]
     standing.whole.update(number for number, jobs in enumerate(missing) if not jobs)
     asked, to_make = len(plan.jobs), sum(map(len, missing))
-    say_recorded(say, plan.model, asked, to_make, traces)
+    say_recorded(say, plan.model, asked, to_make, store_of(traces).folder)
     if to_make:
         stopping.run(_make(standing, missing, records, traces, console, say, shown))
     elif (table := shown(standing)) is not None:
@@ -120,7 +121,7 @@ async def _make(
     standing: Standing,
     missing: Sequence[Sequence[Job]],
     records: Records,
-    traces: Path,
+    traces: Traces,
     console: Console,
     say: Callable[[str], None],
     shown: Shown,

@@ -17,13 +17,14 @@ from evaluator.errors import Failure, error_in_words
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
-from evaluator.harness.records import exclusive
+from evaluator.harness.records import bring_up, exclusive
 from evaluator.harness.runner import ModelGoneError
 from evaluator.harness.stopping import Stopped, stoppable
 from evaluator.packs import pack
 from evaluator.probes.behaviours import unexpected
 from evaluator.providers.names import FAULTS_NAME, REPLAY
 from evaluator.scorecard import Scorecard
+from evaluator.stores import Store
 from evaluator.suites.planning import Asked
 from evaluator.suites.rerecording import came_out_as_recorded, no_longer_replaying
 from evaluator.suites.standing import WholeRounds, in_words, left_out
@@ -37,10 +38,15 @@ _GOES_ON = "the same command goes on from here"
 class Command:
     """What plans are made with: where traces go, whether all runs are made again, and where the user reads."""
 
-    traces: Path
+    store: Store
     rerun: bool
     console: Console
     say: Callable[[str], None]
+
+    @property
+    def traces(self) -> Path:
+        """The folder in which the traces are read."""
+        return self.store.folder
 
     def run(self, plans: Sequence[Plan], asked: Asked) -> int:
         """Make the plans in turn and print the scorecard; gives the exit code.
@@ -69,14 +75,15 @@ class Command:
         """Make the runs, while nobody else writes to these traces."""
         with exclusive(self.traces):
             sweep_scratch()  # here, too: where all is recorded no worker is started
+            bring_up(self.store, [one.plan.model for one in standings], self.console)
             try:
                 for one in standings:
                     if asked.rerecorded is not None:
                         to_record = no_longer_replaying(one.plan.jobs, self.console, self.say)
                         one.plan = replace(one.plan, rounds=[to_record])
                     again = self.rerun or asked.rerecorded is not None
-                    make(one, self.traces, again, self.console, self.say, WholeRounds(self.traces).table)
-                    if one.plan.model == FAULTS_NAME:
+                    make(one, self.store, again, self.console, self.say, WholeRounds(self.traces).table)
+                    if one.plan.model == FAULTS_NAME and not self.store.elsewhere:
                         self._pack(one.plan, asked)
             except ModelGoneError as gone:
                 raise Failure(f"{gone}; what was made is kept, and {_GOES_ON}") from None
