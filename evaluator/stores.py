@@ -213,8 +213,11 @@ class _Copy:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with contextlib.closing(sqlite3.connect(self._index, timeout=60)) as index, index:
-            yield index
+        try:
+            with contextlib.closing(sqlite3.connect(self._index, timeout=60)) as index, index:
+                yield index
+        except sqlite3.Error as error:
+            raise Failure(f"{path_here(self._index)}: {error}; delete its folder, once all in it is sent") from None
 
     def rows(self) -> dict[str, _Row]:
         """All that the index has, by name."""
