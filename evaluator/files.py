@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -85,6 +86,31 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Write the file whole or not at all; text in UTF-8, with its line ends as they are. Raises `OSError`."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def create_whole(path: Path, content: bytes) -> bool:
+    """Write the file whole unless there is one: of several that do so at once, in any process, one is told `True`.
+
+    Raises `OSError`, also where files cannot have two names, as on some shared folders: see `CANNOT_LINK`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path.with_name(f"{path.name}.{threading.get_ident()}"), "tmp")
+    try:
+        temporary.write_bytes(content)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+CANNOT_LINK = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
+"""What a system says where files cannot have two names."""
 
 
 def write_all_whole(contents: Mapping[Path, str]) -> None:

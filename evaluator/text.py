@@ -36,9 +36,28 @@ def shortened(text: str, limit: int) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
+_COPIES: dict[Path, str] = {}
+
+
+def show_copy_as(folder: Path, url: str) -> None:
+    """Have `shown_path` show a folder that is a copy, and what is in it, as what it is a copy of."""
+    _COPIES[Path(os.path.realpath(folder))] = url
+
+
 def shown_path(path: Path) -> str:
-    """The path as a person would type it here: relative to the working directory where it lies below that."""
+    """The path as a person would type it here: relative to the working directory where it lies below that.
+
+    What lies in a copy of a store is shown at its URL.
+    """
     path = Path(os.path.realpath(path))  # which takes a link to itself as it is
+    for copy, url in _COPIES.items():
+        if path.is_relative_to(copy):
+            return "/".join([url, *path.relative_to(copy).parts])
+    return path_here(path)
+
+
+def path_here(path: Path) -> str:
+    """An absolute path relative to the working directory, where it lies below that."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 

@@ -318,13 +318,17 @@ def trace_path(root: Path, key: Key) -> Path:
 def write_trace(root: Path, trace: Trace) -> Path:
     """Write the trace whole or not at all."""
     path = trace_path(root, trace.key)
+    files.write_whole(path, content_of(trace))
+    return path
+
+
+def content_of(trace: Trace) -> bytes:
+    """What stands in the trace's file."""
     data = trace.model_dump(by_alias=True)
     try:
-        content = _as_json(data)
+        return _as_json(data)
     except TypeError:
-        content = _as_json(recordable(data))
-    files.write_whole(path, content)
-    return path
+        return _as_json(recordable(data))
 
 
 def trace_digest(trace: Trace) -> str:

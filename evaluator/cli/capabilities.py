@@ -6,10 +6,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from evaluator import ROOT
 from evaluator.analysis.capabilities import Found, as_data, gather
 from evaluator.catalog.frameworks import Framework
 from evaluator.cli.options import (
+    OWN_TRACES,
     FrameworkOption,
     TaskOption,
     TracesOption,
@@ -44,7 +44,7 @@ app = command()
 def capabilities(
     framework: FrameworkOption = None,
     task: TaskOption = None,
-    traces: TracesOption = ROOT / "traces",
+    traces: TracesOption = OWN_TRACES,
     model: Annotated[
         str, typer.Option("--model", "-m", metavar="MODEL", help="Who answered. Default: the scripted model.")
     ] = CAPABILITIES_NAME,
@@ -57,11 +57,12 @@ def capabilities(
     """
     frameworks = chosen(framework, every_framework(), "framework")
     wanted = {one.name: one for one in chosen(task, every_capability(), "capability")}
-    found = gather(existing(traces), frameworks, wanted, folder_of(model))
+    folder = existing(traces)
+    found = gather(folder, frameworks, wanted, folder_of(model))
     if not any(cell.runs for cell in found.cells):
         raise Mistake(
-            f"{shown_path(traces / CAPABILITIES_NAME)}: has no runs of what was asked for; make them with `bakeoff run "
-            f"-m {CAPABILITIES_NAME} --traces {shown_path(traces)}`"
+            f"{shown_path(folder / CAPABILITIES_NAME)}: has no runs of what was asked for; make them with `bakeoff run "
+            f"-m {CAPABILITIES_NAME} --traces {shown_path(folder)}`"
         )
     for damaged in found.damaged:
         say(f"{shown_path(damaged.path)}: left out: {damaged.reason}")

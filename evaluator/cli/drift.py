@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from evaluator import ROOT, files
+from evaluator import files
 from evaluator.catalog.frameworks import AT, Framework
 from evaluator.catalog.releases import CODE
 from evaluator.cli.options import (
+    OWN_TRACES,
     ReleasesOption,
     TaskOption,
     TracesOption,
@@ -68,7 +69,7 @@ def drift(
             help="quick, standard, full, or your own cases.jsonl, with --since. Default: those that are recorded.",
         ),
     ] = None,
-    traces: TracesOption = ROOT / "traces",
+    traces: TracesOption = OWN_TRACES,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     markdown: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write the words there, or print nothing else.")

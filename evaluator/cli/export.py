@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 from rich.progress import Progress as Bar
 
-from evaluator import ROOT, WORK
+from evaluator import WORK
 from evaluator.cli.options import (
+    OWN_TRACES,
     FrameworkOption,
     TaskOption,
     TracesOption,
@@ -20,12 +21,14 @@ from evaluator.cli.options import (
     every_framework,
     every_task,
     names_in,
+    refreshed,
     say,
     say_left_out,
 )
 from evaluator.errors import Mistake
 from evaluator.export import run_table, training
 from evaluator.export.runs import Report, graded_runs, trace_folders
+from evaluator.stores import store_at
 from evaluator.text import shown_path
 
 app = command()
@@ -60,7 +63,7 @@ def export(
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="MODEL,…", help="Whose runs. Default: all models.")
     ] = None,
-    traces: TracesOption = ROOT / "traces",
+    traces: TracesOption = OWN_TRACES,
     failed: Annotated[bool, typer.Option("--failed", help="Conversations of runs that failed, too.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="For inspect, a folder. Default: in .bakeoff/export.")
@@ -75,13 +78,14 @@ def export(
         raise Mistake(f"--format {layout!r}: there are {', '.join(_FORMATS)}")
     frameworks = {a_framework.name for a_framework in chosen(framework, every_framework(), "framework")}
     tasks = {a_task.name for a_task in chosen(task, every_task(), "task")}
+    folder = refreshed(store_at(traces)).folder
     out = out or WORK / "export" / _FILE_NAMES.get(layout, f"{layout}.jsonl")
     report = Report()
     with Bar(console=console, disable=not console.is_terminal, transient=True) as bar:
         models = names_in(model)
-        files = sum(1 for folder in trace_folders(traces, models) for _ in folder.rglob("*.json"))
+        files = sum(1 for one in trace_folders(folder, models) for _ in one.rglob("*.json"))
         reading = bar.add_task("reading traces", total=files)
-        asked = (traces, models, lambda key: key.framework in frameworks and key.task in tasks)
+        asked = (folder, models, lambda key: key.framework in frameworks and key.task in tasks)
         read = partial(bar.advance, reading)
         runs = graded_runs(*asked, report, read)
         if layout in run_table.FORMATS:

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from evaluator import ROOT
 from evaluator.analysis.faults.gather import gather
 from evaluator.analysis.faults.report import print_faults
 from evaluator.analysis.faults.rows import as_data, rows, totals
 from evaluator.cli.options import (
+    OWN_TRACES,
     FrameworkOption,
     TaskOption,
     TracesOption,
@@ -41,7 +41,7 @@ app = command()
 def faults(
     framework: FrameworkOption = None,
     task: TaskOption = None,
-    traces: TracesOption = ROOT / "traces",
+    traces: TracesOption = OWN_TRACES,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what frameworks make of faults of the model, its server, tools and search, from recorded runs.
@@ -53,14 +53,15 @@ def faults(
     frameworks, tasks = every_framework(), every_task()
     names = {one.name for one in chosen(framework, frameworks, "framework")}
     of_tasks = [one.name for one in chosen(task, tasks, "task")]
+    folder = existing(traces)
     with UnderWay(console) as under_way, under_way.doing("looking at what came of the faults"):
-        found = list(gather(existing(traces), names, of_tasks))
+        found = list(gather(folder, names, of_tasks))
     runs = [run for of in found for run in of.runs]
     table = rows(runs)
     if not table:
         raise Mistake(
-            f"{shown_path(traces / FAULTS_NAME)}: has no runs of what was asked for; make them with `bakeoff run -m "
-            f"{FAULTS_NAME} --traces {shown_path(traces)}`"
+            f"{shown_path(folder / FAULTS_NAME)}: has no runs of what was asked for; make them with `bakeoff run -m "
+            f"{FAULTS_NAME} --traces {shown_path(folder)}`"
         )
     if as_json:
         console.print_json(data=as_data(table))

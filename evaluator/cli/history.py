@@ -2,32 +2,33 @@
 
 import asyncio
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from evaluator import ROOT
 from evaluator.analysis import history as analysis
 from evaluator.analysis.history import HistoryOf, Measured
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.cli.options import (
+    OWN_TRACES,
     FrameworkOption,
     chosen,
     command,
     console,
     every_framework,
     every_task,
+    refreshed,
     say,
 )
 from evaluator.errors import Mistake
 from evaluator.fitting import Fitted
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.stopping import Stopped, stoppable
-from evaluator.history import LOCKED, Cell
+from evaluator.history import FOLDER, LOCKED, Cell
 from evaluator.scorecard.history import back_to
+from evaluator.stores import store_at
 from evaluator.suites import history as suite
 from evaluator.text import shown_path, visible
 
@@ -57,8 +58,8 @@ def history(
         str, typer.Option(metavar="|".join(suite.EVERY), help="The first of each month, or each release.")
     ] = suite.EVERY[0],
     traces: Annotated[
-        Path, typer.Option("--traces", metavar="DIR", help="Where the cells go, below `history/`.")
-    ] = ROOT / "traces",
+        str, typer.Option("--traces", metavar="DIR|URL", help="Where the cells go, below `history/`.")
+    ] = OWN_TRACES,
     rerun: Annotated[bool, typer.Option("--rerun", help="Make cells again that are recorded already.")] = False,
     keep: Annotated[
         bool, typer.Option("--keep-environments", help="Leave the packages of releases where they are: many GB.")
@@ -83,6 +84,8 @@ def history(
         raise Mistake(f"--since {first}: comes after {last}")
     there_are = every_framework()
     frameworks = chosen(framework, there_are, "framework")
+    store = store_at(traces)
+    cells, folder = refreshed(store.below(FOLDER)), store.folder
     if not show:
         wanted = []
         for one in frameworks:
@@ -94,19 +97,25 @@ def history(
             wanted += suite.of_today(one)
         grid = suite.Grid.of(every_task().values(), there_are[BASELINE])
         if dry_run:
-            for cell in suite.missing(wanted, grid, traces, console):
+            for cell in suite.missing(wanted, grid, folder, console):
                 say(f"{cell.framework.plain_name} {cell.at}")
             return
+
+        def made(cell: Cell) -> None:
+            cells.send()
+            say(_made(cell))
+
+        cells.send()
         with stoppable():
             try:
-                suite.make(wanted, grid, traces, rerun, keep, console, say, lambda cell: say(_made(cell)))
+                suite.make(wanted, grid, folder, rerun, keep, console, say, made)
             except Stopped as stopped:
                 say("stopped; the same command goes on from here")
                 raise typer.Exit(stopped.exit_code) from None
     with UnderWay(console) as under_way, under_way.doing("looking at what is recorded"):
-        found = analysis.gather(traces, [one.name for one in frameworks])
+        found = analysis.gather(folder, [one.name for one in frameworks])
     if not found:
-        raise Mistake(f"{shown_path(traces)}: has no history of {framework or 'any framework'}; leave out --show")
+        raise Mistake(f"{shown_path(folder)}: has no history of {framework or 'any framework'}; leave out --show")
     print_history(found, {one.name: one.title for one in frameworks})
 
 

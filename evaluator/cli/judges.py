@@ -2,12 +2,12 @@
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evaluator.cli.options import console, say
+from evaluator.stores import Store
 
 JudgeOption = Annotated[
     str | None,
@@ -23,9 +23,9 @@ def have_judged(
     judge: str,
     base_url: str | None,
     key_variable: str | None,
-    traces: Path,
+    store: Store,
 ) -> str | None:
-    """Have the runs below `traces` judged; see `judge_all`. Ctrl-C ends the command.
+    """Have the runs in the store judged; see `judge_all`. Ctrl-C ends the command.
 
     Returns a line that says how many could not be judged and why; None where all were. Raises `Mistake`, `Failure`.
     """
@@ -33,10 +33,12 @@ def have_judged(
 
     spec = resolve(judge, base_url, key_variable)
     try:
-        judged = asyncio.run(judge_all(traces, spec, console, say))
+        judged = asyncio.run(judge_all(store.folder, spec, console, say))
     except KeyboardInterrupt:  # typer would make it into its own message
         print("bakeoff: stopped; what was judged is kept, and the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130) from None
+    finally:
+        store.send()
     if not judged.left:
         return None
     return f"{judged.left} of {judged.runs} runs could not be judged: {judged.why}; the same command asks again"

@@ -2,20 +2,24 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from evaluator import ROOT
 from evaluator.catalog import capabilities, frameworks, tasks
 from evaluator.catalog.capabilities import Capability
 from evaluator.catalog.frameworks import Framework
 from evaluator.catalog.tasks import Task
 from evaluator.errors import Mistake
 from evaluator.providers.names import DEFAULT_KEY_VARIABLE
+
+if TYPE_CHECKING:
+    from evaluator.stores import Store
 
 T = TypeVar("T")
 
@@ -64,7 +68,12 @@ TpmOption = Annotated[
 ConcurrencyOption = Annotated[
     int | None, typer.Option("--concurrency", min=1, metavar="N", help="Requests under way at once that it allows.")
 ]
-TracesOption = Annotated[Path, typer.Option("--traces", metavar="DIR", help="Where the traces are.")]
+TracesOption = Annotated[
+    str,
+    typer.Option("--traces", metavar="DIR|URL", help="Where the traces are: a folder, s3://BUCKET/FOLDER, gs://…"),
+]
+OWN_TRACES = str(ROOT / "traces")
+"""Where they are by default."""
 
 
 def command() -> typer.Typer:
@@ -138,11 +147,31 @@ def _at(framework: Framework, at: str, lock: bool, shown_on: Console) -> Framewo
         return asyncio.run(locked(framework, releases.read_release(at)))
 
 
-def existing(traces: Path) -> Path:
-    """The folder of `--traces`. Raises `Mistake` where it is not there."""
-    if not traces.is_dir():
-        raise Mistake(f"--traces {traces}: there is no such folder")
-    return traces
+def existing(traces: str) -> Path:
+    """The folder of `--traces`; of a URL the copy of what is there now. Raises `Mistake` where nothing is there,
+    `Failure`."""
+    return opened(traces).folder
+
+
+def opened(traces: str) -> "Store":
+    """The store of `--traces`, brought up to date. Raises `Mistake` where nothing is there, `Failure`."""
+    from evaluator.stores import store_at
+
+    store = refreshed(store_at(traces))
+    if not store.folder.is_dir():
+        what = "nothing is recorded there" if store.elsewhere else "there is no such folder"
+        raise Mistake(f"--traces {store.url}: {what}")
+    return store
+
+
+def refreshed(store: "Store", models: Sequence[str] | None = None) -> "Store":
+    """The store, brought up to date, for runs of some models or for all. Raises `Mistake`, `Failure`."""
+    if store.elsewhere:
+        from evaluator.harness.progress import UnderWay
+
+        with UnderWay(console) as under_way, under_way.doing(f"{store.url}: fetching what is new there"):
+            store.refresh(models)
+    return store
 
 
 def say(line: str) -> None:

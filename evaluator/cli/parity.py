@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from evaluator import ROOT
 from evaluator.analysis.parity.report import collect, print_report, report_as_data
 from evaluator.catalog.frameworks import lacking_in_words, numbered_deviations
 from evaluator.cli.options import (
+    OWN_TRACES,
     ReleasesOption,
     TaskOption,
     TracesOption,
@@ -45,7 +45,7 @@ def parity(
     model: Annotated[
         str, typer.Option("--model", "-m", metavar="MODEL", help="The model whose runs are compared.")
     ] = SCRIPTED,
-    traces: TracesOption = ROOT / "traces",
+    traces: TracesOption = OWN_TRACES,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what each framework puts on the wire beside the task's spec.
@@ -54,10 +54,10 @@ def parity(
     """
     frameworks, tasks = every_framework(), every_task()
     compared, in_tasks = chosen_releases(framework, lock=False), chosen(task, tasks, "task")
-    traces = existing(traces)
+    folder = existing(traces)
     deviations = dict(numbered_deviations(frameworks.values()))
     deviations |= {one.name: deviations[one.plain_name] for one in compared}
-    report = collect(traces, model, compared, in_tasks, deviations, list(tasks))
+    report = collect(folder, model, compared, in_tasks, deviations, list(tasks))
     if as_json:
         console.print_json(data=report_as_data(report))
     else:
@@ -68,8 +68,8 @@ def parity(
         lacking = [",".join(dict.fromkeys(names)) for names in zip(*report.missing, strict=True)]
         size = " --cases full" if model == SCRIPTED else ""
         raise Mistake(
-            f"{shown_path(model_folder(traces, model))}: {lacking[0]} has no traces of {lacking[1]}; make them with "
-            f"`bakeoff run -f {lacking[0]} -t {lacking[1]} -m {model}{size} --traces {shown_path(traces)}`"
+            f"{shown_path(model_folder(folder, model))}: {lacking[0]} has no traces of {lacking[1]}; make them with "
+            f"`bakeoff run -f {lacking[0]} -t {lacking[1]} -m {model}{size} --traces {shown_path(folder)}`"
         )
     if report.unexplained or report.stale:
         raise typer.Exit(1)

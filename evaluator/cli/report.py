@@ -9,7 +9,7 @@ from rich.progress import Progress as Bar
 
 from evaluator import ROOT, WORK
 from evaluator.analysis.kept import Kept
-from evaluator.cli.options import TracesOption, command, console, existing, say, say_left_out
+from evaluator.cli.options import OWN_TRACES, TracesOption, command, console, existing, say, say_left_out
 from evaluator.site import output
 from evaluator.site.build import build
 from evaluator.text import shown_path
@@ -25,7 +25,7 @@ app = command()
     bakeoff report --traces .bakeoff/traces --out /tmp/mine      a site of your own runs"""
 )
 def report(
-    traces: TracesOption = ROOT / "traces",
+    traces: TracesOption = OWN_TRACES,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the site goes.")] = ROOT / output.NAME,
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
@@ -33,11 +33,11 @@ def report(
 
     It needs no server and no network. The same traces give the same bytes.
     """
-    traces = existing(traces)
+    folder = existing(traces)
     with Bar(console=console, disable=not console.is_terminal, transient=True) as bar:
         step = bar.add_task("reading traces", total=None)
         card = build(
-            traces,
+            folder,
             out,
             kept=Kept(WORK / "report"),
             say=lambda what, done, total: bar.update(step, description=what, completed=done, total=total or None),

@@ -25,6 +25,7 @@ from evaluator.cli.options import (
     every_framework,
     every_task,
     names_in,
+    refreshed,
     say,
 )
 from evaluator.errors import Mistake
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from evaluator.catalog.frameworks import Framework
     from evaluator.harness.engine import Engine
     from evaluator.models.specs import ModelSpec
+    from evaluator.stores import Store
     from evaluator.suites.outside import Limits
 
 app = command()
@@ -96,7 +98,10 @@ ENGINES = ("local", "ray")
 
     bakeoff run -m qwen3 --base-url http://localhost:11434/v1   a server that is none of the endpoints
 
-    bakeoff run -m openai/gpt-5-mini --cases full --engine ray  on all nodes of a cluster; see docs/cluster.md"""
+    bakeoff run -m openai/gpt-5-mini --cases full --engine ray  on all nodes of a cluster; see docs/cluster.md
+
+
+    bakeoff run -m scripted --traces s3://BUCKET/traces         traces in a bucket: docs/running.md"""
 )
 def run(
     framework: ReleasesOption = None,
@@ -161,8 +166,12 @@ def run(
         ),
     ] = None,
     traces: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where the traces go. Default: .bakeoff/traces; traces for --rerecord."),
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="Where the traces go: a folder, s3://BUCKET/FOLDER, gs://…. Default: .bakeoff/traces; traces for "
+            "--rerecord.",
+        ),
     ] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Make runs again that are recorded already.")] = False,
     replay: Annotated[
@@ -212,6 +221,7 @@ def run(
     from evaluator.catalog.folders import capability_names
     from evaluator.harness.limiter import RateLimits
     from evaluator.models import specs
+    from evaluator.stores import store_at
     from evaluator.suites import estimates, faulting, replays
     from evaluator.suites.dry_run import DryRun
     from evaluator.suites.outside import Limits, of_suites
@@ -221,6 +231,7 @@ def run(
     names = model or [REPLAY if replay else LOCAL]
     connected = _engine(engine, address)
     rates = RateLimits(rpm, tpm, concurrency) or None
+    store = store_at(traces or str((ROOT if rerecord else WORK) / "traces"))
     if of_suites(task):
         not_for_suites = {"--replay": replay is not None, "--rerecord": rerecord, "--faults": faults is not None}
         if given := [name for name, is_given in not_for_suites.items() if is_given]:
@@ -239,7 +250,7 @@ def run(
                 budget=budget,
                 rates=rates,
             ),
-            traces or WORK / "traces",
+            store,
             rerun,
             dry_run,
             connected,
@@ -275,7 +286,7 @@ def run(
         answered_by = (
             specs.resolve(names[0], base_url, key_variable) if model and names != [CAPABILITIES_NAME] else None
         )
-        _run_capabilities(framework, task, jobs, timeout, traces or WORK / "traces", rerun, dry_run, answered_by)
+        _run_capabilities(framework, task, jobs, timeout, store, rerun, dry_run, answered_by)
         return
     models = for_endpoints(specs.resolve_all(names, base_url, key_variable), rates)
     replaying = REPLAY in names
@@ -291,8 +302,9 @@ def run(
         )
     if rerecord and max_cost is not None:
         raise Mistake("--max-cost is not for --rerecord, which is not made in rounds")
-    traces = traces or (ROOT if rerecord else WORK) / "traces"
-    evidence = estimates.roots(traces)
+    if dry_run or rerecord:
+        refreshed(store, [one.name for one in models])
+    evidence = estimates.roots(store.folder)
     spending = estimates.spending(max_cost, models, evidence)
     asked = Asked(
         frameworks=chosen_releases(framework),
@@ -304,7 +316,7 @@ def run(
         max_model_calls=max_model_calls or MAX_MODEL_CALLS,
         budget=budget,
         replayed=replay or replays.FOLDER,
-        rerecorded=traces if rerecord else None,
+        rerecorded=store.folder if rerecord else None,
         faults=faulting.named(faults),
         seed=faulting.SEED if seed is None else seed,
         rates=rates,
@@ -314,10 +326,10 @@ def run(
         plans.insert(0, planned(specs.resolve(SCRIPTED, None, None), first_look(asked), say))
     say_what_is_lacking(plans, asked, say)
     if dry_run:
-        DryRun(traces, evidence, rerun, console, say).print_plans(plans, spending)
+        DryRun(store.folder, evidence, rerun, console, say).print_plans(plans, spending)
         return
     with connected() as made_by:
-        code = Command(traces, rerun, console, say, spending, made_by).run(plans, asked)
+        code = Command(store, rerun, console, say, spending, made_by).run(plans, asked)
     if code:
         raise typer.Exit(code)
 
@@ -342,7 +354,7 @@ def _run_capabilities(
     task: str | None,
     at_once: int | None,
     timeout: float | None,
-    traces: Path,
+    store: "Store",
     rerun: bool,
     dry_run: bool,
     answered_by: "ModelSpec | None",
@@ -367,16 +379,16 @@ def _run_capabilities(
             f"{one}: {len(jobs)} runs, {', '.join(dict.fromkeys(job.framework.name for job in jobs))}"
             for one, jobs in having.items()
         ]
-        DryRun(traces, estimates.roots(traces), rerun, console, say).print_lines(
+        DryRun(store.folder, estimates.roots(store.folder), rerun, console, say).print_lines(
             Plan(limits, [asked]), lines, answered_by or limits.model
         )
         return
     with stoppable():
         try:
-            capabilities.make(asked, limits, traces, rerun, console, say, answered_by)
+            capabilities.make(asked, limits, store, rerun, console, say, answered_by)
         except Stopped as stopped:
             raise typer.Exit(stopped.exit_code) from None
-    print_capabilities(gather(traces, frameworks, wanted, limits.model.name), frameworks, list(wanted))
+    print_capabilities(gather(store.folder, frameworks, wanted, limits.model.name), frameworks, list(wanted))
 
 
 def _run_suites(
@@ -384,7 +396,7 @@ def _run_suites(
     names: list[str],
     models: "list[ModelSpec]",
     limits: "Limits",
-    traces: Path,
+    store: "Store",
     rerun: bool,
     dry_run: bool,
     connected: "Callable[[], AbstractContextManager[Engine]]",
@@ -399,8 +411,8 @@ def _run_suites(
     from evaluator.suites.dry_run import DryRun
 
     asked = outside.chosen(names)
-    root, code = traces / SUITES_FOLDER, 0
-    evidence = estimates.roots(traces, suites=True)
+    below, code = store.below(SUITES_FOLDER), 0
+    evidence = estimates.roots(store.folder, suites=True)
     spending = estimates.spending(max_cost, models, evidence)
     with stoppable():
         if not dry_run:  # which says where cases are not imported yet
@@ -413,20 +425,20 @@ def _run_suites(
         if not any(plan.jobs for plan in plans):
             raise Mistake(f"nothing to run: none of {', '.join(one.name for one in frameworks)} serves these suites")
         if dry_run:
-            dry = DryRun(root, evidence, rerun, console, say)
+            dry = DryRun(below.folder, evidence, rerun, console, say)
             for plan in plans:
                 line = f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}"
                 dry.print_lines(plan, [line], plan.settings.model, spending)
             return 0
         try:
             with connected() as made_by:
-                outside.run(plans, root, rerun, console, say, spending, made_by)
+                outside.run(plans, below, rerun, console, say, spending, made_by)
         except Stopped as stopped:
             code = stopped.exit_code
     wanted = {case.id for cases_of in drawn.values() for case in cases_of}
     titles = {one.name: one.title for one in frameworks}
     for plan in plans:
-        found = gather(root, plan.model, [one.suite.name for one in asked], wanted.__contains__, titles)
+        found = gather(below.folder, plan.model, [one.suite.name for one in asked], wanted.__contains__, titles)
         print_suites(console, found, titles)
     if spending is not None:
         say(spending.in_words())

@@ -9,13 +9,14 @@ from evaluator import ROOT, scorecard
 from evaluator.analysis.repricing import DEFAULT_MODELS
 from evaluator.cli.judges import JudgeOption, have_judged
 from evaluator.cli.options import (
+    OWN_TRACES,
     BaseUrlOption,
     KeyVariableOption,
     TracesOption,
     command,
     console,
-    existing,
     names_in,
+    opened,
     say,
 )
 from evaluator.errors import Failure, Mistake
@@ -42,7 +43,7 @@ app = command()
     bakeoff score --out /tmp/mine --judge openai/gpt-5-mini     what does a model say of the runs, beside the rules?"""
 )
 def score(
-    traces: TracesOption = ROOT / "traces",
+    traces: TracesOption = OWN_TRACES,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the scorecard goes.")] = ROOT,
     prices: Annotated[
         str | None,
@@ -80,17 +81,17 @@ def score(
         raise Mistake("--base-url and --key-variable say where a judge is: name it with --judge MODEL")
     if judge is not None and chosen_weights is not None:
         raise Mistake("--judge is for the scorecard, which --weights does not write: leave one of them out")
-    traces = existing(traces)
-    not_judged = None if judge is None else have_judged(judge, base_url, key_variable, traces)
+    store = opened(traces)
+    not_judged = None if judge is None else have_judged(judge, base_url, key_variable, store)
     if chosen_weights is not None:
-        card = scorecard.build(traces)
+        card = scorecard.build(store.folder)
         found = ranks.rankings(card, chosen_weights)
         if as_json:
             console.print_json(data=ranking_report.as_data(found, chosen_weights))
         else:
             ranking_report.print_rankings(console, card, found, chosen_weights)
         return
-    card = scorecard.score(traces, out, prices=DEFAULT_MODELS if prices is None else names_in(prices))
+    card = scorecard.score(store.folder, out, prices=DEFAULT_MODELS if prices is None else names_in(prices))
     written = {name: shown_path(out / name) for name in (scorecard.MARKDOWN_NAME, *scorecard.DOCUMENT_NAMES)}
     scorecard.print_scorecard(console, card, written[scorecard.FAILURES_NAME], written[scorecard.MARKDOWN_NAME])
     say(f"wrote {', '.join(written.values())}")

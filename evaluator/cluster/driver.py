@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -29,6 +28,7 @@ from evaluator.harness.engine import Begin, Engine, Round, Runs
 from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import Records
+from evaluator.stores import Store, Traces, store_of
 from evaluator.trace import Trace, read_trace, trace_digest, trace_path
 
 # Under `uv run` Ray would have each of its processes make the environment anew, and wait for that without a word.
@@ -52,6 +52,9 @@ COMES_UP_S = 600.0
 
 LOSSES = 5
 """How often a node may be lost before it is left out."""
+
+_FETCHES_S, _SPARES = 10.0, 20
+"""What nodes wrote elsewhere is fetched every so many seconds at most, and so many times what that takes."""
 
 _CLOSES_S = 15.0
 """How long nodes may take to end their workers in good order."""
@@ -172,11 +175,12 @@ class Cluster(Engine):
 
     @contextlib.asynccontextmanager
     async def opened(
-        self, settings: Settings, modules: Sequence[str], records: Records, traces: Path, console: Console
+        self, settings: Settings, modules: Sequence[str], records: Records, traces: Traces, console: Console
     ) -> AsyncIterator["_OnNodes"]:
         """A model, a gateway and workers on each node; one that comes later takes part once it is ready."""
         assert records.sitting is not None
-        mark = traces / f".{records.sitting}.mark"
+        store = store_of(traces)
+        mark = None if store.elsewhere else store.folder / f".{records.sitting}.mark"
         endpoint = settings.model.endpoint
         limits = None
         if settings.limits is not None:
@@ -186,11 +190,12 @@ class Cluster(Engine):
             modules=tuple(modules),
             model_digest=records.model_digest,
             sitting=records.sitting,
-            traces=str(traces.resolve()),
-            mark=mark.name,
+            traces=store.url if store.elsewhere else str(store.folder.resolve()),
+            mark=None if mark is None else mark.name,
         )
-        on_nodes = _OnNodes(self, opening, endpoint.key if endpoint else None, limits, records, traces)
-        mark.touch()
+        on_nodes = _OnNodes(self, opening, endpoint.key if endpoint else None, limits, records, store)
+        if mark is not None:
+            mark.touch()
         looking = asyncio.create_task(on_nodes.look_for_nodes())
         try:
             yield on_nodes
@@ -198,7 +203,8 @@ class Cluster(Engine):
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
             await on_nodes.close()
-            mark.unlink(missing_ok=True)
+            if mark is not None:
+                mark.unlink(missing_ok=True)
 
 
 async def alive() -> list[str]:
@@ -216,13 +222,14 @@ class _OnNodes(Runs):
     key: str | None
     limits: Any
     records: Records
-    traces: Path
+    store: Store
     _members: dict[str, _Member] = field(default_factory=dict)
     _coming: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _look: asyncio.Event = field(default_factory=asyncio.Event)
     waiting_since: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._not_before = time.monotonic() + _FETCHES_S
         self._placing = Placing(self.opening.settings.jobs, self._lost)
 
     async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
@@ -230,13 +237,26 @@ class _OnNodes(Runs):
         await self._placing.make(rounds, begin)
         await asyncio.to_thread(self._compare)
 
+    def caught_up(self) -> bool:
+        """See `Runs`. From elsewhere it is fetched now and then, so that it takes little time from giving out runs."""
+        if not self.store.elsewhere:
+            return True
+        start = time.monotonic()
+        if start < self._not_before:
+            return False
+        self.store.refresh([self.opening.settings.model.name])
+        now = time.monotonic()
+        self._not_before = now + max(_FETCHES_S, _SPARES * (now - start))
+        return True
+
     def _compare(self) -> None:
         """Raises `Failure` where a trace is not there, or is not what its node says."""
+        self.store.refresh([self.opening.settings.model.name])
         for job, made in self._placing.made:
-            found = read_trace(trace_path(self.traces, self.records.key(job)))
+            found = read_trace(trace_path(self.store.folder, self.records.key(job)))
             if not isinstance(found, Trace) or trace_digest(found) != made.digest:
                 run = f"{job.framework.name} {job.task.name} {job.name}.{job.trial}"
-                raise Failure(f"{self.traces}: lacks what a node says that it has written there: {run}")
+                raise Failure(f"{self.store.url}: lacks what a node says that it has written there: {run}")
 
     async def look_for_nodes(self) -> None:
         """Let nodes take part as they come, and come again after they were lost."""

@@ -88,6 +88,7 @@ class Node:
                 self._store = store_at(opening.traces)
                 if opening.mark is not None and not (self._store.folder / opening.mark).exists():
                     return f"{opening.traces} is another folder there: --traces must be one that all share, or a URL"
+                await asyncio.to_thread(self._store.send)  # what a node could not send before
                 quiet = Console(file=io.StringIO())
                 self._harness: Harness = await opened.enter_async_context(
                     harness(settings, opening.modules, quiet, records=records, limiter=limiter)
@@ -126,7 +127,7 @@ class Node:
     def _written(self, job: Job) -> Trace | None:
         """The trace of this run that another node has written for the same command."""
         trace = self._store.read(self._harness.records.key(job))
-        return trace if isinstance(trace, Trace) and trace.setup.sitting == self._sitting else None
+        return trace if trace is not None and trace.setup.sitting == self._sitting else None
 
 
 def code_digest() -> str:

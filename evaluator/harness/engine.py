@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -16,6 +15,7 @@ from evaluator.harness.matrix import run_all
 from evaluator.harness.records import Records
 from evaluator.harness.runner import Harness, harness
 from evaluator.providers.prices import Tokens, chat_tokens, started_at
+from evaluator.stores import Traces
 from evaluator.trace import Ended, Fault, Trace, trace_digest
 from evaluator.wire.failures import failure
 
@@ -25,10 +25,11 @@ Round = tuple[int, Sequence[Job]]
 
 @dataclass(frozen=True)
 class Made:
-    """What is told of a run that was made and written: how it ended and when it began, by the words of its trace, and of
-    that a digest.
+    """What is told of a run that was made and written: how it ended and when it began, by the words of its trace, and
+    a digest of that.
 
-    `tokens` are those of each chat call, None where they are not known. `unanswered` is what a server said that answered none of its calls; None where it answered one, or did not end it.
+    `tokens` are those of each chat call, None where they are not known. `unanswered` is what a server said that
+    answered none of its calls; None where it answered one, or did not end it.
     """
 
     ended: Ended
@@ -81,6 +82,9 @@ class Runs(Protocol):
         """Since when the model calls wait that a limit of the model's server holds back, by this machine's monotonic
         clock."""
 
+    def caught_up(self) -> bool:
+        """Whether what was made can be read here by now, after seeing to that if it is time to."""
+
     async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
         """Make the runs of the rounds, and write their traces. A round is taken when there is room for it."""
 
@@ -92,7 +96,7 @@ class Engine(Protocol):
         """Make the environments that the runs need, where they are not there. Raises `Mistake`, `Failure`."""
 
     def opened(
-        self, settings: Settings, modules: Sequence[str], records: Records, traces: Path, console: Console
+        self, settings: Settings, modules: Sequence[str], records: Records, traces: Traces, console: Console
     ) -> AbstractAsyncContextManager[Runs]:
         """Bring up models, gateways, and workers that have these modules; nothing of it outlives this."""
 
@@ -106,7 +110,7 @@ class Local(Engine):
 
     @contextlib.asynccontextmanager
     async def opened(
-        self, settings: Settings, modules: Sequence[str], records: Records, traces: Path, console: Console
+        self, settings: Settings, modules: Sequence[str], records: Records, traces: Traces, console: Console
     ) -> AsyncIterator["_Here"]:
         """One model, one gateway, one worker a framework."""
         async with harness(settings, modules, console, records=records) as opened:
@@ -116,12 +120,15 @@ class Local(Engine):
 @dataclass(frozen=True)
 class _Here(Runs):
     made_by: Harness
-    traces: Path
+    traces: Traces
     at_once: int
 
     @property
     def waiting_since(self) -> list[float]:
         return self.made_by.waiting_since
+
+    def caught_up(self) -> bool:
+        return True
 
     async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
         for number, jobs in rounds:

@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from evaluator.harness.jobs import Job, groups
 from evaluator.harness.runner import Harness, NotMadeError
-from evaluator.trace import Trace, write_trace
+from evaluator.stores import Traces, store_of
+from evaluator.trace import Trace
 
 
 async def run_all(
     made_by: Harness,
     jobs: Sequence[Job],
-    traces: Path,
+    traces: Traces,
     at_once: int,
     on_start: Callable[[Job], None] = lambda job: None,
     on_trace: Callable[[Job, Trace], None] = lambda job, trace: None,
@@ -22,7 +22,7 @@ async def run_all(
 
     Jobs that belong together count as one.
     """
-    waiting = groups(jobs)
+    waiting, store = groups(jobs), store_of(traces)
     busy: set[str] = set()
     under_way: set[asyncio.Task[None]] = set()
 
@@ -33,7 +33,7 @@ async def run_all(
         except NotMadeError as error:
             on_not_made(job, str(error))
             return
-        await asyncio.to_thread(write_trace, traces, trace)
+        await asyncio.to_thread(store.write, trace)
         on_trace(job, trace)
 
     async def make_group(group: list[Job]) -> None:

@@ -18,6 +18,7 @@ from evaluator.harness.records import Records
 from evaluator.harness.runner import ModelGoneError
 from evaluator.harness.spending import Spending
 from evaluator.models import specs
+from evaluator.stores import Traces, store_of
 from evaluator.text import shown_path
 
 
@@ -82,7 +83,7 @@ Shown = Callable[[Standing], RenderableType | None]
 
 def make(
     standing: Standing,
-    traces: Path,
+    traces: Traces,
     rerun: bool,
     console: Console,
     say: Callable[[str], None],
@@ -104,7 +105,7 @@ def make(
             missing = [list(jobs) if rerun else records.missing(jobs, traces) for jobs in plan.rounds]
     standing.whole.update(number for number, jobs in enumerate(missing) if not jobs)
     asked, to_make = len(plan.jobs), sum(map(len, missing))
-    say_recorded(say, plan.model, asked, to_make, traces)
+    say_recorded(say, plan.model, asked, to_make, store_of(traces).folder)
     if to_make:
         stopping.run(_make(standing, missing, records, traces, console, say, shown, engine))
     elif (table := shown(standing)) is not None:
@@ -130,6 +131,7 @@ class _Rounds:
     missing: Sequence[Sequence[Job]]
     progress: Progress
     shown: Shown
+    caught_up: Callable[[], bool] = lambda: True
     _not_made: dict[int, Job] = field(default_factory=dict)
     _under_way: int = 0
     _since: float = 0.0
@@ -160,7 +162,8 @@ class _Rounds:
             self._under_way -= 1
         if hears.sound or len(self.missing) == 1:
             self.standing.whole.add(number)
-            self.show()
+            if self.caught_up():
+                self.show()
 
     def show(self) -> None:
         """Show what came of the rounds that are whole."""
@@ -215,7 +218,7 @@ async def _make(
     standing: Standing,
     missing: Sequence[Sequence[Job]],
     records: Records,
-    traces: Path,
+    traces: Traces,
     console: Console,
     say: Callable[[str], None],
     shown: Shown,
@@ -233,4 +236,5 @@ async def _make(
         async with engine.opened(plan.settings, modules, records, traces, console) as opened:
             progress.end(starting)
             progress.waiting_since = lambda: opened.waiting_since
+            rounds.caught_up = opened.caught_up
             await opened.make(iter(rounds), rounds.begin)

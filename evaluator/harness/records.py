@@ -15,14 +15,18 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
+from rich.console import Console
 
 from evaluator import ROOT, packs
 from evaluator.catalog.digests import implementation_digest, lock_digest, since, task_digest
 from evaluator.errors import Failure, Mistake
 from evaluator.files import sweep
 from evaluator.harness.jobs import Job, Settings, groups
+from evaluator.harness.progress import UnderWay
 from evaluator.models import specs
 from evaluator.models.upstreams.replay import recording_digest
+from evaluator.stores import Store, Traces, store_of
+from evaluator.text import shown_path
 from evaluator.trace import (
     DamagedTrace,
     Key,
@@ -31,7 +35,6 @@ from evaluator.trace import (
     read_trace,
     trace_in,
     trace_path,
-    write_trace,
 )
 from tasks.cases import Case
 
@@ -104,14 +107,15 @@ class Records:
             trial=job.trial,
         )
 
-    def has(self, job: Job, traces: Path) -> bool:
+    def has(self, job: Job, traces: Traces) -> bool:
         """Whether a usable trace of this run is there.
 
         Where only the expectation of the case has changed since, the trace takes the new one.
         """
-        trace, case = self.usable(job, traces), case_as_data(job.case)
+        store = store_of(traces)
+        trace, case = self.usable(job, store.folder), case_as_data(job.case)
         if trace is not None and trace.case != case:
-            write_trace(traces, trace.model_copy(update={"case": case}))
+            store.update(trace.model_copy(update={"case": case}))
         return trace is not None
 
     def usable(self, job: Job, traces: Path) -> Trace | None:
@@ -185,7 +189,7 @@ class Records:
             node=self._node,
         )
 
-    def missing(self, jobs: Sequence[Job], traces: Path) -> list[Job]:
+    def missing(self, jobs: Sequence[Job], traces: Traces) -> list[Job]:
         """The jobs that are not recorded already; of jobs that belong together all or none."""
         incomplete = [group for group in groups(jobs) if not all(self.has(job, traces) for job in group)]
         return [job for group in incomplete for job in group]
@@ -196,6 +200,17 @@ def case_as_data(case: Case) -> dict[str, Any]:
     that was given, since a case without one is of nobody knows which."""
     data: dict[str, Any] = json.loads(case.model_dump_json(exclude_defaults=True))
     return data | ({"level": case.level} if "level" in case.model_fields_set else {})
+
+
+def bring_up(store: Store, models: Sequence[str], console: Console) -> None:
+    """Before runs of these models are made, send what an earlier command could not send, and fetch what is new.
+
+    Raises `Mistake`, `Failure`.
+    """
+    if store.elsewhere:
+        with UnderWay(console) as under_way, under_way.doing(f"{store.url}: fetching what is new there"):
+            store.send()
+            store.refresh(models)
 
 
 @contextlib.contextmanager
@@ -209,9 +224,11 @@ def exclusive(traces: Path) -> Iterator[None]:
         traces.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise Failure(f"{traces}: another `bakeoff run` is writing there; wait for it, or give --traces") from None
+        raise Failure(
+            f"{shown_path(traces)}: another `bakeoff run` is writing there; wait for it, or give --traces"
+        ) from None
     except OSError as error:
-        raise Mistake(f"--traces {traces}: cannot be written: {error.strerror}") from None
+        raise Mistake(f"--traces {shown_path(traces)}: cannot be written: {error.strerror}") from None
     try:
         sweep(traces.rglob(".*.tmp"))
         yield

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -19,7 +18,7 @@ from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.plans import say_recorded
 from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import Progress
-from evaluator.harness.records import Records, exclusive
+from evaluator.harness.records import Records, bring_up, exclusive
 from evaluator.models import specs
 from evaluator.models.embedding import MODEL_NAME as EMBEDDING_NAME
 from evaluator.models.embedding import Embedder
@@ -27,7 +26,8 @@ from evaluator.models.specs import ModelSpec
 from evaluator.models.upstreams.capabilities import CapabilityUpstream
 from evaluator.packs import pack
 from evaluator.providers.names import CAPABILITIES_NAME
-from evaluator.trace import Trace, write_trace
+from evaluator.stores import Store, Traces, store_of
+from evaluator.trace import Trace
 from tasks.capability import FIRST_MODEL
 
 AT_ONCE = 4
@@ -68,7 +68,7 @@ def jobs(frameworks: Iterable[Framework], capabilities: Iterable[Capability]) ->
 def make(
     asked: Sequence[Job],
     limits: Settings,
-    traces: Path,
+    traces: Traces,
     rerun: bool,
     console: Console,
     say: Callable[[str], None],
@@ -79,16 +79,18 @@ def make(
     `answered_by` is the model that `limits` were made for, if it is not the scripted one. Raises `stopping.Stopped`,
     `Mistake`, `Failure`.
     """
-    with exclusive(traces):
+    store, name = store_of(traces), limits.model.name
+    with exclusive(store.folder):
         sweep_scratch()
-        name = limits.model.name
+        bring_up(store, [name], console)
         records = Records(limits, specs.digest(answered_by or limits.model, console))
-        missing = list(asked) if rerun else records.missing(asked, traces)
-        say_recorded(say, name, len(asked), len(missing), traces)
+        missing = list(asked) if rerun else records.missing(asked, store)
+        say_recorded(say, name, len(asked), len(missing), store.folder)
         try:
             if missing:
-                stopping.run(_make(missing, limits, records, traces, console, say, answered_by))
-            pack(traces, name)
+                stopping.run(_make(missing, limits, records, store, console, say, answered_by))
+            if not store.elsewhere:
+                pack(store.folder, name)
         except OSError as error:
             raise Failure(
                 f"{error_in_words(error)}; what was made is kept, the same command goes on from here"
@@ -99,7 +101,7 @@ async def _make(
     missing: Sequence[Job],
     limits: Settings,
     records: Records,
-    traces: Path,
+    store: Store,
     console: Console,
     say: Callable[[str], None],
     answered_by: ModelSpec | None,
@@ -108,9 +110,10 @@ async def _make(
     await provision_all(frameworks, console, say, with_extras=True)
     free = asyncio.Semaphore(limits.jobs)
     with Progress(console, limits.model.name, 1, None) as progress:
+        writing: list[asyncio.Task[bool]] = []
 
         def finished(job: Job, trace: Trace) -> None:
-            write_trace(traces, trace)
+            writing.append(asyncio.create_task(asyncio.to_thread(store.write, trace)))
             progress.finished(job, trace.outcome.ended)
 
         async with contextlib.AsyncExitStack() as opened:
@@ -125,4 +128,7 @@ async def _make(
                     await made_by.run_all(framework, its, progress.started, finished)
 
             with progress.round(1, missing, 0.0):
-                await stopping.all_of(map(of, frameworks))
+                try:
+                    await stopping.all_of(map(of, frameworks))
+                finally:
+                    await asyncio.gather(*writing)

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
-from pathlib import Path
 
 import orjson
 from rich.console import Console
@@ -24,14 +23,15 @@ from evaluator.harness.limits import MAX_SUITE_CALLS
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
-from evaluator.harness.records import exclusive
+from evaluator.harness.records import bring_up, exclusive
 from evaluator.harness.runner import ModelGoneError
 from evaluator.harness.spending import Spending
 from evaluator.models.specs import ModelSpec, computed_here
 from evaluator.packs import pack
 from evaluator.providers.names import OBEYING, SCRIPTED
+from evaluator.stores import Store, Traces, store_of
 from evaluator.suites.planning import BUDGET, NO_BUDGET, seconds_of
-from evaluator.trace import DamagedTrace, Trace, model_folder, read_trace, trace_files, write_trace
+from evaluator.trace import DamagedTrace, Trace, model_folder, read_trace, trace_files
 from evaluator.wire.reasoning import without_reasoning
 from tasks.base import Outcome, ToolCall
 from tasks.cases import Case
@@ -218,32 +218,35 @@ def planned(
 
 def run(
     plans: Sequence[Plan],
-    root: Path,
+    store: Store,
     rerun: bool,
     console: Console,
     say: Callable[[str], None],
     spending: Spending | None = None,
     engine: Engine = LOCAL,
 ) -> list[Standing]:
-    """Make the runs that are not recorded below `root` yet, have them judged, and put them into few files.
+    """Make the runs that are not recorded yet, have them judged, and put them into few files.
 
     `spending` is there where that is limited. What was made is judged and packed also where this is stopped. Raises
     `stopping.Stopped`, `Mistake`, `Failure`.
     """
     standings = [Standing(plan, spending) for plan in plans]
+    root = store.folder
     with exclusive(root):
         sweep_scratch()
+        bring_up(store, [plan.model for plan in plans], console)
         try:
             for one in standings:
                 try:
-                    make(one, root, rerun, console, say, lambda standing: None, engine)
+                    make(one, store, rerun, console, say, lambda standing: None, engine)
                 finally:
                     with (
                         UnderWay(console) as under_way,
                         under_way.doing(f"{one.plan.model}: asking the suites' graders"),
                     ):
-                        judge(root, one.plan.model)
-                        pack(root, one.plan.model)
+                        judge(store, one.plan.model)
+                        if not store.elsewhere:
+                            pack(root, one.plan.model)
         except ModelGoneError as gone:
             raise Failure(f"{gone}; what was made is kept, and the same command goes on from here") from None
         except OSError as error:
@@ -256,18 +259,18 @@ def run(
 # --- verdicts --------------------------------------------------------------------------------
 
 
-def judge(root: Path, model: str) -> None:
+def judge(traces: Traces, model: str) -> None:
     """Ask each suite's own grader about the single traces of a model that have no verdict. Raises `Failure`."""
-    inside: dict[str, Served] = {}
+    store, inside = store_of(traces), dict[str, Served]()
     try:
-        for path in trace_files(model_folder(root, model)):
+        for path in trace_files(model_folder(store.folder, model)):
             trace = read_trace(path)
             if isinstance(trace, DamagedTrace) or trace.verdict is not None or trace.outcome.fault is not None:
                 continue
             suite = trace.key.task
             if suite not in inside:
                 inside[suite] = Served(suite)
-            write_trace(root, trace.model_copy(update={"verdict": verdict_on(trace, inside[suite])}))
+            store.update(trace.model_copy(update={"verdict": verdict_on(trace, inside[suite])}))
     except SuiteError as error:
         raise Failure(str(error)) from None
     finally:

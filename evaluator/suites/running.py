@@ -18,7 +18,7 @@ from evaluator.harness.engine import LOCAL, Engine
 from evaluator.harness.plans import Plan, Standing, make
 from evaluator.harness.process import sweep_scratch
 from evaluator.harness.progress import UnderWay
-from evaluator.harness.records import exclusive
+from evaluator.harness.records import bring_up, exclusive
 from evaluator.harness.runner import ModelGoneError
 from evaluator.harness.spending import Spending
 from evaluator.harness.stopping import Stopped, stoppable
@@ -26,6 +26,7 @@ from evaluator.packs import pack
 from evaluator.probes.behaviours import unexpected
 from evaluator.providers.names import FAULTS_NAME, REPLAY
 from evaluator.scorecard import Scorecard
+from evaluator.stores import Store
 from evaluator.suites.planning import Asked
 from evaluator.suites.rerecording import came_out_as_recorded, no_longer_replaying
 from evaluator.suites.standing import WholeRounds, in_words, left_out
@@ -37,15 +38,20 @@ _GOES_ON = "the same command goes on from here"
 
 @dataclass(frozen=True)
 class Command:
-    """What plans are made with: where traces go, whether all runs are made again, where the user reads, what may be spent,
-    if that is limited, and the engine that makes the runs."""
+    """What plans are made with: where traces go, whether all runs are made again, where the user reads, what may be
+    spent, if that is limited, and the engine that makes the runs."""
 
-    traces: Path
+    store: Store
     rerun: bool
     console: Console
     say: Callable[[str], None]
     spending: Spending | None = None
     engine: Engine = LOCAL
+
+    @property
+    def traces(self) -> Path:
+        """The folder in which the traces are read."""
+        return self.store.folder
 
     def run(self, plans: Sequence[Plan], asked: Asked) -> int:
         """Make the plans in turn and print the scorecard; gives the exit code.
@@ -76,6 +82,7 @@ class Command:
         """Make the runs, while nobody else writes to these traces."""
         with exclusive(self.traces):
             sweep_scratch()  # here, too: where all is recorded no worker is started
+            bring_up(self.store, [one.plan.model for one in standings], self.console)
             try:
                 for one in standings:
                     if asked.rerecorded is not None:
@@ -83,8 +90,8 @@ class Command:
                         one.plan = replace(one.plan, rounds=[to_record])
                     again = self.rerun or asked.rerecorded is not None
                     shown = WholeRounds(self.traces).table
-                    make(one, self.traces, again, self.console, self.say, shown, self.engine)
-                    if one.plan.model == FAULTS_NAME:
+                    make(one, self.store, again, self.console, self.say, shown, self.engine)
+                    if one.plan.model == FAULTS_NAME and not self.store.elsewhere:
                         self._pack(one.plan, asked)
             except ModelGoneError as gone:
                 raise Failure(f"{gone}; what was made is kept, and {_GOES_ON}") from None

@@ -1,7 +1,7 @@
 """Kills what takes part in a cluster, measures what it costs and gives, and reckons where a thousand nodes would break.
 
-`uv run --extra ray python tests/benchmarks/cluster.py` starts clusters of Ray on this machine, takes about an hour on two
-cores, and writes `CLUSTER.md` beside this file. `--parts` names some of the parts: `kills`, `cost`, `throughput`,
+`uv run --extra ray python tests/benchmarks/cluster.py` starts clusters of Ray on this machine, takes about an hour on
+two cores, and writes `CLUSTER.md` beside this file. `--parts` names some of the parts: `kills`, `cost`, `throughput`,
 `paper`; what the others measured before stands in `CLUSTER.json`, and stays.
 """
 
