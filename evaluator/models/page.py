@@ -81,11 +81,12 @@ taken out of traces and logs. (What people write where no key is wanted, such as
 and nothing of less than 8 characters is.) This keeps a key from getting into files by accident; it is no wall: a
 framework's code runs as the same user as the harness.
 
-**When the server says no**, the framework receives just that, status, body and `Retry-After`; trying again
-after a 429 or a 5xx is its own business, unless you [give the server's limits](#limits-of-a-provider). If the run
-then ends in an error, the error begins with what the server said. Where the reply itself says that every run would end alike (the key is refused, there is no such model, no
-credit is left), where the server is gone or breaks off, says to come back in more than two minutes, or ends three runs
-in a row in the same words without one answer, `bakeoff run` stops with that one line; the same command goes on later.
+**When the server says no**, the framework receives just that, status, body and `Retry-After`; trying again after a
+429 or a 5xx is its own business, unless you [give the server's limits](#limits-of-a-provider). If the run then ends
+in an error, the error begins with what the server said. Where the reply itself says that every run would end alike
+(the key is refused, there is no such model, no credit is left), where the server is gone or breaks off, says to
+come back in more than two minutes, or ends three runs in a row in the same words without one answer, `bakeoff run`
+stops with that one line; the same command goes on later.
 
 **Whose fault.** A run that the server ended (a limit, an error of its own, a refusal of this one request, a reply that
 is none) is marked so in its trace, and so is one that the harness or the machine ended. Such a run counts for no

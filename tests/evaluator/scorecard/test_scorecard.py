@@ -359,6 +359,38 @@ def test_a_run_that_ended_by_another_fault_counts_for_no_framework(project: Path
     assert f"1 runs ended by the fault of the {fault}, and count for no framework (x: 1)" in "".join(after.notes)
 
 
+def _after_waiting(one: Trace, seconds: float) -> Trace:
+    """The same run, in which the first model call waited so long for a limit, and all else came so much later."""
+    first = one.model_calls[0]
+    begin = {name: getattr(first, name) + seconds for name in ("sent_s", "first_byte_s", "received_s", "end_s")}
+    calls = [first.model_copy(update={**begin, "waited_s": seconds})]
+    times = ("start_s", *begin)
+    for call in one.model_calls[1:]:
+        calls.append(call.model_copy(update={name: getattr(call, name) + seconds for name in times}))
+    tools = [
+        call.model_copy(update={"start_s": call.start_s + seconds, "end_s": call.end_s + seconds})
+        for call in one.tool_calls
+    ]
+    resources = one.resources.model_copy(update={"wall_s": one.resources.wall_s + seconds})
+    return one.model_copy(update={"model_calls": calls, "tool_calls": tools, "resources": resources})
+
+
+def test_what_runs_waited_for_limits_is_said_and_is_in_no_figure(project: Path) -> None:
+    traces = [one for one in make_traces(project) if one.model_calls]
+    write_all(project, traces)
+    before = score(project)
+    write_all(project, [_after_waiting(one, 60.0) for one in traces[:3]])
+    after = score(project)
+    for old, new in zip(before.cells, after.cells, strict=True):
+        assert new.metrics == pytest.approx(old.metrics)
+    [note] = set(after.notes) - set(before.notes)
+    count = sum(one.key.model == traces[0].key.model for one in traces)
+    assert note == (
+        f"{traces[0].key.model}: 3 of {count} runs waited for limits of the model's server, 60.0 s in the median and "
+        "60.0 s at most; no time has that in it"
+    )
+
+
 def test_the_schemas_hold_for_any_scorecard(project: Path) -> None:
     def problems(name: str, content: object) -> list[str]:
         errors = jsonschema.Draft202012Validator(schema.schema(name)).iter_errors(content)
