@@ -226,7 +226,7 @@ class _OnNodes(Runs):
     _members: dict[str, _Member] = field(default_factory=dict)
     _coming: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _look: asyncio.Event = field(default_factory=asyncio.Event)
-    waiting_since: list[float] = field(default_factory=list)
+    _waiting_since: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._not_before = time.monotonic() + _FETCHES_S
@@ -236,6 +236,11 @@ class _OnNodes(Runs):
         """See `Runs`. In the end each trace that a node has written must be where traces are."""
         await self._placing.make(rounds, begin)
         await asyncio.to_thread(self._compare)
+
+    @property
+    def waiting_since(self) -> list[float]:
+        """See `Runs`."""
+        return self._waiting_since
 
     def caught_up(self) -> bool:
         """See `Runs`. From elsewhere it is fetched now and then, so that it takes little time from giving out runs."""
@@ -274,7 +279,7 @@ class _OnNodes(Runs):
                 self._placing.fail(Failure(f"ray: no node is left that can make runs{whys}"))
             if self.limits is not None:
                 now = time.monotonic()
-                self.waiting_since = [now - waits_s for waits_s in await self.limits.waits_s.remote()]
+                self._waiting_since = [now - waits_s for waits_s in await self.limits.waits_s.remote()]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOKS_S):
                     await self._look.wait()
