@@ -2,19 +2,24 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import buckets
+import fsspec
 import pytest
 from clusters import ManyNodes, cluster, until
 from commands import PLANTED
 from model_server import Answer, completion, serving
 
 from evaluator import ROOT, scorecard
+from evaluator.stores import store_at
 from evaluator.trace import Trace, read_traces
 
 pytest.importorskip("ray")
@@ -26,11 +31,15 @@ RUNS = 32
 
 @pytest.fixture(scope="module")
 def two_nodes() -> Iterator[ManyNodes]:
-    with cluster() as made:
-        yield made
+    """Two nodes, which reach a server of S3, as this process does."""
+    with buckets.served() as address, pytest.MonkeyPatch.context() as variables:
+        for name, value in buckets.environment(address).items():
+            variables.setenv(name, value)
+        with cluster() as made:
+            yield made
 
 
-def started(traces: Path, asked: Sequence[str], *more: str, **variables: str) -> "subprocess.Popen[str]":
+def started(traces: Path | str, asked: Sequence[str], *more: str, **variables: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "evaluator", "run", *asked, "--traces", str(traces), *more]
     return subprocess.Popen(
         command,
@@ -60,8 +69,12 @@ def recorded(traces: Path) -> list[Trace]:
 
 
 def values(traces: Path) -> list[dict[str, Any]]:
-    """The cells of a scorecard without times, memory, and how many workers there were."""
-    cells = json.loads(scorecard.documents(scorecard.build(traces))[scorecard.JSON_NAME])["cells"]
+    """What is comparable in the cells of a scorecard."""
+    return without_times(json.loads(scorecard.documents(scorecard.build(traces))[scorecard.JSON_NAME])["cells"])
+
+
+def without_times(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells without times, memory, and how many workers there were."""
     apart = ("_s_", "_mb_", "workers")
     return [{name: one for name, one in cell.items() if not any(part in name for part in apart)} for cell in cells]
 
@@ -117,6 +130,52 @@ def test_a_key_is_given_to_gateways_and_stands_nowhere(two_nodes: ManyNodes, tmp
     written = [path for folder in (tmp_path, Path(two_nodes.logs)) for path in folder.rglob("*") if path.is_file()]
     assert len(written) > 10
     assert not [path for path in written if PLANTED.encode() in path.read_bytes()]
+
+
+def test_a_limit_holds_over_nodes_and_what_is_refused_is_seen_by_no_framework(
+    two_nodes: ManyNodes, tmp_path: Path
+) -> None:
+    taken: list[float] = []
+    refused: list[float] = []
+
+    def answered(number: int, headers: dict[str, str]) -> Answer:
+        """Five in any second, and no more."""
+        now = time.monotonic()
+        if sum(at > now - 1 for at in taken) >= 5:
+            refused.append(now)
+            return Answer(429, {"error": {"message": "too many requests"}}, {"Retry-After": "1"})
+        taken.append(now)
+        return Answer(200, completion("I do not know."))
+
+    with serving(answered) as server:
+        model = ("-m", "m", "--base-url", server.url, "--jobs", "8", "--rpm", "300")
+        asked = ("-f", "baseline", "-t", "tool_calling", "--cases", "standard", "--trials", "4", *model)
+        ended(started(tmp_path, asked, *on(two_nodes)))
+    made = recorded(tmp_path)
+    assert len(made) == len(taken) == 64
+    assert len({trace.setup.node for trace in made}) == 2
+    assert all(call.status == 200 for trace in made for call in trace.model_calls)
+    assert all(trace.outcome.ended == "answered" for trace in made)
+    assert any(call.waited_s for trace in made for call in trace.model_calls)
+    assert (len(taken) - 1) / (taken[-1] - taken[0]) < 5 * 1.05
+
+
+def test_a_bucket_is_all_that_resuming_and_scoring_need(two_nodes: ManyNodes, here: Path, tmp_path: Path) -> None:
+    bucket = f"s3://of-tests-{os.getpid()}"
+    fsspec.filesystem("s3").mkdir(bucket)
+    url = f"{bucket}/traces"
+    copy = store_at(url).folder.parent
+    driver = started(url, ASKED, *on(two_nodes))
+    until(lambda: len(fsspec.filesystem("s3", use_listings_cache=False).find(url)) >= 5)
+    driver.kill()
+    driver.wait()
+    shutil.rmtree(copy)
+    said = ended(started(url, ASKED, *on(two_nodes)))
+    assert f"of {RUNS} runs are recorded already in {url}" in said
+    shutil.rmtree(copy)
+    command = [sys.executable, "-m", "evaluator", "score", "--traces", url, "--out", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert without_times(json.loads((tmp_path / scorecard.JSON_NAME).read_bytes())["cells"]) == values(here)
 
 
 def test_a_model_that_cannot_be_reached_ends_it_in_a_line(two_nodes: ManyNodes, tmp_path: Path) -> None:
