@@ -357,7 +357,7 @@ class _Elsewhere(Store):
         name = path.relative_to(self._copy.files).as_posix()
         self._copy.note_unsent(name)
         files.write_whole(path, content)
-        with self._kept("the run"):
+        with self._kept("this run"):
             return self._put(name, content, stays)
 
     def _put(self, name: str, content: bytes, stays: Callable[[_Written], bool]) -> bool:
@@ -423,8 +423,8 @@ class _Elsewhere(Store):
                 yield
         except (Mistake, Failure) as error:
             raise Failure(
-                f"{str(error).removeprefix('--traces ')}; {what} could not be sent and is kept in "
-                f"{path_here(self._copy.files)}, the same command sends it and goes on"
+                f"{str(error).removeprefix('--traces ')}; nothing is lost: what is not sent yet ({what}) is in "
+                f"{path_here(self._copy.files)}, and the same command sends it and goes on"
             ) from None
 
     def _here(self, name: str) -> Path:

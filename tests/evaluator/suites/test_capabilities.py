@@ -4,10 +4,12 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import fsspec
 import pytest
 from fakes import MakeFramework
 from rich.console import Console
 
+from evaluator import stores
 from evaluator.analysis.capabilities import Cell, gather
 from evaluator.catalog.capabilities import all_capabilities
 from evaluator.catalog.frameworks import Framework
@@ -274,4 +276,18 @@ def test_what_is_recorded_is_not_made_again(
         capabilities.make(
             asked, capabilities.settings(), tmp_path / "traces", False, Console(file=StringIO()), said.append
         )
+    assert [line.partition(" runs")[0] for line in said] == ["capabilities: 3 of 3"]
+
+
+def test_in_a_store_elsewhere_they_stay_single_traces_and_are_not_made_again(
+    monkeypatch: pytest.MonkeyPatch, make_framework: MakeFramework, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stores, "FOLDER", tmp_path / "copies")
+    asked = capabilities.jobs([make_framework("sound", durable=DURABLE)], [CAPABILITIES["durable"]])
+    said: list[str] = []
+    for _ in range(2):
+        store = stores.store_at("memory://of-capabilities")
+        capabilities.make(asked, capabilities.settings(), store, False, Console(file=StringIO()), said.append)
+    there = fsspec.filesystem("memory").find("memory://of-capabilities/capabilities/sound/durable")
+    assert len(there) == len(asked) and all(path.endswith(".1.json") for path in there)
     assert [line.partition(" runs")[0] for line in said] == ["capabilities: 3 of 3"]
