@@ -243,10 +243,10 @@ def main() -> None:
         f"A double of a provider takes {TAKES_A_SECOND} requests in any second and refuses the others with 429 and "
         f"`Retry-After: 1`; each takes {TOKENS_A_CALL} tokens. First a plain client asks through the gateway for "
         f"{options.seconds:.0f} s, {options.at_once} requests at once; then {options.runs} runs of the baseline are "
-        f"made, {options.at_once} at once, of {CALLS_A_RUN} calls each. *Refused* is what the provider refused, *waited "
-        "out* what of that the gateway sent again by itself, *seen* what the client or the framework saw of it. The last "
-        "two columns are medians of runs: for how long a limit held them up, and their wall time, in which that is not. So "
-        "many runs share one worker that the machine is what slows them down; the load on it was "
+        f"made, {options.at_once} at once, of {CALLS_A_RUN} calls each. *Refused* is what the provider refused, "
+        "*waited out* what of that the gateway sent again by itself, *seen* what the client or the framework saw of "
+        "it. The last two columns are medians of runs: for how long a limit held them up, and their wall time, in "
+        "which that is not. So many runs share one worker that the machine is what slows them down; the load on it was "
         f"{os.getloadavg()[1]:.0f}.",
         f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}.",
         "",
