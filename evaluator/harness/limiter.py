@@ -9,9 +9,9 @@ from typing import Protocol
 
 from evaluator.providers.waiting import KEPT_FREE
 
-_LATE_S = 0.035
+_LATE_S = 0.025
 """Seconds. Requests that could have gone within the last so many go at once: the event loop wakes nobody in time. It is
-less than `KEPT_FREE` of a second, so that with that no second has more than its share of the limit either."""
+less than `KEPT_FREE` of a second, so no second has more than its share of the limit."""
 
 _TOKENS_S = 1.0
 """The same for tokens, of which each request takes another number."""
@@ -60,15 +60,10 @@ class _Bucket:
     """What may go at once: it fills evenly up to `capacity`, and may be drawn below zero."""
 
     def __init__(self, a_minute: int, capacity_s: float, least: float, now: float) -> None:
-        self._limit = self._rate = a_minute / 60
+        self._rate = a_minute / 60 * (1 - KEPT_FREE)
         self._capacity = least + self._rate * capacity_s
         self._level = self._capacity
         self._at = now
-
-    def keep_free(self, share: float, now: float) -> None:
-        """Leave a share of the limit alone from now on."""
-        self.take(0, now)
-        self._rate = self._limit * (1 - share)
 
     def wait_s(self, amount: float, now: float) -> float:
         """Seconds until so much may go. What is larger than the bucket goes when that is full, and leaves a debt."""
@@ -84,10 +79,10 @@ class _Bucket:
 class LocalLimiter(Limiter):
     """A `Limiter` within one process and one event loop.
 
-    Requests go evenly: twenty a second are one each 50 ms. Over any time, no more than the limit go, and `_LATE_S` or
-    `_TOKENS_S` of it besides, or one request that is larger than that. After
-    a refusal they go a little slower, `KEPT_FREE` less than the limit. While requests are under way their tokens are
-    taken to be the estimated ones, times the share of estimates that was used lately; then they are corrected.
+    Requests go evenly: of twenty a second, one each 50 ms and a little. No minute has more than the limit, nor has any
+    second more than its share; but a request that is larger than a second's share of the tokens goes all the same once
+    nothing is owed, and is owed then. While requests are under way their tokens are taken to be the estimated ones,
+    times the share of estimates that was used lately; then they are corrected.
 
     No library does this: `aiolimiter` lets a whole minute's requests go at once, serves small amounts first, and takes
     neither corrections nor a pause.
@@ -142,11 +137,7 @@ class LocalLimiter(Limiter):
 
     async def slow_down(self, seconds: float) -> None:
         """See `Limiter`."""
-        now = self._clock()
-        self._not_before = max(self._not_before, now + seconds)
-        for bucket in (self._requests, self._tokens):
-            if bucket is not None:
-                bucket.keep_free(KEPT_FREE, now)
+        self._not_before = max(self._not_before, self._clock() + seconds)
 
     def _has_room(self) -> bool:
         return self._concurrency is None or self._under_way < self._concurrency

@@ -112,13 +112,14 @@ uv run bakeoff run -m vllm/Qwen/Qwen3-8B --concurrency 4 --jobs 8          # req
 ```
 
 - The limits are those of one endpoint, for all frameworks and runs together. Of several models each has its own.
-- Requests go evenly, first come, first served: with `--rpm 1200` one each 50 ms, never a minute's worth at once.
+- Requests go evenly, first come, first served: with `--rpm 1200` one each 50 ms and a little, never a minute's worth
+  at once. {KEPT_FREE:.0%} of a limit stay unused, since some servers count by the second.
 - Of `--tpm` a request first takes an estimate: a token for four bytes, and {ANSWER_TOKENS} or its own limit for the
   answer. Once it is answered that is corrected to what the server counted, and later estimates with it.
 - A refusal (429, or 503 and 529 with `Retry-After`) holds all requests back for as long as the server says. The gateway
   then sends the same request again. The framework sees nothing of it, and it counts for nobody; the trace has how many
-  `refusals` a call met. From then on {KEPT_FREE:.0%} of the limit stay unused, since the server counts by the second.
-  What waiting does not help (no credit is left, or come back in more than two minutes) is passed on as ever.
+  `refusals` a call met. What waiting does not help (no credit is left, or come back in more than two minutes) is passed
+  on as ever.
 - **Waiting is nobody's time.** The trace has it in a call's `waited_s`, and no figure has it in it: not wall time,
   model time, gateway or overhead. Nor does it use up a run's `--timeout`. An instant in which any call of a run waits
   is left out, whatever else goes on in it. The scorecard's notes say how long runs waited, and the line of progress

@@ -7,5 +7,6 @@ longer than this for each of its calls."""
 ANSWER_TOKENS = 256
 """Tokens that an answer is taken to have, where the request does not limit it."""
 
-KEPT_FREE = 0.04
-"""Share of a limit that is left alone once the server has refused something: it counts by the second, then."""
+KEPT_FREE = 0.03
+"""Share of a limit on requests or tokens that is left alone: some servers count by the second, and what is sent evenly
+does not arrive evenly."""

@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -87,13 +87,14 @@ async def test_requests_go_evenly_and_in_turn() -> None:
         for number in range(1300):
             its.ask(f"{number}")
         await its.clock.until(60)
-        assert its.times[:5] == [0, 0.015, 0.065, 0.115, 0.165]
+        step = 60 / (1200 * 0.97)
+        assert its.times[:4] == pytest.approx([0, step - 0.025, 2 * step - 0.025, 3 * step - 0.025], abs=1e-5)
         assert its.names == [f"{number}" for number in range(len(its.names))]
-        assert len(its.went) == 1201
+        assert len(its.went) == 1165
 
 
 @pytest.mark.parametrize("rpm", (1, 7, 60, 999))
-async def test_no_minute_has_more_than_the_limit_and_the_burst(rpm: int) -> None:
+async def test_no_minute_has_more_than_the_limit(rpm: int) -> None:
     async with scene(rpm=rpm) as its:
         for number in range(3 * rpm):
             its.ask(f"{number}")
@@ -101,10 +102,9 @@ async def test_no_minute_has_more_than_the_limit_and_the_burst(rpm: int) -> None
         for number in range(3 * rpm, 4 * rpm):
             its.ask(f"{number}")
         await its.clock.until(150)
-        burst = 1 + rpm / 60 * 0.035
         for number, start in enumerate(its.times):
-            assert bisect_left(its.times, start + 60) - number <= rpm + burst
-        assert len(its.went) >= min(4 * rpm, int(rpm * 2.5) - 1)
+            assert bisect_right(its.times, start + 60) - number <= rpm
+        assert len(its.went) >= int(rpm * 2.5 * 0.96)
 
 
 async def test_time_in_which_nobody_asks_is_not_saved_up() -> None:
@@ -113,7 +113,7 @@ async def test_time_in_which_nobody_asks_is_not_saved_up() -> None:
         for number in range(5):
             its.ask(f"{number}")
         await its.clock.until(603.5)
-        assert its.times == [600, 600.965, 601.965, 602.965]
+        assert its.times == pytest.approx([600, 601.005, 602.036, 603.067], abs=0.001)
 
 
 async def test_no_more_requests_than_allowed_are_under_way() -> None:
@@ -138,7 +138,8 @@ async def test_tokens_are_limited_and_a_request_larger_than_the_burst_goes_alone
         await its.clock.until(9.9)
         assert its.went == [(0, "a")]
         await its.clock.until(30)
-        assert its.went[1:] == [(10, "b"), (20, "c")]
+        assert its.names == ["a", "b", "c"]
+        assert its.times == pytest.approx([0, 10 / 0.97, 20 / 0.97])
 
 
 async def test_a_small_request_does_not_overtake_a_large_one() -> None:
@@ -193,7 +194,7 @@ async def test_an_unknown_use_leaves_the_estimate_as_it_was() -> None:
         await its.limiter.leave(1000, None)
         its.ask("b", 1000)
         await its.clock.until(30)
-        assert its.went == [(0, "a"), (10, "b")]
+        assert its.times == pytest.approx([0, 10 / 0.97])
 
 
 async def test_nobody_begins_before_the_server_said_so() -> None:
@@ -206,19 +207,18 @@ async def test_nobody_begins_before_the_server_said_so() -> None:
         its.ask("d")
         await its.clock.until(10)
         assert its.names == ["a", "b", "c", "d"]
-        assert its.times[:3] == [0, 0.015, 3.04] and 3.04 < its.times[3] < 3.1
+        assert its.times[1] < 0.04 and its.times[2] == 3.04 < its.times[3] < 3.1
 
 
 @pytest.mark.parametrize("rps", (1, 5, 20, 100))
-async def test_once_refused_it_keeps_the_limit_in_any_second_too_and_uses_nearly_all_of_it(rps: int) -> None:
+async def test_it_keeps_the_limit_in_any_second_too_and_uses_nearly_all_of_it(rps: int) -> None:
     async with scene(rpm=rps * 60) as its:
-        await its.limiter.slow_down(1)
         for number in range(rps * 70):
             its.ask(f"{number}")
         for moment in range(1, 6000):  # woken late now and then
             await its.clock.until(moment / 100)
-        assert all(bisect_right(its.times, at + 1) - number <= max(rps, 2) for number, at in enumerate(its.times))
-        assert len(its.went) >= 0.95 * rps * 59
+        assert all(bisect_right(its.times, at + 1) - number <= rps for number, at in enumerate(its.times))
+        assert len(its.went) >= 0.95 * rps * 60
 
 
 @pytest.mark.parametrize("limits", ({"rpm": 60}, {"tpm": 60}, {"concurrency": 1}))
@@ -231,7 +231,7 @@ async def test_one_that_gives_up_was_never_there(limits: dict[str, int]) -> None
         its.tasks["c"].cancel()
         await settled()
         await its.limiter.leave(1, None)
-        await its.clock.until(1.01)
+        await its.clock.until(1.04)
         assert its.names == ["a", "d"]
 
 
@@ -251,6 +251,6 @@ async def test_all_limits_hold_together() -> None:
         for number in range(6):
             its.ask(f"{number}", 300)
         await its.clock.until(8)
-        assert its.times == [0, 3, 6]  # tokens for one each three seconds
+        assert its.times == pytest.approx([0, 3 / 0.97, 6 / 0.97])  # tokens for one each three seconds
         await its.clock.until(60)
         assert len(its.went) == 3  # and no more than three under way
