@@ -68,7 +68,7 @@ endpoint is always taken for it: for the model `openai/gpt-oss-20b` on a vLLM se
 `vllm/openai/gpt-oss-20b`.
 
 Before a long run, `uv run bakeoff doctor -m ENDPOINT/MODEL` asks the server for all that the tasks need, and
-says in words what it cannot do.
+says in words what it cannot do. What a run will take, and how to limit what it may cost: [running](running.md).
 
 **How a server is called.** As the OpenAI client calls it: redirects are followed, what comes compressed is unpacked,
 proxies are those of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` (never for this machine), the query of a base URL stays
