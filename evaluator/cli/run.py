@@ -326,7 +326,7 @@ def run(
         plans.insert(0, planned(specs.resolve(SCRIPTED, None, None), first_look(asked), say))
     say_what_is_lacking(plans, asked, say)
     if dry_run:
-        DryRun(store.folder, evidence, rerun, console, say).print_plans(plans, spending)
+        DryRun(store.folder, evidence, rerun, console, say, rpm, tpm, concurrency).print_plans(plans, spending)
         return
     with connected() as made_by:
         code = Command(store, rerun, console, say, spending, made_by).run(plans, asked)
@@ -404,6 +404,7 @@ def _run_suites(
 ) -> int:
     """Make the runs of outside suites, and say what came of them; gives the exit code."""
     from evaluator.analysis.suites import gather
+    from evaluator.harness.limiter import RateLimits
     from evaluator.harness.stopping import Stopped, stoppable
     from evaluator.packs import SUITES_FOLDER
     from evaluator.scorecard.suites import print_suites
@@ -425,7 +426,8 @@ def _run_suites(
         if not any(plan.jobs for plan in plans):
             raise Mistake(f"nothing to run: none of {', '.join(one.name for one in frameworks)} serves these suites")
         if dry_run:
-            dry = DryRun(below.folder, evidence, rerun, console, say)
+            held = limits.rates or RateLimits()
+            dry = DryRun(below.folder, evidence, rerun, console, say, held.rpm, held.tpm, held.concurrency)
             for plan in plans:
                 line = f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}"
                 dry.print_lines(plan, [line], plan.settings.model, spending)
