@@ -12,7 +12,7 @@ from fakes import fake_folder
 from evaluator.catalog import frameworks
 from evaluator.catalog.frameworks import Framework, read_framework
 from evaluator.catalog.releases import Release, at_release
-from evaluator.harness import plans, releases
+from evaluator.harness import engine, releases
 from evaluator.suites import drifting
 from evaluator.trace import read_traces
 
@@ -61,7 +61,7 @@ def write(bakeoff: Bakeoff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     async def nothing(frameworks: Iterable[Framework], *_: object) -> None:
         assert frameworks
 
-    monkeypatch.setattr(plans, "provision_all", nothing)
+    monkeypatch.setattr(engine, "provision_all", nothing)
     monkeypatch.setattr(drifting, "FOLDER", tmp_path / "drift")
     monkeypatch.setattr(frameworks, "all_frameworks", lambda: {"fake": read_framework(folder)})
     said = bakeoff("run", "-f", "fake", "-m", "scripted", *TASK, "--cases", "quick", "--traces", "traces")
@@ -89,7 +89,7 @@ def test_what_the_lock_sends_beside_the_recorded_runs(
     words = (tmp_path / "drift.md").read_text()
     assert words.startswith("**Fake 1.2.3") and words.endswith("+Hurry.\n```\n") and said.out == words
 
-    monkeypatch.delattr(plans, "harness")  # what is made already is not made again
+    monkeypatch.delattr(engine, "harness")  # what is made already is not made again
     said = bakeoff(*DRIFT, "--markdown", "-")
     assert (said.code, said.out) == (0, words)
     assert "2 of 2 runs are recorded already" in said.err

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from evaluator.catalog import frameworks
 from evaluator.catalog.frameworks import Framework
-from evaluator.harness import plans
+from evaluator.harness import engine
 from evaluator.harness.jobs import Settings
 from evaluator.harness.runner import harness
 from evaluator.models import specs
@@ -72,7 +72,7 @@ def known(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> Recorded:
     async def provided(*_: object) -> None:
         """The environments are there."""
 
-    monkeypatch.setattr(plans, "provision_all", provided)
+    monkeypatch.setattr(engine, "provision_all", provided)
     return recorded
 
 

@@ -13,7 +13,7 @@ from sites import runs_on
 from evaluator import WORK
 from evaluator.catalog import frameworks
 from evaluator.catalog.frameworks import Framework
-from evaluator.harness import plans
+from evaluator.harness import engine
 from evaluator.trace import Trace, read_traces
 
 SHOWS = """
@@ -64,7 +64,7 @@ def test_no_planted_key_is_written_anywhere(
     async def provided(*_: object) -> None:
         """The environment is there."""
 
-    monkeypatch.setattr(plans, "provision_all", provided)
+    monkeypatch.setattr(engine, "provision_all", provided)
     file = written(tmp_path / "mine.jsonl", [json.dumps(CASES[1])])
     with serving(shows_the_key) as server:
         said = bakeoff(

@@ -27,7 +27,7 @@ from evaluator.catalog import frameworks, suites
 from evaluator.catalog.capabilities import all_capabilities
 from evaluator.catalog.frameworks import BASELINE, read_framework
 from evaluator.cli.options import console
-from evaluator.harness import plans
+from evaluator.harness import engine, plans
 from evaluator.models import specs, weights
 from evaluator.models.embedded import LocalModel
 from evaluator.models.upstreams import Upstream
@@ -68,7 +68,7 @@ def test_the_users_own_cases_can_be_run(bakeoff: Bakeoff, tmp_path: Path, monkey
     assert "\x1b" not in said.out
     traces = [trace for trace in read_traces(tmp_path / "traces") if isinstance(trace, Trace)]
     assert {trace.key.case: trace.outcome.answer for trace in traces} == {case["id"]: case["answer"] for case in CASES}
-    monkeypatch.delattr(plans, "harness")  # nothing is started where every run is recorded
+    monkeypatch.delattr(engine, "harness")  # nothing is started where every run is recorded
     again = bakeoff(*command)
     assert again.code == 0
     assert "2 of 2 runs are recorded already in traces; --rerun makes them again" in again.out
