@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -26,7 +26,7 @@ from evaluator.analysis.faults.judged import FaultRun, judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.catalog.folders import capability_names, suite_names
 from evaluator.catalog.frameworks import Framework, all_frameworks, implements
-from evaluator.catalog.suites import as_task
+from evaluator.catalog.suites import all_suites, as_task, contracts
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
 from evaluator.faults.table import BY_NAME
@@ -461,20 +461,24 @@ class TestedSuites:
 
     __test__ = False
 
-    def __init__(self, shared: "_Shared", harness: Harness, jobs: Iterable[Job]) -> None:
-        self._harness = harness
-        self.made = _MadeAhead(shared, self._run, ([job] for job in jobs), _AT_ONCE)
+    def __init__(self, shared: "_Shared", jobs: Iterable[Job]) -> None:
+        asked, suites = list(jobs), all_suites()
+        self._harnesses = {
+            name: shared.harness(outside.settings(shared.settings.model, suites[name], outside.Limits.of(jobs=1)))
+            for name in {job.task.name for job in asked}
+        }
+        self.made = _MadeAhead(shared, self._run, ([job] for job in asked), _AT_ONCE)
 
     def make(self, job: Job) -> TestedSuite:
         """The run of `job`, and what the suite's own grader says of it, now and where it was recorded."""
         trace = self.made.get([job])
-        recorded = self._harness.records.usable(job, ROOT / "traces" / SUITES_FOLDER)
+        recorded = self._harnesses[job.task.name].records.usable(job, ROOT / "traces" / SUITES_FOLDER)
         verdict = outside.verdict_on(trace, served(job.task.name))
         return TestedSuite(verdict, recorded.verdict if recorded else None, trace_path(TRACES, trace.key))
 
     async def _run(self, jobs: Sequence[Job]) -> Trace:
         [job] = jobs
-        trace = await self._harness.run(job)
+        trace = await self._harnesses[job.task.name].run(job)
         write_trace(TRACES, trace)
         return trace
 
@@ -517,7 +521,8 @@ def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
 
     async def up() -> tuple[Watch, Pool]:
         watch = await opened.enter_async_context(Watch(opened.enter_context(own_folder(settings.logs / "watch"))))
-        pool = Pool(settings, list(all_tasks()), Console(stderr=True), watch)
+        modules = [*all_tasks(), *(contracts() if _suites_asked_for(request.config) else ())]
+        pool = Pool(settings, modules, Console(stderr=True), watch)
         return watch, await opened.enter_async_context(pool)
 
     try:
@@ -571,9 +576,7 @@ def faulted(request: pytest.FixtureRequest, tested_faults: TestedFaults) -> Test
 @pytest.fixture(scope="session")
 def tested_suites(shared_workers: _Shared, request: pytest.FixtureRequest) -> Iterator[TestedSuites]:
     """Makes runs of outside suites."""
-    settings = shared_workers.settings
-    of_suites = replace(settings, model=replace(settings.model, for_suites=True))
-    runs = TestedSuites(shared_workers, shared_workers.harness(of_suites), _wanted(request, "outside"))
+    runs = TestedSuites(shared_workers, _wanted(request, "outside"))
     yield runs
     runs.made.close()
 

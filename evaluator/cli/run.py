@@ -130,7 +130,8 @@ def run(
         typer.Option(
             min=1,
             metavar="N",
-            help=f"Model calls that a run may make. Default: {MAX_MODEL_CALLS}; {MAX_SUITE_CALLS} for outside suites.",
+            help=f"Model calls that a run may make. Default: {MAX_MODEL_CALLS}; {MAX_SUITE_CALLS} for outside suites, "
+            "or what a suite says itself.",
         ),
     ] = None,
     traces: Annotated[
@@ -324,12 +325,14 @@ def _run_suites(
         except Stopped as stopped:
             return _stopped(stopped.exit_code)
         drawn = outside.drawn(asked, limits)
-        plans = [outside.planned(spec, frameworks, asked, drawn, limits) for spec in models]
+        groups = outside.alike(asked)
+        plans = [outside.planned(spec, frameworks, group, drawn, limits) for spec in models for group in groups]
         if not any(plan.jobs for plan in plans):
             raise Mistake(f"nothing to run: none of {', '.join(one.name for one in frameworks)} serves these suites")
         if dry_run:
             for plan in plans:
-                say(f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}")
+                its = {name: of for name, of in drawn.items() if any(job.task.name == name for job in plan.jobs)}
+                say(f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(its)}")
             return 0
         try:
             outside.run(plans, root, rerun, console, say)
@@ -337,8 +340,8 @@ def _run_suites(
             code = stopped.exit_code
     wanted = {case.id for cases_of in drawn.values() for case in cases_of}
     titles = {one.name: one.title for one in frameworks}
-    for plan in plans:
-        found = gather(root, plan.model, [one.suite.name for one in asked], wanted.__contains__, titles)
+    for model in dict.fromkeys(plan.model for plan in plans):
+        found = gather(root, model, [one.suite.name for one in asked], wanted.__contains__, titles)
         print_suites(console, found, titles)
     return _stopped(code) if code else 0
 
