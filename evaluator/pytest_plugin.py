@@ -8,6 +8,7 @@ takes `faulted` is run, where the marker `faults` was asked for, once for every 
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
@@ -136,6 +137,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "capabilities: runs of all capability tasks; only where asked for")
     for suite in suite_names():
         config.addinivalue_line("markers", f"{suite}: runs of the outside suite {suite}; only where asked for")
+    for contract in contracts():
+        config.addinivalue_line("markers", f"{contract}: modules that serve cases of outside suites alone")
     config.addinivalue_line("markers", "suites: runs of all outside suites; only where asked for")
     config.addinivalue_line("markers", "live: needs a real model")
     config.addinivalue_line("markers", "faults: runs with faults that are put in on purpose; only where asked for")
@@ -251,8 +254,8 @@ def _fault_parameters() -> list[Any]:
 
 def _suites_asked_for(config: pytest.Config) -> list[str]:
     """The outside suites whose markers `-m` names, or all with `suites`: their packages must be installed first."""
-    named = config.option.markexpr
-    return [name for name in suite_names() if name in named or "suites" in named]
+    named = {*re.findall(r"\w+", config.option.markexpr)}
+    return [name for name in suite_names() if named & {name, "suites"}]
 
 
 def _suite_parameters(names: Sequence[str]) -> list[Any]:

@@ -56,11 +56,7 @@ def _case(entry: Json, gold: list[list[str]]) -> Json:
         "question": messages[0],
         "further": messages[1:],
         "functions": [
-            {
-                "name": one["name"],
-                "description": one["description"],
-                "parameters": _whole_numbers_too(schema(one["parameters"])),
-            }
+            {"name": one["name"], "description": one["description"], "parameters": schema(one["parameters"])}
             for one in entry["function"]
         ],
         "classes": classes,
@@ -80,16 +76,6 @@ def _data() -> str:
     described = [MULTI_TURN_FUNC_DOC_PATH / file for file in MULTI_TURN_FUNC_DOC_FILE_MAPPING.values()]
     files = [PROMPT_PATH / name, POSSIBLE_ANSWER_PATH / name, *sorted(described)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-
-
-def _whole_numbers_too(part: Any) -> Any:
-    """A schema in which a number may be whole: 10 and 10.0 read differently in what a function gives."""
-    if isinstance(part, list):
-        return [_whole_numbers_too(one) for one in part]
-    if not isinstance(part, dict):
-        return part
-    inner = {name: _whole_numbers_too(value) for name, value in part.items()}
-    return inner | ({"type": ["integer", "number"]} if part.get("type") == "number" else {})
 
 
 def _step(written: str, classes: Sequence[str]) -> Json:
