@@ -1,5 +1,8 @@
 """The spec over a process that a test makes up: what a run is given of a conversation, and what is taken down of it."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import pytest
@@ -105,6 +108,24 @@ def test_runs_have_nothing_in_common(process: Process) -> None:
         next(iter(prepared.brief.messages))
     assert [first.brief.tools[0]("a"), second.brief.tools[0]("b")] == ["run1: done", "run2: done"]
     assert second.final_state() == {"turns": [[{"name": "cd", "arguments": {"folder": "b"}}]]}
+
+
+def test_runs_that_begin_at_once_ask_the_same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Process] = []
+
+    @cache
+    def slowly(suite: str) -> Process:
+        time.sleep(0.05)
+        started.append(Process())
+        return started[-1]
+
+    monkeypatch.setattr(spec, "served", slowly)
+    runs = [prepare(case()) for _ in range(4)]
+    for prepared in runs:
+        next(iter(prepared.brief.messages))
+    with ThreadPoolExecutor(len(runs)) as pool:
+        given = list(pool.map(lambda prepared: prepared.brief.tools[0]("a"), runs))
+    assert len(started) == 1 and sorted(given) == [f"run{number}: done" for number in (1, 2, 3, 4)]
 
 
 def test_what_a_tool_does_not_take_is_not_taken_down(process: Process) -> None:
