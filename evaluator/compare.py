@@ -178,10 +178,10 @@ class Side:
 
 def read_side(framework: Framework, task: Task, deviations: Iterable[tuple[int, Deviation]]) -> Side:
     """The implementation of `task`; `deviations` are all of the framework's. Raises `Mistake`."""
-    path = implementation_path(framework.folder, task.name)
+    path = implementation_path(framework.folder, task.module)
     shown = path.relative_to(path.parents[2]).as_posix()
     if not path.exists():
-        raise Mistake("; ".join(lacking_in_words([framework], [task.name])))
+        raise Mistake("; ".join(lacking_in_words([framework], [task.module])))
     try:
         source = files.read_text(path)
         lines = source_lines(source)
@@ -195,8 +195,8 @@ def read_side(framework: Framework, task: Task, deviations: Iterable[tuple[int, 
         framework=framework,
         source=source,
         source_lines=lines,
-        by_hand=task.name in framework.by_hand,
-        deviations=tuple((number, one) for number, one in deviations if one.task in (None, task.name)),
+        by_hand=task.module in framework.by_hand,
+        deviations=tuple((number, one) for number, one in deviations if one.task in (None, task.name, task.module)),
     )
 
 

@@ -8,11 +8,12 @@ takes `faulted` is run, where the marker `faults` was asked for, once for every 
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -26,7 +27,7 @@ from evaluator.analysis.faults.judged import FaultRun, judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.catalog.folders import capability_names, suite_names
 from evaluator.catalog.frameworks import Framework, all_frameworks, implements
-from evaluator.catalog.suites import as_task
+from evaluator.catalog.suites import all_suites, as_task, contracts
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
 from evaluator.faults.table import BY_NAME
@@ -136,6 +137,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "capabilities: runs of all capability tasks; only where asked for")
     for suite in suite_names():
         config.addinivalue_line("markers", f"{suite}: runs of the outside suite {suite}; only where asked for")
+    for contract in contracts():
+        config.addinivalue_line("markers", f"{contract}: modules that serve cases of outside suites alone")
     config.addinivalue_line("markers", "suites: runs of all outside suites; only where asked for")
     config.addinivalue_line("markers", "live: needs a real model")
     config.addinivalue_line("markers", "faults: runs with faults that are put in on purpose; only where asked for")
@@ -251,8 +254,8 @@ def _fault_parameters() -> list[Any]:
 
 def _suites_asked_for(config: pytest.Config) -> list[str]:
     """The outside suites whose markers `-m` names, or all with `suites`: their packages must be installed first."""
-    named = config.option.markexpr
-    return [name for name in suite_names() if name in named or "suites" in named]
+    named = {*re.findall(r"\w+", config.option.markexpr)}
+    return [name for name in suite_names() if named & {name, "suites"}]
 
 
 def _suite_parameters(names: Sequence[str]) -> list[Any]:
@@ -461,20 +464,24 @@ class TestedSuites:
 
     __test__ = False
 
-    def __init__(self, shared: "_Shared", harness: Harness, jobs: Iterable[Job]) -> None:
-        self._harness = harness
-        self.made = _MadeAhead(shared, self._run, ([job] for job in jobs), _AT_ONCE)
+    def __init__(self, shared: "_Shared", jobs: Iterable[Job]) -> None:
+        asked, suites = list(jobs), all_suites()
+        self._harnesses = {
+            name: shared.harness(outside.settings(shared.settings.model, suites[name], outside.Limits.of(jobs=1)))
+            for name in {job.task.name for job in asked}
+        }
+        self.made = _MadeAhead(shared, self._run, ([job] for job in asked), _AT_ONCE)
 
     def make(self, job: Job) -> TestedSuite:
         """The run of `job`, and what the suite's own grader says of it, now and where it was recorded."""
         trace = self.made.get([job])
-        recorded = self._harness.records.usable(job, ROOT / "traces" / SUITES_FOLDER)
+        recorded = self._harnesses[job.task.name].records.usable(job, ROOT / "traces" / SUITES_FOLDER)
         verdict = outside.verdict_on(trace, served(job.task.name))
         return TestedSuite(verdict, recorded.verdict if recorded else None, trace_path(TRACES, trace.key))
 
     async def _run(self, jobs: Sequence[Job]) -> Trace:
         [job] = jobs
-        trace = await self._harness.run(job)
+        trace = await self._harnesses[job.task.name].run(job)
         write_trace(TRACES, trace)
         return trace
 
@@ -517,7 +524,8 @@ def shared_workers(request: pytest.FixtureRequest) -> Iterator[_Shared]:
 
     async def up() -> tuple[Watch, Pool]:
         watch = await opened.enter_async_context(Watch(opened.enter_context(own_folder(settings.logs / "watch"))))
-        pool = Pool(settings, list(all_tasks()), Console(stderr=True), watch)
+        modules = [*all_tasks(), *(contracts() if _suites_asked_for(request.config) else ())]
+        pool = Pool(settings, modules, Console(stderr=True), watch)
         return watch, await opened.enter_async_context(pool)
 
     try:
@@ -571,9 +579,7 @@ def faulted(request: pytest.FixtureRequest, tested_faults: TestedFaults) -> Test
 @pytest.fixture(scope="session")
 def tested_suites(shared_workers: _Shared, request: pytest.FixtureRequest) -> Iterator[TestedSuites]:
     """Makes runs of outside suites."""
-    settings = shared_workers.settings
-    of_suites = replace(settings, model=replace(settings.model, for_suites=True))
-    runs = TestedSuites(shared_workers, shared_workers.harness(of_suites), _wanted(request, "outside"))
+    runs = TestedSuites(shared_workers, _wanted(request, "outside"))
     yield runs
     runs.made.close()
 

@@ -18,7 +18,7 @@ import pytest
 
 from evaluator.catalog.folders import capability_names
 from evaluator.catalog.frameworks import BASELINE, Framework, all_frameworks, hardened, implementation_path, implements
-from evaluator.catalog.suites import all_suites
+from evaluator.catalog.suites import all_suites, contracts
 from evaluator.catalog.tasks import all_tasks
 from evaluator.faults.table import BY_NAME
 from evaluator.harness.environments import EXTRAS_GROUP, extras_of, find_uv, uv_environment
@@ -26,7 +26,9 @@ from evaluator.probes.behaviours import EXPECTED_FAILURE, expected_failure
 from evaluator.pytest_plugin import TestedProbe, TestedProbes, marks_of
 
 FRAMEWORKS, TASKS = all_frameworks(), all_tasks()
-EVERY_TASK = (*TASKS, *capability_names())
+CONTRACTS = contracts()
+"""What modules there are for cases of outside suites alone."""
+EVERY_TASK = (*TASKS, *capability_names(), *CONTRACTS)
 OUTSIDE = "outside"
 """The check that nothing is done outside, as a deviation names it."""
 
@@ -40,7 +42,7 @@ each_module = pytest.mark.parametrize(
             framework,
             module,
             # A capability module may need packages that are installed only where capabilities are asked for.
-            marks=[*marks_of(framework, task), *([] if task in TASKS else [pytest.mark.capabilities])],
+            marks=[*marks_of(framework, task), *([pytest.mark.capabilities] if task in capability_names() else [])],
             id=f"{name}/{module}",
         )
         for name, framework in FRAMEWORKS.items()
@@ -129,7 +131,8 @@ def imported(path: Path) -> set[str]:
 def test_an_implementation_imports_nothing_of_ours_but_its_task(framework: Framework, module: str) -> None:
     names = imported(implementation_path(framework.folder, module))
     ours = {name for name in names if name.split(".")[0] in ("tasks", "evaluator", "implementations")}
-    assert ours <= {"tasks.base", f"tasks.{module.rpartition('/')[2]}.spec"}
+    task = module.rpartition("/")[2]
+    assert ours <= {"tasks.base", f"tasks.{task}" if task in CONTRACTS else f"tasks.{task}.spec"}
 
 
 def canonical(name: str) -> str:

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from evaluator import WORK
 from evaluator.catalog.digests import task_digest
-from evaluator.catalog.folders import TASKS, suite_names
+from evaluator.catalog.folders import TASKS, suite_names, task_names
 from evaluator.catalog.frameworks import Project, read_project
 from evaluator.catalog.tasks import Task, defined, module
 from evaluator.errors import Mistake
-from tasks import described, served, suite
+from tasks import conversation, described, served, suite
 from tasks.cases import load_cases
 from tasks.suite import SuiteCase
 
@@ -25,8 +25,10 @@ _SHARED = tuple(Path(str(one.__file__)) for one in (described, served, suite))
 class Suite:
     """One folder of `tasks/` with a `pyproject.toml`: the locked package that has the cases and their grader.
 
-    Its cases are served by the modules of the task that it is `implemented_by`. The fields `environment` and `at` are
-    there as a framework has them, so that its packages are installed in the same way.
+    Its cases are served by the modules of the task that it is `implemented_by`, or of a contract that is no task of
+    ours, such as that of conversations. `max_model_calls` is how many calls a run of it may make, where that is another
+    number than with the others. The fields `environment` and `at` are there as a framework has them, so that its
+    packages are installed in the same way.
     """
 
     name: str
@@ -37,7 +39,13 @@ class Suite:
     version: str
     implemented_by: str
     environment: Path
+    max_model_calls: int | None = None
     at: None = None
+
+    @property
+    def holds_conversations(self) -> bool:
+        """Whether the user says several things in its cases, each once the last one is answered."""
+        return self.implemented_by == conversation.MODULE
 
     @property
     def cases(self) -> Path:
@@ -63,6 +71,7 @@ class _Metadata(Project):
 
     licence: str = Field(min_length=1)
     implemented_by: str = Field(min_length=1)
+    max_model_calls: int | None = Field(default=None, ge=1)
 
 
 def all_suites(folder: Path = TASKS) -> dict[str, Suite]:
@@ -87,9 +96,14 @@ def as_task(suite: Suite) -> Task:
         script=defined(spec, "script"),
         grade=_not_graded,
         on_the_wire=defined(module(suite.environment, "wire"), "on_the_wire"),
-        also=_SHARED,
+        also=(*_SHARED, *getattr(spec, "ALSO", ())),
         implemented_by=suite.implemented_by,
     )
+
+
+def contracts() -> list[str]:
+    """What modules there are that serve cases of outside suites alone, sorted: they are of no task of ours."""
+    return sorted({suite.implemented_by for suite in all_suites().values()} - {*task_names()})
 
 
 def _imported(suite: Suite) -> list[SuiteCase]:

@@ -7,8 +7,9 @@ import typer
 from rich.console import Console
 
 from evaluator import ROOT, WORK
-from evaluator.catalog.capabilities import as_task
+from evaluator.catalog import capabilities, suites
 from evaluator.catalog.frameworks import Framework, implements, lacking_in_words, numbered_deviations
+from evaluator.catalog.tasks import Task
 from evaluator.cli.options import (
     TaskOption,
     chosen,
@@ -35,6 +36,8 @@ app = command()
 
     bakeoff compare langgraph agno -t approval            a capability
 
+    bakeoff compare langgraph agno -t bfcl_multi_turn     the modules that serve an outside suite
+
     bakeoff compare agno@2026-05-01 agno@2026-09-01       the same code on two releases: what is sent differently?
 
     bakeoff compare baseline agno --width 200 | less      all tasks, for a pager"""
@@ -60,16 +63,23 @@ def compare(
         _compare_releases(compared[0], compared[1], names_in(task))
         return
     shown = Console(width=width or (None if console.is_terminal else 160))
-    of_capabilities = {name: as_task(capability) for name, capability in every_capability().items()}
-    in_tasks = chosen(task, {**every_task(), **(of_capabilities if task else {})}, "task")
-    both = [a_task for a_task in in_tasks if all(implements(framework, a_task.name) for framework in compared)]
-    lacks = lacking_in_words(compared, [a_task.name for a_task in in_tasks])
+    in_tasks = chosen(task, {**every_task(), **(_others() if task else {})}, "task")
+    both = [a_task for a_task in in_tasks if all(implements(framework, a_task.module) for framework in compared)]
+    lacks = lacking_in_words(compared, [a_task.module for a_task in in_tasks])
     if not both:
         raise Mistake(f"nothing to compare: {'; '.join(lacks)}")
     say_left_out(lacks)
     for a_task in both:
         ours, theirs = (read_side(framework, a_task, numbered[framework.plain_name]) for framework in compared)
         print_side_by_side(shown, a_task.name, ours, theirs)
+
+
+def _others() -> dict[str, Task]:
+    """Capability tasks and outside suites by name, as tasks."""
+    return {
+        **{name: capabilities.as_task(capability) for name, capability in every_capability().items()},
+        **{name: suites.as_task(suite) for name, suite in suites.all_suites().items()},
+    }
 
 
 def _compare_releases(before: Framework, after: Framework, tasks: Sequence[str]) -> None:

@@ -162,7 +162,8 @@ def run(
         typer.Option(
             min=1,
             metavar="N",
-            help=f"Model calls that a run may make. Default: {MAX_MODEL_CALLS}; {MAX_SUITE_CALLS} for outside suites.",
+            help=f"Model calls that a run may make. Default: {MAX_MODEL_CALLS}; {MAX_SUITE_CALLS} for outside suites, "
+            "or what a suite says itself.",
         ),
     ] = None,
     traces: Annotated[
@@ -422,14 +423,16 @@ def _run_suites(
             except Stopped as stopped:
                 return _stopped(stopped.exit_code)
         drawn = outside.drawn(asked, limits)
-        plans = [outside.planned(spec, frameworks, asked, drawn, limits) for spec in models]
+        groups = outside.alike(asked)
+        plans = [outside.planned(spec, frameworks, group, drawn, limits) for spec in models for group in groups]
         if not any(plan.jobs for plan in plans):
             raise Mistake(f"nothing to run: none of {', '.join(one.name for one in frameworks)} serves these suites")
         if dry_run:
             held = limits.rates or RateLimits()
             dry = DryRun(below.folder, evidence, rerun, console, say, held.rpm, held.tpm, held.concurrency)
             for plan in plans:
-                line = f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(drawn)}"
+                its = {name: of for name, of in drawn.items() if any(job.task.name == name for job in plan.jobs)}
+                line = f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(its)}"
                 dry.print_lines(plan, [line], plan.settings.model, spending)
             return 0
         try:
@@ -439,8 +442,8 @@ def _run_suites(
             code = stopped.exit_code
     wanted = {case.id for cases_of in drawn.values() for case in cases_of}
     titles = {one.name: one.title for one in frameworks}
-    for plan in plans:
-        found = gather(below.folder, plan.model, [one.suite.name for one in asked], wanted.__contains__, titles)
+    for model in dict.fromkeys(plan.model for plan in plans):
+        found = gather(below.folder, model, [one.suite.name for one in asked], wanted.__contains__, titles)
         print_suites(console, found, titles)
     if spending is not None:
         say(spending.in_words())

@@ -12,6 +12,7 @@ from evaluator.errors import Mistake
 from evaluator.models import embedded, local, own
 from evaluator.models.upstreams import Upstream
 from evaluator.models.upstreams.capabilities import CapabilityUpstream, capabilities_digest
+from evaluator.models.upstreams.conversing import ConversingUpstream, conversing_digest
 from evaluator.models.upstreams.faults import FaultUpstream, faults_digest
 from evaluator.models.upstreams.http import HttpUpstream
 from evaluator.models.upstreams.obeying import ObeyingUpstream, obeying_digest
@@ -57,6 +58,9 @@ _PLAYED = {
     OBEYING: _Played(ObeyingUpstream, obeying_digest, timeout_s=60),
 }
 _PLAYED_FOR_SUITES = _PLAYED | {SCRIPTED: _Played(SuiteUpstream, suites_digest, timeout_s=60)}
+_PLAYED_IN_CONVERSATIONS = _PLAYED | dict.fromkeys(
+    (SCRIPTED, OBEYING), _Played(ConversingUpstream, conversing_digest, timeout_s=60)
+)
 
 
 _EMBEDDED_TIMEOUT_S = 300
@@ -65,7 +69,8 @@ _EMBEDDED_TIMEOUT_S = 300
 @dataclass(frozen=True)
 class ModelSpec:
     """A model by name. `endpoint` is set where the user named a server, `own` where a GGUF file, `for_suites` where it
-    answers cases of outside suites: the scripted model then knows tools by whatever name they are offered under."""
+    answers cases of outside suites: the scripted model then knows tools by whatever name they are offered under. With
+    `for_conversations` these are conversations, of which it plays what the user has said so far."""
 
     name: str
     timeout_s: float
@@ -73,11 +78,15 @@ class ModelSpec:
     endpoint: Endpoint | None = None
     own: embedded.LocalModel | None = None
     for_suites: bool = False
+    for_conversations: bool = False
 
     @property
     def played(self) -> "_Played | None":
         """What answers, where that is a model that plays."""
-        return None if self.endpoint else (_PLAYED_FOR_SUITES if self.for_suites else _PLAYED).get(self.name)
+        if self.endpoint is not None:
+            return None
+        of_suites = _PLAYED_IN_CONVERSATIONS if self.for_conversations else _PLAYED_FOR_SUITES
+        return (of_suites if self.for_suites else _PLAYED).get(self.name)
 
     @property
     def sent_name(self) -> str:

@@ -137,8 +137,9 @@ def print_suites(console: Console, found: Iterable[SuiteFound], titles: Mapping[
 # --- SUITES.md -------------------------------------------------------------------------------
 
 _ABOUT = """\
-Cases and graders that nobody here wrote, through the same implementations as our own tasks, unchanged: each suite's \
-own grader judges the runs, in its own environment, and its metrics have its own names. What was changed to make a \
+Cases and graders that nobody here wrote, through the same implementations as our own tasks, unchanged, or where the \
+user says several things, through the module of each that holds a conversation. Each suite's own grader judges the \
+runs, in its own environment, and its metrics have its own names. What was changed to make a \
 suite's cases into ours, and what was left out, stands in its README; how another suite is brought in, in \
 [docs/suites.md](docs/suites.md). Rates are over runs, with the 95 % interval over cases in brackets. ± baseline is \
 the difference from the baseline over the same cases, in points; a star marks what is told apart from none \

@@ -50,8 +50,9 @@ CASES = 20
 class Limits:
     """What the user said of the cases that are drawn and of how runs are made.
 
-    `cases` is how many of each suite, None all. `budget_s` is None where there is none; what else is None is left to
-    the model, and so is the budget unless `has_budget`. `rates` are the limits of the model's endpoint.
+    `cases` is how many of each suite, None all. `budget_s` is None where there is none; without `max_model_calls` that
+    is left to the suite. What else is None is left to the model, and so is the budget unless `has_budget`. `rates` are
+    the limits of the model's endpoint.
     """
 
     cases: int | None
@@ -59,7 +60,7 @@ class Limits:
     trials: int
     jobs: int | None
     timeout_s: float | None
-    max_model_calls: int
+    max_model_calls: int | None
     has_budget: bool
     budget_s: float | None
     rates: RateLimits | None = None
@@ -85,7 +86,7 @@ class Limits:
             trials=trials or 1,
             jobs=jobs,
             timeout_s=timeout_s,
-            max_model_calls=max_model_calls or MAX_SUITE_CALLS,
+            max_model_calls=max_model_calls,
             has_budget=budget is not None,
             budget_s=seconds_of(budget or NO_BUDGET),
             rates=rates,
@@ -122,6 +123,14 @@ def chosen(names: Iterable[str]) -> list[Chosen]:
         Chosen(there_are[name], () if "" in categories else tuple(dict.fromkeys(categories)))
         for name, categories in found.items()
     ]
+
+
+def alike(asked: Iterable[Chosen]) -> list[list[Chosen]]:
+    """The suites whose runs can be in one plan, in order: those with the same limits, which are played alike."""
+    groups: dict[tuple[bool, int | None], list[Chosen]] = {}
+    for one in asked:
+        groups.setdefault((one.suite.holds_conversations, one.suite.max_model_calls), []).append(one)
+    return [*groups.values()]
 
 
 # --- import ----------------------------------------------------------------------------------
@@ -197,7 +206,7 @@ def planned(
     cases: Mapping[str, Sequence[Case]],
     limits: Limits,
 ) -> Plan:
-    """The runs of these cases against a model, in rounds of one case with every framework.
+    """The runs of these cases of suites that are `alike` against a model, in rounds of one case with every framework.
 
     A model that is computed here has the budget of any run unless the user gave one. Raises `Mistake` for a model that
     plays something else.
@@ -205,15 +214,19 @@ def planned(
     if spec.played is not None and spec.name not in (SCRIPTED, OBEYING):
         raise Mistake(f"-m {spec.name} is not for outside suites; -m {SCRIPTED} and -m {OBEYING} play their cases")
     budget_s = limits.budget_s if limits.has_budget or not computed_here(spec) else seconds_of(BUDGET)
-    settings = Settings(
-        model=replace(spec, for_suites=True),
+    tasks = [(as_task(one.suite), cases[one.suite.name]) for one in asked]
+    return Plan(settings(spec, asked[0].suite, limits), in_rounds(frameworks, tasks, limits.trials), budget_s)
+
+
+def settings(spec: ModelSpec, suite: Suite, limits: Limits) -> Settings:
+    """The limits of runs of a suite's cases, and the model as it answers these."""
+    return Settings(
+        model=replace(spec, for_suites=True, for_conversations=suite.holds_conversations),
         timeout_s=limits.timeout_s or spec.timeout_s,
         jobs=limits.jobs or spec.jobs,
-        max_model_calls=limits.max_model_calls,
+        max_model_calls=limits.max_model_calls or suite.max_model_calls or MAX_SUITE_CALLS,
         limits=limits.rates if spec.endpoint else None,
     )
-    tasks = [(as_task(one.suite), cases[one.suite.name]) for one in asked]
-    return Plan(settings, in_rounds(frameworks, tasks, limits.trials), budget_s)
 
 
 def run(

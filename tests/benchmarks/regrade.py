@@ -2,11 +2,11 @@
 
     uv run python tests/benchmarks/regrade.py [--runs 30] [--seed 1] [--traces traces/suites]
 
-What `bakeoff run -t bfcl` records is judged by the suite's checker, which `tasks/bfcl/inside.py` calls. Here its runner
-(`bfcl_eval.eval_checker.eval_runner`) reads result files as the suite's own generation writes them, decodes the calls
-with the suite's own handler for OpenAI-compatible servers, and writes its score files, in an environment made for it.
-Half of the runs are ones that were found wrong, as far as there are so many. The table goes into `REGRADE.md` beside
-this file.
+What `bakeoff run -t bfcl,bfcl_multi_turn` records is judged by the suite's checkers, which `inside.py` of their folders
+calls. Here its runner (`bfcl_eval.eval_checker.eval_runner`) reads result files as the suite's own generation writes
+them, decodes the calls with the suite's own handler for OpenAI-compatible servers, and writes its score files, in an
+environment made for it. So many runs are taken of each of both; half of them are ones that were found wrong, as far as
+there are so many. The table goes into `REGRADE.md` beside this file.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from evaluator import ROOT
 from evaluator.catalog.suites import all_suites
@@ -65,14 +66,18 @@ eval_runner.runner(None, sys.argv[3].split(","), folder / "result", folder / "sc
 """
 
 
-def chosen(root: Path, number: int, seed: int) -> list[Trace]:
-    """The runs, half of them found wrong as far as there are so many."""
+SUITES = ("bfcl", "bfcl_multi_turn")
+"""Of one package, in the same version."""
+
+
+def chosen(root: Path, suite: str, number: int, seed: int) -> list[Trace]:
+    """The runs of a suite, half of them found wrong as far as there are so many."""
     traces = [
         one
         for model in models_in(root)
         for framework in frameworks_in(root, model)
         for one in read_packed(root, model, framework)
-        if isinstance(one, Trace) and one.key.task == "bfcl" and one.verdict is not None
+        if isinstance(one, Trace) and one.key.task == suite and one.verdict is not None
     ]
     random.Random(seed).shuffle(traces)
     wrong = [one for one in traces if one.verdict and not one.verdict.metrics["accuracy"]][: number // 2]
@@ -85,15 +90,29 @@ def model_of(trace: Trace) -> str:
     return f"{trace.key.framework}-{trace.key.model}-{trace.key.trial}".replace("_", "-").replace("/", "-")
 
 
+def result_of(trace: Trace) -> list[Any] | str:
+    """What the suite's generation writes of a run: each call by name, with its arguments as a text.
+
+    Of a conversation, the calls of each turn, each a step of its own.
+    """
+    state = trace.outcome.final_state
+
+    def written(call: dict[str, Any]) -> dict[str, str]:
+        return {call["name"]: json.dumps(call["arguments"])}
+
+    if "turns" in state:
+        return [[[written(call)] for call in calls] for calls in state["turns"]]
+    return [written(call) for call in state["calls"]] or trace.outcome.answer
+
+
 def write_results(folder: Path, traces: list[Trace], ids: dict[str, str]) -> None:
-    """The runs as the suite's generation writes them: each call by name, with its arguments as a text."""
+    """The files that the suite's generation would have written."""
     for trace in traces:
-        calls = [{call["name"]: json.dumps(call["arguments"])} for call in trace.outcome.final_state["calls"]]
         kind = str(trace.case["kind"])
         path = folder / "result" / model_of(trace) / f"BFCL_v4_{kind}_result.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
-            entry = {"id": ids[trace.key.case], "result": calls or trace.outcome.answer}
+            entry = {"id": ids[trace.key.case], "result": result_of(trace)}
             file.write(json.dumps(entry) + "\n")
 
 
@@ -116,11 +135,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--traces", type=Path, default=ROOT / "traces" / "suites")
     options = parser.parse_args()
-    traces = chosen(options.traces, options.runs, options.seed)
+    traces = [one for suite in SUITES for one in chosen(options.traces, suite, options.runs, options.seed)]
     if not traces:
         print(f"{options.traces}: has no runs of bfcl", file=sys.stderr)
         return 2
-    suite = all_suites()["bfcl"]
+    suite = all_suites()[SUITES[0]]
     with tempfile.TemporaryDirectory() as scratch:
         folder, uv = Path(scratch), find_uv()
         python = folder / "venv" / "bin" / "python"

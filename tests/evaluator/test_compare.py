@@ -15,6 +15,7 @@ from evaluator.catalog.frameworks import (
     implementation_path,
     numbered_deviations,
 )
+from evaluator.catalog.suites import all_suites, as_task
 from evaluator.catalog.tasks import all_tasks
 from evaluator.compare import (
     PARTS,
@@ -184,3 +185,13 @@ def test_what_cannot_be_shown_is_named(tmp_path: Path, content: bytes | None, co
     with pytest.raises(Mistake) as error:
         read_side(broken, all_tasks()["handoff"], ())
     assert str(error.value).startswith(complaint)
+
+
+def test_of_an_outside_suite_the_modules_that_serve_it_are_compared() -> None:
+    frameworks, suite = all_frameworks(), all_suites()["bfcl_multi_turn"]
+    numbered = numbered_deviations(frameworks.values())
+    side = read_side(frameworks[BASELINE], as_task(suite), numbered[BASELINE])
+    assert side.source == (frameworks[BASELINE].folder / f"{suite.implemented_by}.py").read_text(encoding="utf-8")
+    with_a_note = next(one for one in frameworks.values() if any(d.task == suite.name for d in one.deviations))
+    noted = read_side(with_a_note, as_task(suite), numbered[with_a_note.name]).deviations
+    assert suite.name in {deviation.task for _, deviation in noted}

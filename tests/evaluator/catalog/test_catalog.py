@@ -18,7 +18,8 @@ from evaluator.catalog.frameworks import (
     numbered_deviations,
     read_framework,
 )
-from evaluator.catalog.suites import all_suites
+from evaluator.catalog.suites import all_suites, contracts
+from evaluator.catalog.suites import as_task as suite_as_task
 from evaluator.catalog.tasks import TASKS, Task, all_tasks
 from evaluator.errors import Mistake
 from evaluator.models.upstreams.probes import probes_digest
@@ -167,9 +168,21 @@ def test_task_digest_leaves_out_what_no_run_depends_on(tmp_path: Path) -> None:
 def test_where_nothing_changed_that_a_run_depends_on_what_is_recorded_is_that_of_today() -> None:
     tasks = all_tasks().values()
     today = {task_digest(one) for task in tasks for one in (task, task.probed())}
+    today |= {task_digest(suite_as_task(suite)) for suite in all_suites().values()}
     today |= {scripted_digest(), probes_digest(), *(lock_digest(one.environment) for one in all_frameworks().values())}
     assert {since(digest) for digest in today} == today
     assert {since(digest) for digest in MOVED} <= today
+
+
+def test_a_suite_depends_on_the_contract_and_on_what_it_takes_of_another() -> None:
+    also = {one.name: {path.name for path in suite_as_task(one).also} for one in all_suites().values()}
+    assert also["bfcl_multi_turn"] - also["bfcl"] == {"conversation.py", "inside.py"}
+    assert also["bfcl"] == also["agentdojo"] == {"described.py", "served.py", "suite.py"}
+
+
+def test_modules_that_serve_outside_suites_alone_are_of_no_task() -> None:
+    assert contracts() == ["conversation"]
+    assert not {*contracts()} & {*all_tasks(), *all_capabilities()}
 
 
 def test_the_digest_of_a_probed_task_is_also_of_its_probes_and_of_no_other_task(tmp_path: Path) -> None:

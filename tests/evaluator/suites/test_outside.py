@@ -1,6 +1,9 @@
 import pytest
 
+from evaluator.catalog.suites import all_suites
 from evaluator.errors import Mistake
+from evaluator.harness.limits import MAX_SUITE_CALLS
+from evaluator.models import specs
 from evaluator.suites import outside
 from tasks.suite import SuiteCase
 
@@ -47,3 +50,29 @@ def test_of_suites_a_number_of_cases_is_asked_for(number: str) -> None:
 
 def test_in_words() -> None:
     assert outside.in_words({"bfcl": CASES}) == "bfcl: 50 multiple, 3 parallel"
+
+
+def test_suites_with_conversations_are_run_with_limits_of_their_own() -> None:
+    asked = outside.chosen(["agentdojo:banking", "bfcl_multi_turn", "bfcl"])
+    alike = [[one.suite.name for one in group] for group in outside.alike(asked)]
+    assert alike == [["agentdojo", "bfcl"], ["bfcl_multi_turn"]]
+
+
+def test_the_limit_of_model_calls_is_the_users_the_suites_or_that_of_all_suites() -> None:
+    spec, suites = specs.resolve("scripted", None, None), all_suites()
+    plain, conversations = suites["bfcl"], suites["bfcl_multi_turn"]
+
+    def limit(suite: str, **given: int) -> int:
+        return outside.settings(spec, suites[suite], outside.Limits.of(**given)).max_model_calls
+
+    assert limit(plain.name) == MAX_SUITE_CALLS and plain.max_model_calls is None
+    assert limit(conversations.name) == conversations.max_model_calls != MAX_SUITE_CALLS
+    assert limit(plain.name, max_model_calls=7) == limit(conversations.name, max_model_calls=7) == 7
+
+
+@pytest.mark.parametrize("model", ["scripted", "obeying"])
+def test_conversations_are_played_by_a_model_that_knows_them(model: str) -> None:
+    spec, suites = specs.resolve(model, None, None), all_suites()
+    of = {name: outside.settings(spec, suites[name], outside.Limits.of()).model.played for name in suites}
+    digests = {name: played.digest() for name, played in of.items() if played is not None}
+    assert digests["bfcl_multi_turn"] != digests["bfcl"] == digests["agentdojo"]
