@@ -139,7 +139,10 @@ def build(
             histories = history.gather(traces, folders, kept=kept, workers=workers)
             found_in_suites = suites.gather_all(traces, list(all_suites()), workers)
             faults = faulted.gather(traces, folders, all_tasks(), look=look_at_faults, kept=kept, workers=workers)
-        for one in gather(traces, models, keep, folders, tasks, workers, priced_on, look, kept):
+        gathered = gather(traces, models, keep, folders, tasks, workers, priced_on, look, kept)
+        if whole:  # while the workers read the rest
+            found = capabilities.gather(traces, usable.values(), all_capabilities())
+        for one in gathered:
             if isinstance(one, LeftOut):
                 damaged.append(Damaged(one.path, one.reason))
                 continue
@@ -161,8 +164,7 @@ def build(
             for name in SETUP_FIELDS:
                 setup[name].add(getattr(one.setup, name))
             setup["dates"].add(one.setup.started_at[:10])
-        if whole:
-            found = capabilities.gather(traces, usable.values(), all_capabilities())
+        if found is not None:
             for of in faults:
                 of_faults += of.runs
                 damaged += [Damaged(one.path.relative_to(traces).as_posix(), one.reason) for one in of.damaged]
