@@ -18,7 +18,7 @@ from evaluator.analysis import judge, parity
 from evaluator.analysis.breakdown import Judged
 from evaluator.analysis.graded_run import GradedRun, grade_run
 from evaluator.analysis.kept import Kept, kept_or_made
-from evaluator.analysis.parallel import cores, each
+from evaluator.analysis.parallel import Workers
 from evaluator.analysis.parity import Comparison, Observation
 from evaluator.analysis.references import judged_references
 from evaluator.analysis.repricing import Priced, price_run
@@ -134,16 +134,16 @@ def gather(
     keep: Callable[[Key], bool],
     frameworks: Iterable[str],
     tasks: Mapping[str, Task] | None = None,
-    processes: int | None = None,
+    workers: Workers | None = None,
     priced_on: Sequence[PricedModel] = (),
     look: Look | None = None,
     kept: Kept | None = None,
 ) -> Iterator[Gathered]:
     """What the traces below `root` give whose key, as their paths have it, `keep` accepts.
 
-    `processes` is one for each core unless given. Runs are priced on the models `priced_on`, and `look` is shown all
-    traces of a case. With `tasks` of the caller's own there is but one process. What a case gave is taken from `kept`
-    where that has it; then there are no tasks of the caller's own, and `repr(look)` says all that it depends on.
+    The `workers` begin at once; without them, and with `tasks` of the caller's own, it is done here. Runs are priced on
+    the models `priced_on`, and `look` is shown all traces of a case. What a case gave is taken from `kept` where that
+    has it; then there are no tasks of the caller's own, and `repr(look)` says all that it depends on.
     """
     files = asked_for(root, models, keep)
     groups: dict[tuple[str, ...], list[Path]] = {}
@@ -152,13 +152,14 @@ def gather(
     names = frozenset(frameworks)
     work = partial(_gather_case, Folder.of(root, files), names, priced_on, look, tasks)
     cases = [group for _, group in sorted(groups.items())]
-    most = 1 if tasks is not None else cores() if processes is None else processes
+    by = Workers(1) if tasks is not None or workers is None else workers
 
     def made(cases: Sequence[Sequence[Path]]) -> Iterator[list[Gathered]]:
-        return each(work, cases, most if sum(map(len, cases)) >= _WORTH_PROCESSES else 1, _CASES_AT_ONCE)
+        worth = sum(map(len, cases)) >= _WORTH_PROCESSES
+        return by.each(work, cases, worth=worth, at_once=_CASES_AT_ONCE)
 
     asked = repr((sorted(names), priced_on, look)).encode()
-    yield from chain.from_iterable(kept_or_made(kept, cases, lambda case: [asked, *contents(root, case)], made))
+    return chain.from_iterable(kept_or_made(kept, cases, lambda case: [asked, *contents(root, case)], made))
 
 
 def asked_for(root: Path, models: Sequence[str] | None, keep: Callable[[Key], bool]) -> list[Path]:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from evaluator.analysis.levels import level_of
 from evaluator.analysis.parity.spec import task_spec
+from evaluator.analysis.remembered import Remembered
 from evaluator.catalog.tasks import Task
 from evaluator.providers.prices import Tokens, chat_tokens, run_cost_usd, started_at
 from evaluator.stats.intervals import covered_length
@@ -160,7 +162,7 @@ def outcome_of(trace: Trace, task: Task) -> Outcome:
 
 def _grade(trace: Trace, task: Task) -> Grade:
     """The grader's verdict; a run that did not end with an answer never passes and scores 0."""
-    grade = task.grade(task.read_case(trace.case), outcome_of(trace, task))
+    grade = graded(task, trace.case, outcome_of(trace, task))
     if trace.outcome.ended == "answered":
         return grade
     kind = _FAILED_TO_ANSWER[trace.outcome.ended]
@@ -169,6 +171,15 @@ def _grade(trace: Trace, task: Task) -> Grade:
     return Grade(
         passed=False, score=score, reasons=[reason, *grade.reasons], kinds=[kind, *grade.kinds], parts=grade.parts
     )
+
+
+def graded(task: Task, case: dict[str, Any], outcome: Outcome) -> Grade:
+    """What the grader says of an outcome of a case; most runs end like another one, which is graded but once."""
+    given = [case, outcome.model_dump()]
+    return _GRADES.of(task, given, lambda: task.grade(task.read_case(case), outcome))
+
+
+_GRADES = Remembered[Grade](most=2048)
 
 
 def _retrieved(trace: Trace, task: Task) -> list[str] | None:

@@ -9,13 +9,15 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Literal
 
+import orjson
+
 from evaluator.analysis import parity
 from evaluator.analysis.drift import Drift, drift, packages_in_words
 from evaluator.analysis.gather import contents, every_task
 from evaluator.analysis.graded_run import GradedRun, grade_run, measure_run
 from evaluator.analysis.kept import Kept, kept_or_made
 from evaluator.analysis.metrics import METRICS, CellRuns, Value, rounded
-from evaluator.analysis.parallel import cores, each
+from evaluator.analysis.parallel import Workers
 from evaluator.analysis.parity import PARTS
 from evaluator.catalog.frameworks import BASELINE, Framework, baseline_first
 from evaluator.catalog.releases import CODE
@@ -186,16 +188,18 @@ def recorded_at(root: Path, framework: Framework) -> list[Trace]:
 
 
 def gather(
-    root: Path, frameworks: Container[str], *, kept: Kept | None = None, processes: int | None = None
-) -> list[HistoryOf]:
-    """What the cells below a folder of traces come to, of these frameworks. What one gave is taken from `kept`."""
+    root: Path, frameworks: Container[str], *, kept: Kept | None = None, workers: Workers | None = None
+) -> Iterator[HistoryOf]:
+    """What the cells below a folder of traces come to, of these frameworks. What one gave is taken from `kept`.
+
+    The `workers` begin at once; without them it is done here.
+    """
     names = sorted((name for name in frameworks_with_cells(root) if name in frameworks), key=baseline_first)
-    most = cores() if processes is None else processes
 
     def made(names: Sequence[str]) -> Iterator[HistoryOf]:
-        return each(partial(of_framework, root), names, most if len(names) >= _WORTH_PROCESSES else 1)
+        return (workers or Workers(1)).each(partial(of_framework, root), names, worth=len(names) >= _WORTH_PROCESSES)
 
-    return list(kept_or_made(kept, names, lambda name: contents(root, [cells_path(root, name)]), made))
+    return kept_or_made(kept, names, lambda name: contents(root, [cells_path(root, name)]), made)
 
 
 def of_framework(root: Path, name: str) -> HistoryOf:
@@ -214,20 +218,25 @@ def _changes(cells: Sequence[Cell], found: Sequence[Measured]) -> Iterator[Chang
         if not (shared := {*before.figures} & {*after.figures} - {ALL_TASKS}):
             continue
         ours, theirs = _own(old, shared), _own(new, shared)
-        if _says(ours) != _says(theirs) and (drifted := drift(ours, theirs)).changes:
+        if not _say_the_same(ours, theirs) and (drifted := drift(ours, theirs)).changes:
             packages = packages_in_words(old.packages, new.packages, new.framework.replace("_", "-"))
             yield Changed(before, after, drifted, packages)
 
 
-def _says(traces: Iterable[Trace]) -> dict[tuple[str, str], list[bytes]]:
-    """What is sent in each run, and how it ends: the same says the same."""
-    return {
-        (trace.key.task, trace.key.case): [
-            *(canonical_bytes(call.request) for call in trace.model_calls),
-            f"{trace.outcome.ended} {trace.outcome.answer}".encode(),
-        ]
-        for trace in traces
-    }
+def _say_the_same(ours: Iterable[Trace], theirs: Iterable[Trace]) -> bool:
+    """Whether the same is sent in each run, and each ends alike."""
+    one, other = ({(trace.key.task, trace.key.case): trace for trace in traces} for traces in (ours, theirs))
+    return one.keys() == other.keys() and all(_says_the_same(one[run], other[run]) for run in one)
+
+
+def _says_the_same(one: Trace, other: Trace) -> bool:
+    if (one.outcome.ended, one.outcome.answer) != (other.outcome.ended, other.outcome.answer):
+        return False
+    requests = [[call.request for call in trace.model_calls] for trace in (one, other)]
+    return len(requests[0]) == len(requests[1]) and all(
+        orjson.dumps(ours) == orjson.dumps(theirs) or canonical_bytes(ours) == canonical_bytes(theirs)
+        for ours, theirs in zip(*requests, strict=True)
+    )
 
 
 def _own(cell: Cell, tasks: Container[str]) -> list[Trace]:

@@ -92,14 +92,23 @@ def kept_or_made(
 ) -> Iterator[R]:
     """What each of the things gives, in their order: as it is kept, or else made and then kept. It is never None.
 
-    `make` gives it for some of them, in their order. Without `kept` it is made for all.
+    `make`, which is called at once, gives it for some of them, in their order. Without `kept` it is made for all.
     """
     if kept is None:
-        yield from make(things)
-        return
+        return make(things)
     names = [kept.name(depends_on(thing)) for thing in things]
     missing = [not kept.has(name) for name in names]
-    fresh = make(list(compress(things, missing)))
+    return _kept_and_made(kept, things, names, missing, make, make(list(compress(things, missing))))
+
+
+def _kept_and_made(
+    kept: Kept,
+    things: Sequence[T],
+    names: Sequence[str],
+    missing: Sequence[bool],
+    make: Callable[[Sequence[T]], Iterator[R]],
+    fresh: Iterator[R],
+) -> Iterator[R]:
     for thing, name, is_missing in zip(things, names, missing, strict=True):
         result: R | None = next(fresh) if is_missing else kept.get(name)
         if is_missing or result is None:

@@ -1,5 +1,6 @@
 """The same work on many things, over all cores."""
 
+import gc
 import multiprocessing
 import multiprocessing.context
 import multiprocessing.process
@@ -7,6 +8,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from types import TracebackType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,16 +21,49 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def each(work: Callable[[T], R], things: Sequence[T], processes: int, at_once: int = 1) -> Iterator[R]:
-    """What the work gives for each of the things, in their order; a process takes so many of them at once.
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the collector of cycles, which looks at all that was read from traces over and over, and finds none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
-    With one process it is this one. Else `work` and what it gives are sent to others and back.
+
+class Workers:
+    """Processes beside this one, one for each core unless given; used in a `with`, at the end of which they end.
+
+    They are started when there is work for them first, and take what they are given in that order: what takes long is
+    given first. With one process it is this one.
     """
-    if processes == 1:
-        yield from map(work, things)
-        return
-    with ProcessPoolExecutor(processes, _context(), _end_with_parent) as pool:
-        yield from pool.map(work, things, chunksize=at_once)
+
+    def __init__(self, processes: int | None = None) -> None:
+        self._processes = cores() if processes is None else processes
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def each(self, work: Callable[[T], R], things: Sequence[T], *, worth: bool = True, at_once: int = 1) -> Iterator[R]:
+        """What the work gives for each of the things, in their order; a process takes so many of them at once.
+
+        Where it is `worth` it, `work` and what it gives are sent to the processes and back, which begin now; else this
+        one does it as what it gives is asked for.
+        """
+        if self._processes == 1 or not worth:
+            return map(work, things)
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self._processes, _context(), _prepare)
+        return self._pool.map(work, things, chunksize=at_once)
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -39,8 +75,10 @@ def _context() -> multiprocessing.context.BaseContext:
     return context
 
 
-def _end_with_parent() -> None:
-    """Let a process that reads traces end when the one that it works for is killed; it would wait for work for ever."""
+def _prepare() -> None:
+    """Let a process that reads traces collect no cycles, and end when the one that it works for is killed; it would
+    wait for work for ever."""
+    gc.disable()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_wait_and_end, args=(parent,), daemon=True).start()

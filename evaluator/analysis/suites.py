@@ -3,11 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 from evaluator.analysis.graded_run import GradedRun, measure_run
 from evaluator.analysis.injections import NOT_GIVEN, Reached, reached
+from evaluator.analysis.parallel import Workers
 from evaluator.catalog.frameworks import BASELINE, baseline_first
 from evaluator.packs import SUITES_FOLDER, frameworks_in, models_in, read_packed
 from evaluator.stats.intervals import pass_rate_interval, percentile
@@ -21,6 +23,9 @@ from evaluator.stats.paired import (
 )
 from evaluator.trace import DamagedTrace, Trace
 from tasks.grading import Grade
+
+_WORTH_PROCESSES = 3
+"""With fewer models and frameworks, starting processes takes longer than it saves."""
 
 
 @dataclass(frozen=True)
@@ -117,33 +122,101 @@ def gather(
 ) -> list[SuiteFound]:
     """What the traces of a model below `root` say of these suites, of the cases that `keep` accepts and of these
     frameworks, or all; of a suite without runs nothing."""
-    traces: dict[str, list[Trace]] = defaultdict(list)
-    damaged: list[DamagedTrace] = []
-    there_are = sorted(frameworks_in(root, model), key=baseline_first)
-    for framework in (name for name in there_are if frameworks is None or name in frameworks):
-        for one in read_packed(root, model, framework):
-            if isinstance(one, DamagedTrace):
-                damaged.append(one)
-            elif one.outcome.fault is None and keep(one.key.case):
-                traces[one.key.task].append(one)
-    return [_found(suite, model, traces[suite], tuple(damaged)) for suite in suites if traces[suite]]
+    read = [
+        _read(root, tuple(suites), one) for one in _there_are(root, model) if frameworks is None or one[1] in frameworks
+    ]
+    return _of_model(model, suites, read, keep)
 
 
-def gather_all(traces: Path, suite: str) -> list[SuiteFound]:
-    """What all runs of a suite below a folder of traces say, a model after the other."""
+def gather_all(traces: Path, suites: Sequence[str], workers: Workers | None = None) -> Iterator[SuiteFound]:
+    """What all runs of these suites below a folder of traces say: of a suite a model after the other.
+
+    The `workers` begin at once; without them it is done here.
+    """
     root = traces / SUITES_FOLDER
-    return [found for model in models_in(root) for found in gather(root, model, [suite])]
+    there_are = [one for model in models_in(root) for one in _there_are(root, model)]
+    read = (workers or Workers(1)).each(
+        partial(_read, root, tuple(suites)), there_are, worth=len(there_are) >= _WORTH_PROCESSES
+    )
+    return _in_order(suites, there_are, read)
 
 
-def _found(suite: str, model: str, traces: Sequence[Trace], damaged: tuple[DamagedTrace, ...]) -> SuiteFound:
-    newest = max((str(trace.case["version"]), str(trace.case["data"])) for trace in traces)
-    of_version = [trace for trace in traces if (trace.case["version"], trace.case["data"]) == newest]
-    judged = [trace for trace in of_version if trace.verdict is not None]
+def _in_order(
+    suites: Sequence[str], there_are: Sequence[tuple[str, str]], read: Iterator["_Read"]
+) -> Iterator[SuiteFound]:
+    of_models: dict[str, list[_Read]] = defaultdict(list)
+    for (model, _), one in zip(there_are, read, strict=True):
+        of_models[model].append(one)
+    found = [one for model, its in of_models.items() for one in _of_model(model, suites, its)]
+    return iter(sorted(found, key=lambda one: suites.index(one.suite)))
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """A run, as much of it as is needed. `version` is that of the suite's package and of its data; `run` is None where
+    its grader has said nothing."""
+
+    suite: str
+    case: str
+    version: tuple[str, str]
+    framework: str
+    framework_version: str
+    run: SuiteRun | None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The runs of one model and framework, and the files that cannot be used."""
+
+    runs: tuple[_Recorded, ...]
+    damaged: tuple[DamagedTrace, ...]
+
+
+def _there_are(root: Path, model: str) -> list[tuple[str, str]]:
+    """The model with each framework that has runs of it."""
+    return [(model, name) for name in sorted(frameworks_in(root, model), key=baseline_first)]
+
+
+def _read(root: Path, suites: Sequence[str], of: tuple[str, str]) -> _Read:
+    runs: list[_Recorded] = []
+    damaged: list[DamagedTrace] = []
+    for one in read_packed(root, *of):
+        if isinstance(one, DamagedTrace):
+            damaged.append(one)
+        elif one.outcome.fault is None and one.key.task in suites:
+            runs.append(
+                _Recorded(
+                    suite=one.key.task,
+                    case=one.key.case,
+                    version=(str(one.case["version"]), str(one.case["data"])),
+                    framework=one.key.framework,
+                    framework_version=one.setup.framework_version,
+                    run=_run(one) if one.verdict is not None else None,
+                )
+            )
+    return _Read(tuple(runs), tuple(damaged))
+
+
+def _of_model(
+    model: str, suites: Iterable[str], read: Sequence[_Read], keep: Callable[[str], bool] = lambda case: True
+) -> list[SuiteFound]:
+    damaged = tuple(damaged for one in read for damaged in one.damaged)
+    kept: dict[str, list[_Recorded]] = defaultdict(list)
+    for recorded in (recorded for one in read for recorded in one.runs):
+        if keep(recorded.case):
+            kept[recorded.suite].append(recorded)
+    return [_found(suite, model, kept[suite], damaged) for suite in suites if kept[suite]]
+
+
+def _found(suite: str, model: str, recorded: Sequence[_Recorded], damaged: tuple[DamagedTrace, ...]) -> SuiteFound:
+    newest = max(one.version for one in recorded)
+    of_version = [one for one in recorded if one.version == newest]
+    judged = [(one, one.run) for one in of_version if one.run is not None]
     runs: dict[str, list[SuiteRun]] = defaultdict(list)
     versions: dict[str, set[str]] = defaultdict(set)
-    for trace in judged:
-        runs[trace.key.framework].append(_run(trace))
-        versions[trace.key.framework].add(trace.setup.framework_version)
+    for one, run in judged:
+        runs[one.framework].append(run)
+        versions[one.framework].add(one.framework_version)
     of_each = [{one.case_and_trial for one in its} for its in runs.values()]
     shared = set.intersection(*of_each) if of_each else set()
     whole = {name: [one for one in its if one.case_and_trial in shared] for name, its in runs.items()}
@@ -165,7 +238,7 @@ def _found(suite: str, model: str, traces: Sequence[Trace], damaged: tuple[Damag
             if its
         ),
         smallest=smallest,
-        left_out=sum(map(len, runs.values())) - sum(map(len, whole.values())) + len(traces) - len(of_version),
+        left_out=sum(map(len, runs.values())) - sum(map(len, whole.values())) + len(recorded) - len(of_version),
         unjudged=len(of_version) - len(judged),
         damaged=damaged,
     )

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -87,6 +87,16 @@ class Task:
         return self.folder / "cases.jsonl"
 
 
+def _loaded(load: Callable[[], list[Any]]) -> list[Any]:
+    """The cases, which cannot be changed, and are read once: that plays each of them through."""
+    return list(_read(load))
+
+
+@cache
+def _read(load: Callable[[], list[Any]]) -> tuple[Any, ...]:
+    return tuple(_without_mistakes(load))
+
+
 def _without_mistakes(load: Callable[[], list[Any]]) -> list[Any]:
     """The cases that were loaded. What is wrong with a file of cases is a mistake of who wrote it."""
     try:
@@ -112,6 +122,7 @@ def all_tasks(folder: Path = TASKS) -> dict[str, Task]:
     return {name: _task(folder / name) for name in task_names(folder)}
 
 
+@cache
 def _task(folder: Path) -> Task:
     spec = module(folder, "spec")
     probes = module(folder, "probes") if (folder / "probes.py").is_file() else None
@@ -119,7 +130,7 @@ def _task(folder: Path) -> Task:
         name=folder.name,
         folder=folder,
         case_type=defined(spec, "CASE_TYPE"),
-        load=partial(_without_mistakes, defined(spec, "load")),
+        load=partial(_loaded, defined(spec, "load")),
         prepare=defined(spec, "prepare"),
         script=defined(spec, "script"),
         grade=defined(module(folder, "grade"), "grade"),

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from evaluator.analysis import history as analysis
 from evaluator.analysis.history import HistoryOf, Measured
+from evaluator.analysis.parallel import Workers
 from evaluator.catalog.frameworks import BASELINE
 from evaluator.cli.options import (
     OWN_TRACES,
@@ -112,8 +113,8 @@ def history(
             except Stopped as stopped:
                 say("stopped; the same command goes on from here")
                 raise typer.Exit(stopped.exit_code) from None
-    with UnderWay(console) as under_way, under_way.doing("looking at what is recorded"):
-        found = analysis.gather(folder, [one.name for one in frameworks])
+    with UnderWay(console) as under_way, under_way.doing("looking at what is recorded"), Workers() as workers:
+        found = list(analysis.gather(folder, [one.name for one in frameworks], workers=workers))
     if not found:
         raise Mistake(f"{shown_path(folder)}: has no history of {framework or 'any framework'}; leave out --show")
     print_history(found, {one.name: one.title for one in frameworks})

@@ -22,6 +22,7 @@ from evaluator.analysis.kept import Kept
 from evaluator.analysis.metrics import CellRuns, failure_kinds, measure, pass_hat
 from evaluator.analysis.models import compare_models
 from evaluator.analysis.pairs import compare
+from evaluator.analysis.parallel import Workers, uncollected
 from evaluator.analysis.parity import Parity
 from evaluator.analysis.references import REFERENCES
 from evaluator.analysis.repricing import Priced, reprice
@@ -129,57 +130,55 @@ def build(
     unsound: list[Unsound] = []
     parity_notes: list[str] = []
     probed: list[Trace] = []
-    for one in gather(traces, models, keep, folders, tasks, processes, priced_on, look, kept):
-        if isinstance(one, LeftOut):
-            damaged.append(Damaged(one.path, one.reason))
-            continue
-        if isinstance(one, Unsound):
-            unsound.append(one)
-            continue
-        if isinstance(one, Trace):
-            probed.append(one)
-            continue
-        if isinstance(one, Seen):
-            seen(one.made)
-            continue
-        key = one.run.key
-        if one.note is not None:
-            parity_notes.append(one.note)
-        cells[key.model, key.framework, key.task].add(one)
-        cells[key.model, key.framework, key.task].judgements += _judgements(one, verdicts)
-        setup = setups.setdefault(key.model, {name: set() for name in (*SETUP_FIELDS, "dates")})
-        for name in SETUP_FIELDS:
-            setup[name].add(getattr(one.setup, name))
-        setup["dates"].add(one.setup.started_at[:10])
-
     of_faults: list[FaultRun] = []
-    if models is None and tasks is None:
-        for of in faulted.gather(traces, folders, all_tasks(), look=look_at_faults, kept=kept, processes=processes):
-            of_faults += of.runs
-            damaged += [Damaged(one.path.relative_to(traces).as_posix(), one.reason) for one in of.damaged]
-            if of.seen is not None:
-                seen(of.seen)
-
-    usable, broken = usable_frameworks(implementations)
-    found: Found | None = None
-    if models is None and tasks is None:
-        found = capabilities.gather(traces, usable.values(), all_capabilities())
-        damaged += [Damaged(one.path.relative_to(traces).as_posix(), one.reason) for one in found.damaged]
-
     of_history: list[HistoryOf] = []
-    if models is None and tasks is None:
-        of_history = history.gather(traces, folders, kept=kept, processes=processes)
-        damaged += [
-            Damaged(one.path.relative_to(traces).as_posix(), one.reason)
-            for of_one in of_history
-            for one in of_one.damaged
-        ]
-
     of_suites: list[tuple[Suite, SuiteFound]] = []
-    if models is None and tasks is None:
-        of_suites = [
-            (suite, found) for suite in all_suites().values() for found in suites.gather_all(traces, suite.name)
-        ]
+    found: Found | None = None
+    usable, broken = usable_frameworks(implementations)
+    whole = models is None and tasks is None
+    with uncollected(), Workers(processes) as workers:
+        if whole:  # what takes long begins first
+            histories = history.gather(traces, folders, kept=kept, workers=workers)
+            found_in_suites = suites.gather_all(traces, list(all_suites()), workers)
+            faults = faulted.gather(traces, folders, all_tasks(), look=look_at_faults, kept=kept, workers=workers)
+        gathered = gather(traces, models, keep, folders, tasks, workers, priced_on, look, kept)
+        if whole:  # while the workers read the rest
+            found = capabilities.gather(traces, usable.values(), all_capabilities())
+        for one in gathered:
+            if isinstance(one, LeftOut):
+                damaged.append(Damaged(one.path, one.reason))
+                continue
+            if isinstance(one, Unsound):
+                unsound.append(one)
+                continue
+            if isinstance(one, Trace):
+                probed.append(one)
+                continue
+            if isinstance(one, Seen):
+                seen(one.made)
+                continue
+            key = one.run.key
+            if one.note is not None:
+                parity_notes.append(one.note)
+            cells[key.model, key.framework, key.task].add(one)
+            cells[key.model, key.framework, key.task].judgements += _judgements(one, verdicts)
+            setup = setups.setdefault(key.model, {name: set() for name in (*SETUP_FIELDS, "dates")})
+            for name in SETUP_FIELDS:
+                setup[name].add(getattr(one.setup, name))
+            setup["dates"].add(one.setup.started_at[:10])
+        if found is not None:
+            for of in faults:
+                of_faults += of.runs
+                damaged += [Damaged(one.path.relative_to(traces).as_posix(), one.reason) for one in of.damaged]
+                if of.seen is not None:
+                    seen(of.seen)
+            of_history += histories
+            of_suites += ((all_suites()[one.suite], one) for one in found_in_suites)
+            damaged += [
+                Damaged(one.path.relative_to(traces).as_posix(), one.reason)
+                for its in (found.damaged, *(of_one.damaged for of_one in of_history))
+                for one in its
+            ]
 
     untimed_notes = _put_in_sittings(cells)
     recorded: dict[str, set[str]] = defaultdict(set)

@@ -26,7 +26,8 @@ from evaluator.site.drawing import Chart
 from evaluator.site.faults import FaultMaker, FaultPart
 from evaluator.site.output import MADE_BY, START, replacing
 from evaluator.site.overview import Selection
-from evaluator.site.render import Pages, case_page, documentation, framework_page
+from evaluator.site.packed import SHARED_FILE, share
+from evaluator.site.render import Pages, case_page, documentation, embedded, framework_page
 from evaluator.stats.variance import SOURCES
 
 Say = Callable[[str, int, int], None]
@@ -82,6 +83,13 @@ def build(
     return card
 
 
+def _shared_data(pages: Pages, folder: str, data: Sequence[Sequence[bytes]]) -> list[list[str]]:
+    """What the pages of a folder hold, in parts, as `static/run.js` reads it; what they share is written beside."""
+    shared, left = share(data)
+    pages.write(f"{folder}/{SHARED_FILE}", f'var sharedByPages = "{embedded(shared)}";\n')
+    return [[embedded(part) for part in parts] for parts in left]
+
+
 def _shared(card: Scorecard) -> dict[str, Any]:
     """What every page is given."""
     about = {name: documentation(text) for name in card.models if (text := about_model(name, card.outdated_models))}
@@ -109,8 +117,10 @@ def _write_faults(pages: Pages, card: Scorecard, parts: Sequence[FaultPart]) -> 
     if card.faults is None:
         return
     pages.add(faults.PAGE, "faults.html", faults.overview(card, card.faults))
-    for part in parts:
-        pages.add(framework_page(part.framework), "fault_runs.html", faults.of_framework(card, card.faults, part))
+    data = _shared_data(pages, "faults", [[part.data] for part in parts])
+    for part, [of_part] in zip(parts, data, strict=True):
+        page = faults.of_framework(card, card.faults, part, of_part)
+        pages.add(framework_page(part.framework), "fault_runs.html", page)
 
 
 def _write_capabilities(pages: Pages, card: Scorecard, traces: Path, frameworks: dict[str, Framework]) -> None:
@@ -138,7 +148,7 @@ def _write_side_by_side(
             "complaints": complaints,
             "tasks": list(dict.fromkeys(one.task for one in implementations)),
             "frameworks": list(dict.fromkeys(one.side.framework for one in implementations)),
-            "pairs": code.pairs(implementations),
+            "pairs": embedded(code.pairs(implementations)),
         },
     )
 
@@ -194,11 +204,15 @@ def _write_cases(pages: Pages, card: Scorecard, found: Sequence[Grid], say: Say)
     said: dict[tuple[str, str, str], list[Judgement]] = defaultdict(list)
     for one in card.judgements:
         said[one.key.model, one.key.task, one.key.case].append(one)
-    cases = [(grid, number) for grid in found for number in range(len(grid.cases))]
-    for done, (grid, number) in enumerate(cases, start=1):
-        name = grid.cases[number].name
-        judgements = said[grid.model, grid.task, name]
-        pages.add(case_page(grid.model, grid.task, name), "case.html", page_data(grid, number, judgements))
-        say("pages of cases written", done, len(cases))
+    done, cases = 0, sum(len(grid.cases) for grid in found)
+    for grid in found:
+        folder = case_page(grid.model, grid.task, grid.task).rpartition("/")[0]
+        data = _shared_data(pages, folder, [[part.data for part in case.parts] for case in grid.cases])
+        for number, (case, of_case) in enumerate(zip(grid.cases, data, strict=True)):
+            judgements = said[grid.model, grid.task, case.name]
+            page = page_data(grid, number, judgements, of_case)
+            pages.add(case_page(grid.model, grid.task, case.name), "case.html", page)
+            done += 1
+            say("pages of cases written", done, cases)
     disagreements = [one for one in card.judgements if one.disagrees]
     pages.add("runs.html", "runs.html", {"disagreements": disagreements, "grids": found})

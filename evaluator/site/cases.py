@@ -16,8 +16,8 @@ from evaluator.catalog.frameworks import baseline_first, title_at
 from evaluator.probes.behaviours import judged
 from evaluator.site import runs
 from evaluator.site.overview import real_first
-from evaluator.site.packed import Packer
-from evaluator.site.render import embedded, environment
+from evaluator.site.packed import Packer, beside
+from evaluator.site.render import environment
 from evaluator.site.runs import RunView
 from evaluator.trace import Key
 from tasks.grading import Grade
@@ -34,7 +34,7 @@ class CaseRun:
 
 @dataclass(frozen=True)
 class Part:
-    """The runs of a case that were read together; `data` is what is shown of them, as `static/run.js` reads it.
+    """The runs of a case that were read together; `data` is what is shown of them, as `packed.beside` gives it.
 
     `about` says what a probe is about; of other cases it is empty. `level` is None where it is not known.
     """
@@ -44,7 +44,7 @@ class Part:
     question: str
     expected: str
     runs: tuple[CaseRun, ...]
-    data: str
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Maker:
             question=str(case.get("question", "")),
             expected=str(case.get("answer", "")),
             runs=tuple(CaseRun(view.run.key, view.run.passed, _article()(view, title)) for view, title in titled),
-            data=embedded({"shared": packer.shared, "runs": packed}),
+            data=beside(packed, packer.shared),
         )
 
 
@@ -162,7 +162,9 @@ def _grid(
     return Grid(model, task, tuple(names), tuple(cases))
 
 
-def page_data(grid: Grid, number: int, judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """What the template of a case's page needs; `judgements` are what judges said of its runs."""
-    around = grid.around(number)
-    return {"grid": grid, "case": grid.cases[number], "levels": LEVELS, "judgements": judgements, **around}
+def page_data(grid: Grid, number: int, judgements: Sequence[Judgement], data: Sequence[str]) -> dict[str, Any]:
+    """What the template of a case's page needs: `judgements` are what judges said of its runs, and `data` what is shown
+    of these, as `static/run.js` reads it."""
+    case = grid.cases[number]
+    shown = {"grid": grid, "case": case, "levels": LEVELS, "judgements": judgements, "data": data}
+    return {**shown, **grid.around(number)}

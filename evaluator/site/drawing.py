@@ -96,8 +96,27 @@ def svg_of(figure: Figure) -> str:
     svg = svg[svg.index("<svg") :]
     for placeholder, (name, _, _) in _COLOURS.items():
         svg = svg.replace(placeholder, f"var(--{name})")
-    svg = svg.replace("'DejaVu Sans'", "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif")
+    svg = svg.replace("font-family: 'DejaVu Sans'; ", "").replace("; font-family: 'DejaVu Sans'", "")
     light, dark = ("".join(f"--{colour[0]}:{colour[theme]};" for colour in _COLOURS.values()) for theme in (1, 2))
-    style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    letters = "text{font-family:system-ui,'Segoe UI','DejaVu Sans',sans-serif}"
+    style = f"<style>{letters}:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + style, svg, count=1)
+    return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + style, _shortened(svg), count=1)
+
+
+_PLACES = re.compile(r' (?:d|x|y|width|height|transform|points)="[^"]*"')
+_NAMED = re.compile(r' id="(?P<id>[^"]*)"')
+
+
+def _shortened(svg: str) -> str:
+    """The same picture with places to a hundredth of a point, without blanks and names that do nothing."""
+
+    def places(match: re.Match[str]) -> str:
+        text = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), match[0])
+        return re.sub(r"\s*\n\s*(?=[A-Za-z\"])|(?<=[A-Za-z]) (?=[-\d])", "", text)
+
+    used = {name for pair in re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', svg) for name in pair if name}
+    svg = _PLACES.sub(places, svg)
+    svg = _NAMED.sub(lambda match: match[0] if match["id"] in used else "", svg)
+    svg = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", svg)
+    return re.sub(r">\s*\n\s*<", "><", svg)

@@ -16,8 +16,8 @@ from evaluator.faults.table import BY_NAME, FAULTS, Layer
 from evaluator.scorecard import Faults, Scorecard
 from evaluator.scorecard.letters import fault_letters
 from evaluator.site import runs
-from evaluator.site.packed import Packer
-from evaluator.site.render import embedded, slug
+from evaluator.site.packed import Packer, beside
+from evaluator.site.render import slug
 from evaluator.trace import Injected, Trace
 from tasks.grading import Grade
 
@@ -49,11 +49,11 @@ class FaultMark:
 
 @dataclass(frozen=True)
 class FaultPart:
-    """All runs of a framework with faults; `data` is what is shown of them, as `static/run.js` reads it."""
+    """All runs of a framework with faults; `data` is what is shown of them, as `packed.beside` gives it."""
 
     framework: str
     marks: tuple[FaultMark, ...]
-    data: str
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class FaultMaker:
         packer = Packer()
         packed = [self._packed(packer, *pair) for pair in known]
         marks = tuple(_mark(*pair) for pair in known)
-        return FaultPart(framework, marks, embedded({"shared": packer.shared, "runs": packed}))
+        return FaultPart(framework, marks, beside(packed, packer.shared))
 
     def _packed(self, packer: Packer, trace: Trace, run: FaultRun) -> dict[str, Any]:
         reasons = [ENDS[run.end]]
@@ -154,14 +154,15 @@ def overview(card: Scorecard, faults: Faults) -> dict[str, Any]:
     }
 
 
-def of_framework(card: Scorecard, faults: Faults, part: FaultPart) -> dict[str, Any]:
-    """What the template of a framework's page needs."""
+def of_framework(card: Scorecard, faults: Faults, part: FaultPart, data: str) -> dict[str, Any]:
+    """What the template of a framework's page needs; `data` is what is shown of its runs, as `static/run.js` has it."""
     marks: dict[tuple[str, bool], list[FaultMark]] = defaultdict(list)
     for mark in part.marks:
         marks[mark.fault, mark.hardened].append(mark)
     totals = [total for total in faults.totals if total.framework == part.framework]
     return {
         "part": part,
+        "data": data,
         "found": faults,
         "totals": totals,
         "sentences": [sentence(title_of(total, card.titles), total, faults.rows) for total in totals],

@@ -1,10 +1,13 @@
 """A run as compact data for `static/run.js`, which shows it.
 
 The calls of a run send the same conversation again and again, and so do the runs of a case: what they share stands once
-in `shared`, and is named by its place. All text is as a reader may see it (`visible`); the script only sets it as text.
+in `shared`, and is named by its place. What pages share stands once in a file beside them. All text is as a reader may
+see it (`visible`); the script only sets it as text.
 """
 
-from collections.abc import Sequence
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -32,6 +35,9 @@ _EXAMPLE_SHOWN = 400
 _SHORT = 24
 """Characters. A shorter text stands where it is used."""
 
+_PARTS = 5000
+"""Into so many the wall time of a run is parted where it is drawn. `static/run.js` has it, too."""
+
 _WHOSE = {
     "task": "the task's own",
     "handoff": "the framework's way to hand over",
@@ -48,6 +54,36 @@ _SETUP = {
     "task": "task_digest",
     "model": "model_digest",
 }
+
+
+SHARED_FILE = "shared.js"
+"""What the pages of a folder share, as a script: a page that is opened from a file can read nothing else."""
+
+
+def beside(runs: Sequence[Mapping[str, Any]], shared: Sequence[Any]) -> bytes:
+    """The runs of a page until it is known what other pages share with it."""
+    return zlib.compress(orjson.dumps({"shared": shared, "runs": runs}), 1)
+
+
+def share(pages: Iterable[Sequence[bytes]]) -> tuple[list[Any], list[list[dict[str, Any]]]]:
+    """The texts that stand in more than one of the pages, and what is left of each part of a page.
+
+    There, in `shared`, a number takes the place of such a text: its place among the texts of all pages.
+    """
+    read = [[orjson.loads(zlib.decompress(part)) for part in parts] for parts in pages]
+    on_pages = Counter(
+        text for parts in read for text in dict.fromkeys(_form(one) for part in parts for one in part["shared"])
+    )
+    places = {text: place for place, text in enumerate(text for text, count in on_pages.items() if text and count > 1)}
+    for parts in read:
+        for part in parts:
+            part["shared"] = [places.get(_form(one), one) for one in part["shared"]]
+    return [orjson.loads(text) for text in places], read
+
+
+def _form(value: Any) -> bytes:
+    """A text, or JSON as a text, by which it is told from others; nothing for what has places in it."""
+    return orjson.dumps(value) if isinstance(value, str) or (isinstance(value, dict) and "json" in value) else b""
 
 
 class Packer:
@@ -91,7 +127,7 @@ class Packer:
             "prices": self._text(view.prices.in_words) if view.prices else "",
             "wall_s": round(run.wall_s + run.split.waited_s, 6),
             "wall": seconds(run.wall_s),
-            "steps": [self._step(step) for step in view.steps],
+            "steps": [self._step(step, run.wall_s) for step in view.steps],
             "setup": self._add(
                 [[label, visible(str(getattr(trace.setup, name) or "unknown"))] for label, name in _SETUP.items()]
             ),
@@ -111,14 +147,14 @@ class Packer:
         shown = visible(text)
         return shown if len(shown) < _SHORT else self._add(shown)
 
-    def _step(self, step: Step) -> dict[str, Any]:
+    def _step(self, step: Step, wall_s: float) -> dict[str, Any]:
         event = step.event
         facts = [str(event.number), f"at {seconds(event.start_s)}", seconds(event.end_s - event.start_s)]
         packed: dict[str, Any] = {
             "lane": event.lane,
             "label": self._text(event.label),
-            "from": round(event.start_s, 6),
-            "to": round(event.end_s, 6),
+            "from": _drawn(event.start_s, wall_s),
+            "to": _drawn(event.end_s, wall_s),
             **({"failed": 1} if event.failed else {}),
             **({"injected": 1} if event.injected else {}),
         }
@@ -185,6 +221,11 @@ class Packer:
 
     def _asked(self, calls: Sequence[AskedCall]) -> list[list[Any]]:
         return [[visible(call.name), self._text(call.arguments)] for call in calls]
+
+
+def _drawn(moment_s: float, wall_s: float) -> int:
+    """Where a moment is drawn, in parts of the run's wall time: five to a point of the timeline."""
+    return round(_PARTS * moment_s / wall_s) if wall_s else 0
 
 
 def _tokens(step: ChatCall) -> str:

@@ -82,9 +82,14 @@ def embedded(data: Any) -> str:
     return base64.b64encode(gzip.compress(orjson.dumps(data), mtime=0)).decode()
 
 
+_PLAIN = re.compile(r'<span class="(?:n|nn|nb|nc|ne|p|o|w|mi|bp|vm)">([^<]*)</span>')
+"""Names, signs and numbers, which have the colour of the text: three of four tokens."""
+
+
 def highlighted(source: str) -> list[Markup]:
     """Python source as HTML, line by line, with Pygments' short class names."""
     code = highlight(source, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True))
+    code = _PLAIN.sub(r"\1", code)
     return [Markup(line) for line in code.split("\n")]
 
 

@@ -16,6 +16,7 @@ from evaluator.analysis import judge
 from evaluator.analysis.gather import Seen, Whole, every_task, gather, to_judge
 from evaluator.analysis.judge import Question, Said, Verdict
 from evaluator.analysis.judge.verdicts import add, tidy
+from evaluator.analysis.parallel import Workers
 from evaluator.catalog.frameworks import IMPLEMENTATIONS, framework_folders
 from evaluator.errors import Failure, Mistake, error_in_words
 from evaluator.harness.records import exclusive
@@ -170,10 +171,18 @@ def _questions(
     """What there is to ask about the runs below `traces`, each once."""
     frameworks = [folder.name for folder in framework_folders(implementations)]
     found: dict[Key, Question] = {}
-    for one in gather(traces, models, lambda key: is_real(key.model) and keep(key), frameworks, look=_asked_about):
-        if isinstance(one, Seen):
-            for question in one.made:
-                found.setdefault(question.key, question)
+    with Workers() as workers:
+        for one in gather(
+            traces,
+            models,
+            lambda key: is_real(key.model) and keep(key),
+            frameworks,
+            workers=workers,
+            look=_asked_about,
+        ):
+            if isinstance(one, Seen):
+                for question in one.made:
+                    found.setdefault(question.key, question)
     return list(found.values())
 
 

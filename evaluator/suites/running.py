@@ -13,6 +13,7 @@ from evaluator import scorecard
 from evaluator.analysis.faults.gather import gather
 from evaluator.analysis.faults.report import print_faults
 from evaluator.analysis.faults.rows import rows, totals
+from evaluator.analysis.parallel import Workers
 from evaluator.errors import Failure, error_in_words
 from evaluator.harness.engine import LOCAL, Engine
 from evaluator.harness.plans import Plan, Standing, make
@@ -138,8 +139,9 @@ class Command:
         """Print what the frameworks made of the faults that were asked for."""
         asked_for = {(job.case.id, job.injected, job.hardened) for plan in plans for job in plan.jobs}
         frameworks = {framework.name: framework for framework in asked.frameworks}
-        with UnderWay(self.console) as under_way, under_way.doing("looking at what came of the faults"):
-            found = list(gather(self.traces, frameworks, [task.name for task in asked.tasks]))
+        doing = "looking at what came of the faults"
+        with Workers() as workers, UnderWay(self.console) as under_way, under_way.doing(doing):
+            found = list(gather(self.traces, frameworks, [task.name for task in asked.tasks], workers=workers))
         runs = [run for of in found for run in of.runs if (run.case, run.asked, run.hardened) in asked_for]
         print_faults(self.console, rows(runs), totals(runs), frameworks)
 

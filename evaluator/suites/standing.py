@@ -10,6 +10,7 @@ from rich.text import Text
 from evaluator.analysis.gather import Scored, gather
 from evaluator.analysis.graded_run import GradedRun
 from evaluator.analysis.metrics import CellRuns, measure
+from evaluator.analysis.parallel import Workers
 from evaluator.catalog.frameworks import baseline_first
 from evaluator.harness.jobs import Job, levels_in_words
 from evaluator.harness.plans import Standing
@@ -51,9 +52,10 @@ class WholeRounds:
         jobs = [job for number in standing.whole - self._read for job in standing.plan.rounds[number]]
         self._read |= standing.whole
         model, frameworks = standing.plan.model, {job.framework.name for job in jobs}
-        for one in gather(self._traces, [model], _keys(model, jobs).__contains__, frameworks):
-            if isinstance(one, Scored):
-                self._runs.setdefault(one.run.key.framework, []).append(one.run)
+        with Workers() as workers:
+            for one in gather(self._traces, [model], _keys(model, jobs).__contains__, frameworks, workers=workers):
+                if isinstance(one, Scored):
+                    self._runs.setdefault(one.run.key.framework, []).append(one.run)
 
 
 def left_out(standings: Iterable[Standing]) -> set[Key]:

@@ -11,6 +11,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from evaluator.providers.names import PROBES_NAME
+from evaluator.site.packed import SHARED_FILE
 from evaluator.site.render import framework_page, run_page, slug
 from evaluator.trace import Key, Trace, read_trace, trace_files
 
@@ -115,11 +116,18 @@ def _fault_page(key: Key) -> str:
 
 def runs_on(page: Path) -> dict[str, dict[str, Any]]:
     """The runs that the page of a case holds, by name, as the page's script reads them; `shared` is with each."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
+    beside = page.with_name(SHARED_FILE)
+    of_pages = _unpacked(beside.read_text().split('"')[1]) if beside.is_file() else []
     for packed in re.findall(r'<script type="application/gzip\+base64" class="runs">(.*?)</script>', page.read_text()):
-        part = json.loads(gzip.decompress(base64.b64decode(packed, validate=True)))
-        found |= {run["name"]: {**run, "shared": part["shared"]} for run in part["runs"]}
+        part = _unpacked(packed)
+        shared = [of_pages[one] if isinstance(one, int) else one for one in part["shared"]]
+        found |= {run["name"]: {**run, "shared": shared} for run in part["runs"]}
     return found
+
+
+def _unpacked(data: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(data, validate=True)))
 
 
 def text_in(run: dict[str, Any], value: str | int) -> str:

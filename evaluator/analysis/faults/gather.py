@@ -9,7 +9,7 @@ from typing import Any
 from evaluator.analysis.faults.judged import FaultRun, judged
 from evaluator.analysis.gather import contents, every_task
 from evaluator.analysis.kept import Kept, kept_or_made
-from evaluator.analysis.parallel import cores, each
+from evaluator.analysis.parallel import Workers
 from evaluator.packs import files_of, frameworks_in, read_packed
 from evaluator.providers.names import FAULTS_NAME
 from evaluator.trace import DamagedTrace, Trace
@@ -38,19 +38,19 @@ def gather(
     *,
     look: Look | None = None,
     kept: Kept | None = None,
-    processes: int | None = None,
+    workers: Workers | None = None,
 ) -> Iterator[FaultsOf]:
     """Judge the runs with faults below a folder of traces, of these frameworks and tasks.
 
-    What a framework's runs gave is taken from `kept` where that has it; then `repr(look)` says all that it depends on.
+    The `workers` begin at once; without them it is done here. What a framework's runs gave is taken from `kept` where
+    that has it; then `repr(look)` says all that it depends on.
     """
     names = [name for name in frameworks_in(root, FAULTS_NAME) if name in frameworks]
     work = partial(_of_framework, root, frozenset(tasks), look)
-    most = cores() if processes is None else processes
     asked = repr((sorted(tasks), look)).encode()
 
     def made(names: Sequence[str]) -> Iterator[FaultsOf]:
-        return each(work, names, most if len(names) >= _WORTH_PROCESSES else 1)
+        return (workers or Workers(1)).each(work, names, worth=len(names) >= _WORTH_PROCESSES)
 
     return kept_or_made(kept, names, lambda name: [asked, *contents(root, files_of(root, FAULTS_NAME, name))], made)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evaluator.analysis.graded_run import outcome_of
+from evaluator.analysis.graded_run import graded, outcome_of
 from evaluator.catalog.tasks import Task
 from evaluator.faults.table import BY_NAME
 from evaluator.trace import Injected, Trace
@@ -84,12 +84,11 @@ def _came(trace: Trace, injected: Injected) -> bool:
 
 
 class _Judge:
-    """Judges runs beside the `undisturbed` ones. Most end like another one, which is graded but once."""
+    """Judges runs beside the `undisturbed` ones."""
 
     def __init__(self, tasks: Mapping[str, Task], undisturbed: Mapping[Any, Trace]) -> None:
         self._tasks = tasks
         self._undisturbed = undisturbed
-        self._passed: dict[str, bool] = {}
         self._effects: dict[str, frozenset[str]] = {}
 
     def run(self, trace: Trace, injected: Injected) -> FaultRun:
@@ -122,10 +121,7 @@ class _Judge:
         outcome = outcome_of(trace, task)
         calls = [call for call in outcome.tool_calls if call.error is None or not went_wrong(None, call.error)]
         outcome = outcome.model_copy(update={"tool_calls": calls})
-        name = as_json([task.name, trace.case, outcome.model_dump()])
-        if name not in self._passed:
-            self._passed[name] = task.grade(task.read_case(trace.case), outcome).passed
-        if self._passed[name]:
+        if graded(task, trace.case, outcome).passed:
             return "right"
         return "admits" if ADMITS in trace.outcome.answer else "wrong"
 

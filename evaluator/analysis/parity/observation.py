@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from evaluator.analysis.parity.calls import Asked, as_json, calls_in, searched_for
 from evaluator.analysis.parity.conversation import Conversation
 from evaluator.analysis.parity.request import ChatRequest, Difference
 from evaluator.analysis.parity.spec import AgentSpec, TaskSpec, task_spec
+from evaluator.analysis.remembered import Remembered
 from evaluator.catalog.tasks import Task
 from evaluator.providers.names import SCRIPTED
 from evaluator.trace import Key, Trace
@@ -53,6 +55,35 @@ def observe(trace: Trace, task: Task) -> Observation:
     Raises `pydantic.ValidationError` for a case that is none of this task, and `AttributeError`, `LookupError`,
     `TypeError` or `ValueError` for requests that are no chat requests.
     """
+    observation = _OBSERVATIONS.of(task, _all_that_is_read(trace), lambda: _observed(trace, task))
+    return replace(observation, key=trace.key)
+
+
+_OBSERVATIONS = Remembered[Observation](most=1024)
+"""A framework's runs of a case say the same at most of its releases."""
+
+
+def _all_that_is_read(trace: Trace) -> list[Any]:
+    """Of times nothing is read but which was first."""
+    chats, tools = trace.chats, trace.tool_calls
+    times = sorted({*(call.start_s for call in chats), *(time for one in tools for time in (one.start_s, one.end_s))})
+    place = {time: number for number, time in enumerate(times)}
+    return [
+        trace.key.model,
+        trace.setup.temperature,
+        trace.setup.replayed_model,
+        trace.case,
+        trace.outcome.ended,
+        trace.outcome.refused_calls,
+        [[one.api, one.answered, place[one.start_s], one.request, one.response] for one in chats],
+        [
+            [one.agent, one.name, one.arguments, one.result, one.error, place[one.start_s], place[one.end_s]]
+            for one in tools
+        ],
+    ]
+
+
+def _observed(trace: Trace, task: Task) -> Observation:
     spec = task_spec(task, trace.case)
     asked: list[Asked] = []
     said: set[str] = set()

@@ -1,12 +1,12 @@
 // Side by side: sets two implementations of a task beside one another. The address is the state: #left,right/task
 "use strict";
-document.addEventListener("DOMContentLoaded", function () {
+document.addEventListener("DOMContentLoaded", async function () {
   const choice = document.getElementById("choice");
-  if (!choice) return;
+  if (!choice || !canUnpack("two at once")) return;
   const task = document.getElementById("task"), left = document.getElementById("left"), right = document.getElementById("right");
   const place = document.getElementById("pair"), complaint = document.getElementById("complaint");
   const said = document.getElementById("said"), keys = document.getElementById("keys"), keysOn = document.getElementById("keys-on");
-  const pairs = JSON.parse(document.getElementById("pairs").textContent);
+  const pairs = await unpacked(document.getElementById("pairs").textContent);
   const narrow = matchMedia("(max-width: 760px)");
   const names = [...left.options].map((option) => option.value);
   const tasks = [...task.options].map((option) => option.value);

@@ -3,18 +3,11 @@
 // What models, tools and frameworks said is only ever set as text: nothing here makes markup of a string.
 "use strict";
 document.addEventListener("DOMContentLoaded", async function () {
-  // A page from a file cannot fetch another file, so its data stand in it: JSON, compressed, as base64.
-  async function unpacked(source) {
-    const bytes = Uint8Array.from(atob(source.textContent), (letter) => letter.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
-  }
-  if (!("DecompressionStream" in window)) {
-    const complaint = document.getElementById("complaint");
-    complaint.textContent = "This browser is too old to show runs: it has no DecompressionStream (Chromium 80, Firefox 113, Safari 16.4).";
-    complaint.hidden = false;
-    return;
-  }
-  const parts = await Promise.all([...document.querySelectorAll("script.runs")].map(unpacked));
+  if (!canUnpack("runs")) return;
+  for (const mark of document.querySelectorAll("#across a.mark[aria-label]")) mark.title = mark.getAttribute("aria-label");
+  const sources = [...document.querySelectorAll("script.runs")].map((one) => unpacked(one.textContent));
+  const common = window.sharedByPages ? await unpacked(window.sharedByPages) : [];
+  const parts = await Promise.all(sources);
   const runs = new Map();
   for (const part of parts) {
     for (const run of part.runs) if (!runs.has(run.name)) runs.set(run.name, { ...run, shared: part.shared });
@@ -50,7 +43,7 @@ document.addEventListener("DOMContentLoaded", async function () {
   }
 
   function reader(run) {
-    const at = (place) => run.shared[place];
+    const at = (place) => typeof run.shared[place] === "number" ? common[run.shared[place]] : run.shared[place];
     const text = function (value) {
       const found = typeof value === "number" ? at(value) : value;
       return typeof found === "string" ? found : indented(found.json);
@@ -59,7 +52,7 @@ document.addEventListener("DOMContentLoaded", async function () {
   }
 
   function timeline(run, scale_s) {
-    const [, text] = reader(run), scale = 1000 / scale_s;
+    const [, text] = reader(run), scale = 1000 / scale_s, part_s = run.wall_s / 5000; // as in packed.py
     const svg = function (name, attributes) {
       const made = document.createElementNS("http://www.w3.org/2000/svg", name);
       for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -70,13 +63,13 @@ document.addEventListener("DOMContentLoaded", async function () {
     const drawn = svg("svg", { class: "timeline", viewBox: `0 0 1000 ${height}`, preserveAspectRatio: "none", height, role: "img", "aria-label": words });
     drawn.append(svg("rect", { class: "wall", x: 0, y: 0, width: scale * run.wall_s, height }));
     for (const step of run.steps) {
-      const width = Math.max(scale * (step.to - step.from), 3), y = 26 * lanes.indexOf(step.lane) + 5;
-      const bar = svg("rect", { class: step.lane + (step.failed ? " failed" : "") + (step.injected ? " injected" : ""), x: scale * step.from, y, width, height: 20 });
+      const width = Math.max(scale * part_s * (step.to - step.from), 3), y = 26 * lanes.indexOf(step.lane) + 5;
+      const bar = svg("rect", { class: step.lane + (step.failed ? " failed" : "") + (step.injected ? " injected" : ""), x: scale * part_s * step.from, y, width, height: 20 });
       const title = svg("title", {});
       title.textContent = `${step.injected ? "the fault: " : ""}${text(step.label)}, ${step.facts}`;
       bar.append(title);
       drawn.append(bar);
-      if (step.injected) drawn.append(svg("rect", { class: "fault-mark", x: scale * step.from, y: y - 5, width, height: 4 }));
+      if (step.injected) drawn.append(svg("rect", { class: "fault-mark", x: scale * part_s * step.from, y: y - 5, width, height: 4 }));
     }
     return drawn;
   }
@@ -231,9 +224,9 @@ document.addEventListener("DOMContentLoaded", async function () {
   }
 
   const longest = Math.max(...[...runs.values()].map((run) => run.wall_s));
-  for (const place of document.querySelectorAll(".drawn")) {
-    const run = runs.get(place.dataset.run);
-    place.replaceWith(timeline(run, longest));
+  for (const steps of document.querySelectorAll(".across > div > .steps")) {
+    const name = steps.closest("article").querySelector("h2 a").getAttribute("href").slice(1);
+    steps.before(timeline(runs.get(name), longest));
   }
   addEventListener("hashchange", fromAddress);
   fromAddress();

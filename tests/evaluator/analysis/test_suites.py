@@ -5,6 +5,8 @@ from typing import Any
 import factories
 import pytest
 
+from evaluator.analysis import suites
+from evaluator.analysis.parallel import Workers
 from evaluator.analysis.suites import SuiteFound, gather, gather_all
 from evaluator.packs import SUITES_FOLDER, pack
 from evaluator.trace import Key, write_trace
@@ -113,5 +115,14 @@ def test_all_models_are_found_below_the_folder_of_suites(tmp_path: Path) -> None
     for model in ("scripted", "ollama/qwen3:8b"):
         record(tmp_path / SUITES_FOLDER, "baseline", "a", True, model=model)
         pack(tmp_path / SUITES_FOLDER, model)
-    assert [one.model for one in gather_all(tmp_path, "bfcl")] == ["ollama/qwen3:8b", "scripted"]
-    assert gather_all(tmp_path, "agentdojo") == []
+    assert [one.model for one in gather_all(tmp_path, ["bfcl"])] == ["ollama/qwen3:8b", "scripted"]
+    assert list(gather_all(tmp_path, ["agentdojo"])) == []
+
+
+def test_over_several_processes_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for framework, passed in (("baseline", True), ("agno", False)):
+        for case in ("a", "b"):
+            record(tmp_path / SUITES_FOLDER, framework, case, passed)
+    monkeypatch.setattr(suites, "_WORTH_PROCESSES", 0)
+    with Workers(2) as workers:
+        assert list(gather_all(tmp_path, ["bfcl"], workers)) == list(gather_all(tmp_path, ["bfcl"]))
