@@ -112,6 +112,20 @@ class _Member:
         result: Result = await self.asked(self.actor.run.remote(replace(Described.of(job), again=again)))
         return result
 
+    @contextlib.contextmanager
+    def ended_unless_ready(self) -> Iterator[None]:
+        """End the actor where something goes wrong in here, or it is given up."""
+        try:
+            yield
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """End the actor, if it is still there."""
+        with contextlib.suppress(RayError):
+            ray.kill(self.actor)
+
     async def asked(self, reference: Any) -> Any:
         """What the actor answers. Raises `LostError`, and `Failure` where it failed itself."""
         try:
@@ -148,30 +162,28 @@ class Cluster(Engine):
         node_ids = await alive()
         nodes = "1 node" if len(node_ids) == 1 else f"{len(node_ids)} nodes"
         with UnderWay(console) as under_way, under_way.doing(f"ray: making environments on {nodes}"):
-            ready = await asyncio.gather(*map(self.member, node_ids))
+            ready = await asyncio.gather(*map(self.member, node_ids), return_exceptions=True)
         for node_id, why in self.refused.items():
             say(f"ray: node {short(node_id)} is left out: {why}")
-        if not any(ready):
-            raise Failure("ray: no node can make runs")
-        self._ready = {member.node_id: member for member in ready if member is not None}
+        self._ready = {member.node_id: member for member in ready if isinstance(member, _Member)}
+        if not self._ready:
+            raise next((one for one in ready if isinstance(one, Failure)), Failure("ray: no node can make runs"))
         say(f"ray: {len(self._ready)} of {nodes} ready")
 
-    async def member(self, node_id: str) -> _Member | None:
-        """The node with its environments; None where it cannot be used, or is no more."""
+    async def member(self, node_id: str) -> _Member:
+        """The node with its environments. Raises `LostError` where it cannot be used, or is no more; `TimeoutError`."""
         if (ready := self._ready.pop(node_id, None)) is not None:
             return ready
         affinity = NodeAffinitySchedulingStrategy(node_id, soft=False)
         actor = ray.remote(Node).options(num_cpus=0, scheduling_strategy=affinity).remote()
         member = _Member(node_id, actor, f"{short(node_id)}-{secrets.token_hex(4)}")
-        try:
+        with member.ended_unless_ready():
             async with asyncio.timeout(COMES_UP_S):
                 why = await member.asked(actor.prepare.remote(code_digest(), *self._needed))
-        except (LostError, TimeoutError):
-            return None
-        if why is not None:
+            if why is None:
+                return member
             self.refused[node_id] = why
-            return None
-        return member
+            raise LostError(member.name)
 
     @contextlib.asynccontextmanager
     async def opened(
@@ -184,7 +196,8 @@ class Cluster(Engine):
         endpoint = settings.model.endpoint
         limits = None
         if settings.limits is not None:
-            limits = ray.remote(SharedLimits).options(num_cpus=0).remote(settings.limits)
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+            limits = ray.remote(SharedLimits).options(num_cpus=0, scheduling_strategy=here).remote(settings.limits)
         opening = Opening(
             settings=without_key(settings),
             modules=tuple(modules),
@@ -266,37 +279,40 @@ class _OnNodes(Runs):
     async def look_for_nodes(self) -> None:
         """Let nodes take part as they come, and come again after they were lost."""
         since = time.monotonic()
-        while True:
-            self._look.clear()
-            for node_id in await alive():
-                known = node_id in self._members or node_id in self._coming or node_id in self.cluster.refused
-                if not known and self.cluster.losses[node_id] < LOSSES:
-                    self._coming[node_id] = asyncio.create_task(self._comes(node_id))
-            if self._members or self._coming:
-                since = time.monotonic()
-            elif time.monotonic() - since > COMES_UP_S or self.cluster.refused:
-                whys = "".join(f"; node {short(node_id)}: {why}" for node_id, why in self.cluster.refused.items())
-                self._placing.fail(Failure(f"ray: no node is left that can make runs{whys}"))
-            if self.limits is not None:
-                now = time.monotonic()
-                self._waiting_since = [now - waits_s for waits_s in await self.limits.waits_s.remote()]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOKS_S):
-                    await self._look.wait()
+        try:
+            while True:
+                self._look.clear()
+                nodes = await alive()
+                usable = [one for one in nodes if one not in self.cluster.refused and self.cluster.losses[one] < LOSSES]
+                for node_id in usable:
+                    if node_id not in self._members and node_id not in self._coming:
+                        self._coming[node_id] = asyncio.create_task(self._comes(node_id))
+                if self._members or self._coming:
+                    since = time.monotonic()
+                elif nodes or time.monotonic() - since > COMES_UP_S:
+                    whys = "".join(f"; node {short(one)}: {why}" for one, why in self.cluster.refused.items())
+                    self._placing.fail(Failure(f"ray: no node is left that can make runs{whys}"))
+                if self.limits is not None:
+                    now = time.monotonic()
+                    self._waiting_since = [now - waits_s for waits_s in await self.limits.waits_s.remote()]
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOKS_S):
+                        await self._look.wait()
+        except (RayError, RuntimeError, OSError) as error:
+            why = str(error).strip().partition("\n")[0]
+            self._placing.fail(Failure(f"ray: the cluster, or what holds limits in it, is gone: {why}"))
 
     async def _comes(self, node_id: str) -> None:
         """Bring a node up, and give it runs."""
         try:
             member = await self.cluster.member(node_id)
-            if member is None:
-                return
-            limiter = None if self.limits is None else Asked(self.limits, member.incarnation)
-            opening = replace(self.opening, name=member.name)
-            async with asyncio.timeout(COMES_UP_S):
-                why = await member.asked(member.actor.open.remote(opening, self.key, limiter))
-            if why is not None:
-                self.cluster.refused[node_id] = why
-                return
+            with member.ended_unless_ready():
+                limiter = None if self.limits is None else Asked(self.limits, member.incarnation)
+                opening = replace(self.opening, name=member.name)
+                async with asyncio.timeout(COMES_UP_S):
+                    why = await member.asked(member.actor.open.remote(opening, self.key, limiter))
+                if why is not None:
+                    raise Failure(why)
             self._members[node_id] = member
             self._placing.join(member)
         except (LostError, TimeoutError):
@@ -305,25 +321,30 @@ class _OnNodes(Runs):
             self.cluster.refused[node_id] = str(failure)
         finally:
             del self._coming[node_id]
+            self._look.set()
 
     async def _lost(self, member: _Member) -> None:
         """What a node had is no more; it may come again."""
         self.cluster.losses[member.node_id] += 1
         self._members.pop(member.node_id, None)
-        with contextlib.suppress(RayError):
-            ray.kill(member.actor)
+        member.end()
         if self.limits is not None:
-            await self.limits.gone.remote(member.incarnation)
+            with contextlib.suppress(RayError):
+                await self.limits.gone.remote(member.incarnation)
         self._look.set()
 
     async def close(self) -> None:
         """Let all nodes end their workers; those that do not are ended."""
-        for task in list(self._coming.values()):
+        coming = list(self._coming.values())
+        for task in coming:
             task.cancel()
+        await asyncio.gather(*coming, return_exceptions=True)
         members = self._members.values()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSES_S):
                 await asyncio.gather(*(one.asked(one.actor.close.remote()) for one in members), return_exceptions=True)
-        for actor in [*(member.actor for member in members), *([self.limits] if self.limits is not None else [])]:
+        for member in members:
+            member.end()
+        if self.limits is not None:
             with contextlib.suppress(RayError):
-                ray.kill(actor)
+                ray.kill(self.limits)
