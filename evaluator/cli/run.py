@@ -39,6 +39,7 @@ from evaluator.providers.names import (
     IN_ONE_GO,
     LOCAL,
     OBEYING,
+    PROBES_NAME,
     REPLAY,
     SCRIPTED,
 )
@@ -220,6 +221,7 @@ def run(
     A replay needs no model: recorded responses answer, under the recorded limits. Exit code 1 if it differs.
     """
     from evaluator.catalog.folders import capability_names
+    from evaluator.catalog.frameworks import AT
     from evaluator.harness.limiter import RateLimits
     from evaluator.models import specs
     from evaluator.stores import store_at
@@ -231,6 +233,10 @@ def run(
 
     names = model or [REPLAY if replay else LOCAL]
     connected = _engine(engine, address)
+    if engine != ENGINES[0] and (rerecord or {*names} & {PROBES_NAME, REPLAY}):
+        raise Mistake(f"--engine {engine} is not for probes, replays and --rerecord, which take minutes on one machine")
+    if engine != ENGINES[0] and AT in (framework or ""):
+        raise Mistake(f"--engine {engine} is not for other releases than the locked ones, such as -f {framework}")
     rates = RateLimits(rpm, tpm, concurrency) or None
     store = store_at(traces or str((ROOT if rerecord else WORK) / "traces"))
     if of_suites(task):
@@ -278,10 +284,11 @@ def run(
             "--faults": faults,
             "--seed": seed,
             "--max-model-calls": max_model_calls,
-            "--engine": None if engine == ENGINES[0] else engine,
         }
         if given := [name for name, value in others.items() if value is not None]:
             raise Mistake(f"{given[0]} is not for capability tasks, of which every case is run once; leave it out")
+        if engine != ENGINES[0]:
+            raise Mistake(f"--engine {engine} is not for capability tasks, whose processes are killed on purpose here")
         if rates:
             raise Mistake("limits of a server are not for capability tasks: what they measure is when things happen")
         answered_by = (

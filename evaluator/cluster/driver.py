@@ -93,7 +93,8 @@ def _must_listen(address: str) -> None:
 
 
 def _not_reached(address: str, why: str) -> Mistake:
-    return Mistake(f"--address {address}: no cluster can be reached there: {why} (see docs/cluster.md)")
+    token = "" if os.environ.get("RAY_AUTH_MODE") else "; if it asks for a token, export RAY_AUTH_MODE=token here, too"
+    return Mistake(f"--address {address}: no cluster can be reached there: {why}{token} (see docs/cluster.md)")
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,6 @@ class Cluster(Engine):
 
     async def prepare(self, jobs: Sequence[Job], console: Console, say: Callable[[str], None]) -> None:
         """Have each node make the environments that it lacks, from the locks of its checkout."""
-        if job := next((job for job in jobs if job.framework.at is not None or job.recording is not None), None):
-            what = "replays are" if job.recording is not None else f"{job.framework.name} is"
-            raise Mistake(f"{what} not for --engine ray; leave it out")
         suites = {job.task.name for job in jobs} & {*all_suites()}
         self._needed = sorted({job.framework.name for job in jobs}), sorted(suites)
         self.refused.clear()

@@ -26,6 +26,8 @@ from evaluator.harness.runner import Harness, ModelGoneError, NotMadeError, harn
 from evaluator.stores import store_at
 from evaluator.trace import Trace
 
+_CLOSED = "the node was closed meanwhile"
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -61,6 +63,7 @@ class Node:
 
     def __init__(self) -> None:
         self._opened: contextlib.AsyncExitStack | None = None
+        self._closing = False
 
     async def prepare(self, code: str, frameworks: Sequence[str], suites: Sequence[str]) -> str | None:
         """Make the environments that are not there. Gives why this node cannot be used, if so."""
@@ -95,7 +98,7 @@ class Node:
                 )
             except (Mistake, Failure) as error:
                 return str(error)
-            self._opened = opened.pop_all()
+            self._opened, self._closing = opened.pop_all(), False
         self._model, self._sitting = settings.model.name, opening.sitting
         self._slots = asyncio.Semaphore(settings.jobs)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -107,19 +110,24 @@ class Node:
         if described.again and (before := await asyncio.to_thread(self._written, job)) is not None:
             return Result(made=Made.of(before))
         async with self._turns[described.framework], self._slots:
+            if self._closing:
+                return Result(not_made=_CLOSED)
             try:
                 trace = await self._harness.run(job)
             except NotMadeError as error:
                 return Result(not_made=str(error))
             except ModelGoneError as gone:
                 return Result(gone=str(gone))
+            if self._closing:  # which has stopped its worker, so this is no result of the framework's
+                return Result(not_made=_CLOSED)
         if not await asyncio.to_thread(self._store.write, trace):
             before = await asyncio.to_thread(self._written, job)
             trace = trace if before is None else before
         return Result(made=Made.of(trace))
 
     async def close(self) -> None:
-        """Bring down what `open` has brought up, if anything."""
+        """Bring down what `open` has brought up, if anything. Runs that are under way come to nothing."""
+        self._closing = True
         if self._opened is not None:
             opened, self._opened = self._opened, None
             await opened.aclose()

@@ -79,15 +79,15 @@ class Spending:
         """What was spent, and why no new round was begun."""
         runs = "1 run" if self.unknown == 1 else f"{self.unknown} runs"
         of_some = f" ({runs} of unknown cost, counted as expected)" if self.unknown else ""
-        spent = f"{_usd(self.spent_usd)} of {_usd(self.most_usd)} were spent{of_some}"
+        spent = f"{dollars(self.spent_usd)} of {dollars(self.most_usd)} were spent{of_some}"
         if self.refused_usd is None:
             return f"--max-cost: {spent}."
         return (
             f"--max-cost: no new round was begun: {spent}, and the next round is expected to cost "
-            f"{_usd(self.refused_usd)}. The same command with more goes on."
+            f"{dollars(self.refused_usd)}. The same command with more goes on."
         )
 
 
-def _usd(amount: float) -> str:
+def dollars(amount: float) -> str:
     """Dollars and cents; what is less than ten cents in two significant digits."""
     return f"${amount:,.2f}" if amount >= 0.1 else f"${two_digits(amount)}"

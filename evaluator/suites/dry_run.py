@@ -15,7 +15,7 @@ from evaluator.harness.environments import is_current
 from evaluator.harness.jobs import Job, levels_in_words
 from evaluator.harness.plans import Plan
 from evaluator.harness.records import Records
-from evaluator.harness.spending import Spending
+from evaluator.harness.spending import Spending, dollars
 from evaluator.models import specs
 from evaluator.models.specs import ModelSpec
 from evaluator.providers.prices import PricedModel, price_list
@@ -143,6 +143,8 @@ def _how(found: Estimate, time: Time | None, spec: ModelSpec, price: PricedModel
         lines.append(f"no estimate for {found.runs - found.known:,} runs: {', '.join(found.unknown)}")
     if price is not None:
         lines.append(f"cost: at the prices of {price_list()} for {price.name}")
+        if any(not source.startswith(f"{spec.name} in ") for source in found.sources):
+            lines.append("cost: other models' runs say little of this one's answers; one that reasons writes far more")
     elif spec.endpoint is not None:
         lines.append(f"cost: not known, {price_list()} has no price for {spec.name}")
     if time is not None:
@@ -161,4 +163,4 @@ def _rounds_within(spending: Spending, model: str, to_make: Sequence[Sequence[Jo
         if left < 0:
             break
         made += 1
-    return f"--max-cost: about {made} of {len(rounds)} rounds for ${spending.most_usd:,.2f}"
+    return f"--max-cost: about {made} of {len(rounds)} rounds for {dollars(spending.most_usd)}"

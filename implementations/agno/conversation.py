@@ -28,7 +28,7 @@ async def run(brief: ConversationBrief, model: Model) -> str:
         db=InMemoryDb(),
         session_id="conversation",
         add_history_to_context=True,
-        num_history_runs=model.max_model_calls,  # the default is the last three messages and their answers
+        num_history_runs=1_000,  # all of them: the default is the last three messages and their answers
         telemetry=False,
     )
     for message in brief.messages:
