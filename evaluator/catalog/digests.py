@@ -26,12 +26,10 @@ MOVED = {
     "d7afa46771046479": "a324a3280fce3a27",
     "1328ee0a1a22acdf": "07212e7127e4a6a0",
     "4c49097af8fd978d": "9d9aaefabae38c2b",
-    "f8aec2ce42d56a71": "b18b099c60c439a2",
 }
 """Digests in traces, and what they became when nothing changed that a run depends on. Of tasks and played models, when
-lines were only moved: `tasks/cases.py` out of `tasks/base.py`; of a suite, when it was only mended for runs that begin
-at once in one worker, as those of tests do and recorded ones do not. Of locks, when packages for capabilities came to
-them, and all that were there kept their versions and hashes.
+lines were only moved: `tasks/cases.py` out of `tasks/base.py`. Of locks, when packages for capabilities came to them,
+and all that were there kept their versions and hashes.
 
 Runs that were recorded before stay good: replayed, they make the same requests (`tests/test_replay.py`). A row goes
 when a task changes what a run does.

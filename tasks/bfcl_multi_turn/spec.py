@@ -105,11 +105,11 @@ class _Run:
 
     def call(self, function: str, arguments: dict[str, Any]) -> str:
         """What a function gives, as the suite writes it for a model, errors included."""
-        with self._lock:
+        with self._lock:  # calls that come at once are made in the order that is recorded
             if self._id is None:
                 self._id = _suite().ask("open", case=self._case.model_dump(mode="json"))["run"]
-        self.turns[-1].append({"name": function, "arguments": arguments})
-        given: str = _suite().ask("call", run=self._id, function=function, arguments=arguments)
+            self.turns[-1].append({"name": function, "arguments": arguments})
+            given: str = _suite().ask("call", run=self._id, function=function, arguments=arguments)
         return given
 
     def close(self) -> dict[str, Any]:
