@@ -28,6 +28,10 @@ def python_of(suite: str) -> Path:
     return ROOT / "tasks" / suite / ".venv" / "bin" / "python"
 
 
+class SuiteGoneError(SuiteError):
+    """The suite's process is no more, whatever it was asked."""
+
+
 class Served:
     """A process inside a suite's environment. It ends with this one. May be asked from any thread, one at a time."""
 
@@ -57,9 +61,9 @@ class Served:
                 self._process.stdin.flush()
                 line = self._process.stdout.readline()
             except (OSError, ValueError) as error:
-                raise SuiteError(f"{self._suite}: its process cannot be asked: {error}") from None
+                raise SuiteGoneError(f"{self._suite}: its process cannot be asked: {error}") from None
         if not line:
-            raise SuiteError(f"{self._suite}: its process ended")
+            raise SuiteGoneError(f"{self._suite}: its process ended")
         answer = json.loads(line)
         if "error" in answer:
             raise SuiteError(f"{self._suite}: {what}: {answer['error']}")
@@ -76,9 +80,17 @@ class Served:
         self._process.wait()
 
 
-@cache
+_STARTING = threading.Lock()
+
+
 def served(suite: str) -> Served:
-    """The one process of this suite that this process asks."""
+    """The one process of this suite that this process asks, however many threads ask first at once."""
+    with _STARTING:
+        return _served(suite)
+
+
+@cache
+def _served(suite: str) -> Served:
     return Served(suite)
 
 

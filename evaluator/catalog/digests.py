@@ -26,9 +26,12 @@ MOVED = {
     "d7afa46771046479": "a324a3280fce3a27",
     "1328ee0a1a22acdf": "07212e7127e4a6a0",
     "4c49097af8fd978d": "9d9aaefabae38c2b",
+    "892cb97c2f17cf11": "1893c2ed6e7ae08f",
+    "6a59340018d5ea80": "0ae7087bcc85d49f",
 }
 """Digests in traces, and what they became when nothing changed that a run depends on. Of tasks and played models, when
-lines were only moved: `tasks/cases.py` out of `tasks/base.py`. Of locks, when packages for capabilities came to them,
+lines were only moved: `tasks/cases.py` out of `tasks/base.py`; of suites, when their process came to be started once by
+threads that ask at once, and its end to be told from its answers: neither happens to a run that is recorded. Of locks, when packages for capabilities came to them,
 and all that were there kept their versions and hashes.
 
 Runs that were recorded before stay good: replayed, they make the same requests (`tests/test_replay.py`). A row goes

@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import resource
+import signal
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from pydantic_core import to_jsonable_python
 
@@ -29,6 +30,7 @@ from evaluator.worker.faulty import Breaker, Faulty, searched
 from evaluator.worker.killing import Killer
 from tasks import capability
 from tasks.base import Prepared, Tool, bound_arguments
+from tasks.served import SuiteGoneError
 
 
 class Channel:
@@ -69,6 +71,8 @@ def recording(run: str, record: Callable[[protocol.ToolCall], None]) -> Callable
                 try:
                     result = tool(*args, **kwargs)
                     return result
+                except SuiteGoneError as gone:
+                    end_at_once(gone)
                 except BaseException as raised:
                     error = f"{type(raised).__name__}: {raised}"
                     raise
@@ -89,6 +93,14 @@ def recording(run: str, record: Callable[[protocol.ToolCall], None]) -> Callable
         return recorded
 
     return wrap
+
+
+def end_at_once(why: SuiteGoneError) -> NoReturn:
+    """End this process as a machine does that fails: the tools of this run, and of all others here, work no more, which
+    is no fault of a framework's or a model's."""
+    print(why, file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise why
 
 
 def _arguments(tool: Tool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +154,10 @@ async def _run(
         traceback.print_exc()
         error = "timeout" if clock.expired() else f"{type(raised).__name__}: {raised}"
     end = time.monotonic()
-    usage, state = model.reported_usage, _recordable(prepared.final_state())
+    try:
+        usage, state = model.reported_usage, _recordable(prepared.final_state())
+    except SuiteGoneError as gone:
+        end_at_once(gone)
     channel.send(
         protocol.Done(
             run=job.run,

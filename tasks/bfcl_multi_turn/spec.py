@@ -15,7 +15,7 @@ from tasks import conversation
 from tasks.base import Data, Prepared, Tool, Wrap, unwrapped
 from tasks.conversation import ConversationBrief, ConversationScript
 from tasks.described import described
-from tasks.served import Served, served
+from tasks.served import served
 from tasks.suite import SuiteCase
 
 SUITE = "bfcl_multi_turn"
@@ -79,14 +79,6 @@ class ConversationCase(SuiteCase):
 
 CASE_TYPE = ConversationCase
 
-_STARTING = threading.Lock()
-
-
-def _suite() -> Served:
-    """The suite's process, which is started once, however many runs ask first from threads of their own."""
-    with _STARTING:
-        return served(SUITE)
-
 
 class _Run:
     """One run in the suite's process, opened when it is first needed. `turns` are the calls by message."""
@@ -107,15 +99,15 @@ class _Run:
         """What a function gives, as the suite writes it for a model, errors included."""
         with self._lock:  # calls that come at once are made in the order that is recorded
             if self._id is None:
-                self._id = _suite().ask("open", case=self._case.model_dump(mode="json"))["run"]
+                self._id = served(SUITE).ask("open", case=self._case.model_dump(mode="json"))["run"]
             self.turns[-1].append({"name": function, "arguments": arguments})
-            given: str = _suite().ask("call", run=self._id, function=function, arguments=arguments)
+            given: str = served(SUITE).ask("call", run=self._id, function=function, arguments=arguments)
         return given
 
     def close(self) -> dict[str, Any]:
         """The calls of each turn that began."""
         if self._id is not None:
-            _suite().ask("close", run=self._id)
+            served(SUITE).ask("close", run=self._id)
         return {"turns": self.turns}
 
 
