@@ -155,7 +155,7 @@ def _check(url: str) -> None:
         secret = parts.password is not None
     except ValueError as error:
         raise Mistake(f"--traces: this is no URL: {error}") from None
-    if secret or parts.query or parts.fragment:
+    if secret or "@" in url or parts.query or parts.fragment:
         raise Mistake(
             f"--traces {parts.scheme}://…: credentials and queries do not belong into the URL, which is shown and "
             "recorded; give them as the store's own client takes them, by environment variables or its files"
@@ -291,6 +291,7 @@ class _Elsewhere(Store):
 
     def _bring_up(self, places: Sequence[str]) -> None:
         """Raises `_GoneError` where what was listed was gone when it was to be fetched."""
+        before = self._copy.rows()
         listed = {name: state for place in places for name, state in self._listed(place)}
         rows = self._copy.rows()
         unsent = {*self._copy.unsent(rows)}
@@ -301,7 +302,8 @@ class _Elsewhere(Store):
         ]
         for start in range(0, len(changed), _AT_ONCE):
             self._fetch({name: listed[name] for name in changed[start : start + _AT_ONCE]})
-        gone = [name for name in rows if any(_is_in(name, place) for place in places) and name not in listed]
+        # What came into the copy since it was listed is not gone.
+        gone = [name for name in before if any(_is_in(name, place) for place in places) and name not in listed]
         gone = [name for name in gone if name not in unsent]
         for name in gone:
             self._here(name).unlink(missing_ok=True)
@@ -378,7 +380,10 @@ class _Elsewhere(Store):
                         state = self._place(name, content, state if there is not None else None)
                     except _RefusedError:
                         continue
-                self._copy.note({name: state})
+                if files.read_bytes(self._here(name)) == content:
+                    self._copy.note({name: state})
+                else:  # another process has fetched what was there before
+                    self._copy.forget([name])
                 return True
         raise OSError(errno.EBUSY, "others keep writing there", self._there(name))
 

@@ -31,8 +31,8 @@ MOVED = {
 }
 """Digests in traces, and what they became when nothing changed that a run depends on. Of tasks and played models, when
 lines were only moved: `tasks/cases.py` out of `tasks/base.py`; of suites, when their process came to be started once by
-threads that ask at once, and its end to be told from its answers: neither happens to a run that is recorded. Of locks, when packages for capabilities came to them,
-and all that were there kept their versions and hashes.
+threads that ask at once, and its end to be told from its answers: neither happens to a run that is recorded. Of locks,
+when packages for capabilities came to them, and all that were there kept their versions and hashes.
 
 Runs that were recorded before stay good: replayed, they make the same requests (`tests/test_replay.py`). A row goes
 when a task changes what a run does.

@@ -53,6 +53,9 @@ COMES_UP_S = 600.0
 LOSSES = 5
 """How often a node may be lost before it is left out."""
 
+_AT_ONCE = 1_000_000
+"""Calls that an actor takes at once: those that wait must not keep out one that lets them in."""
+
 _FETCHES_S, _SPARES = 10.0, 20
 """What nodes wrote elsewhere is fetched every so many seconds at most, and so many times what that takes."""
 
@@ -163,25 +166,27 @@ class Cluster(Engine):
             ready = await asyncio.gather(*map(self.member, node_ids), return_exceptions=True)
         for node_id, why in self.refused.items():
             say(f"ray: node {short(node_id)} is left out: {why}")
+        for node_id, one in zip(node_ids, ready, strict=True):
+            if isinstance(one, BaseException) and node_id not in self.refused:
+                say(f"ray: node {short(node_id)} was lost before it was ready")
         self._ready = {member.node_id: member for member in ready if isinstance(member, _Member)}
         if not self._ready:
-            raise next((one for one in ready if isinstance(one, Failure)), Failure("ray: no node can make runs"))
+            raise Failure("ray: no node can make runs")
         say(f"ray: {len(self._ready)} of {nodes} ready")
 
     async def member(self, node_id: str) -> _Member:
         """The node with its environments. Raises `LostError` where it cannot be used, or is no more; `TimeoutError`."""
         if (ready := self._ready.pop(node_id, None)) is not None:
             return ready
-        affinity = NodeAffinitySchedulingStrategy(node_id, soft=False)
-        actor = ray.remote(Node).options(num_cpus=0, scheduling_strategy=affinity).remote()
+        actor = _actor(Node, on=node_id)
         member = _Member(node_id, actor, f"{short(node_id)}-{secrets.token_hex(4)}")
         with member.ended_unless_ready():
             async with asyncio.timeout(COMES_UP_S):
                 why = await member.asked(actor.prepare.remote(code_digest(), *self._needed))
-            if why is None:
-                return member
-            self.refused[node_id] = why
-            raise LostError(member.name)
+            if why is not None:
+                self.refused[node_id] = why
+                raise LostError(member.name)
+        return member
 
     @contextlib.asynccontextmanager
     async def opened(
@@ -194,8 +199,9 @@ class Cluster(Engine):
         endpoint = settings.model.endpoint
         limits = None
         if settings.limits is not None:
-            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-            limits = ray.remote(SharedLimits).options(num_cpus=0, scheduling_strategy=here).remote(settings.limits)
+            limits = _actor(
+                SharedLimits, settings.limits, on=ray.get_runtime_context().get_node_id(), or_elsewhere=True
+            )
         opening = Opening(
             settings=without_key(settings),
             modules=tuple(modules),
@@ -216,6 +222,13 @@ class Cluster(Engine):
             await on_nodes.close()
             if mark is not None:
                 mark.unlink(missing_ok=True)
+
+
+def _actor(kind: type, *arguments: object, on: str, or_elsewhere: bool = False) -> Any:
+    """An actor on this node, or on another if it has to be."""
+    affinity = NodeAffinitySchedulingStrategy(on, soft=or_elsewhere)
+    options = {"num_cpus": 0, "max_concurrency": _AT_ONCE, "scheduling_strategy": affinity}
+    return ray.remote(kind).options(**options).remote(*arguments)
 
 
 async def alive() -> list[str]:
@@ -243,7 +256,7 @@ class _OnNodes(Runs):
         self._not_before = time.monotonic() + _FETCHES_S
         self._placing = Placing(self.opening.settings.jobs, self._lost)
 
-    async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
+    async def make(self, rounds: Iterator[Round | None], begin: Begin) -> None:
         """See `Runs`. In the end each trace that a node has written must be where traces are."""
         await self._placing.make(rounds, begin)
         await asyncio.to_thread(self._compare)
@@ -289,6 +302,8 @@ class _OnNodes(Runs):
                     since = time.monotonic()
                 elif nodes or time.monotonic() - since > COMES_UP_S:
                     whys = "".join(f"; node {short(one)}: {why}" for one, why in self.cluster.refused.items())
+                    lost = [one for one in nodes if self.cluster.losses[one] >= LOSSES]
+                    whys += "".join(f"; node {short(one)} was lost {LOSSES} times" for one in lost)
                     self._placing.fail(Failure(f"ray: no node is left that can make runs{whys}"))
                 if self.limits is not None:
                     now = time.monotonic()

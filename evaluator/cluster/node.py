@@ -63,7 +63,7 @@ class Node:
 
     def __init__(self) -> None:
         self._opened: contextlib.AsyncExitStack | None = None
-        self._closing = False
+        self._under_way: set[asyncio.Task[Trace]] = set()
 
     async def prepare(self, code: str, frameworks: Sequence[str], suites: Sequence[str]) -> str | None:
         """Make the environments that are not there. Gives why this node cannot be used, if so."""
@@ -76,6 +76,8 @@ class Node:
                 await provision(one, lambda line: None)
         except (Mistake, Failure) as error:
             return str(error)
+        except Exception as error:  # a disk that is full, say: of this node alone
+            return f"{type(error).__name__}: {error}"
         return None
 
     async def open(self, opening: Opening, key: str | None, limiter: Limiter | None) -> str | None:
@@ -98,7 +100,7 @@ class Node:
                 )
             except (Mistake, Failure) as error:
                 return str(error)
-            self._opened, self._closing = opened.pop_all(), False
+            self._opened = opened.pop_all()
         self._model, self._sitting = settings.model.name, opening.sitting
         self._slots = asyncio.Semaphore(settings.jobs)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -109,25 +111,34 @@ class Node:
         job = described.job(self._model)
         if described.again and (before := await asyncio.to_thread(self._written, job)) is not None:
             return Result(made=Made.of(before))
-        async with self._turns[described.framework], self._slots:
-            if self._closing:
-                return Result(not_made=_CLOSED)
-            try:
-                trace = await self._harness.run(job)
-            except NotMadeError as error:
-                return Result(not_made=str(error))
-            except ModelGoneError as gone:
-                return Result(gone=str(gone))
-            if self._closing:  # which has stopped its worker, so this is no result of the framework's
-                return Result(not_made=_CLOSED)
+        if self._opened is None:
+            return Result(not_made=_CLOSED)
+        made = asyncio.create_task(self._in_turn(job))
+        self._under_way.add(made)
+        made.add_done_callback(self._under_way.discard)
+        try:
+            trace = await made
+        except NotMadeError as error:
+            return Result(not_made=str(error))
+        except ModelGoneError as gone:
+            return Result(gone=str(gone))
+        except asyncio.CancelledError:
+            return Result(not_made=_CLOSED)
         if not await asyncio.to_thread(self._store.write, trace):
             before = await asyncio.to_thread(self._written, job)
             trace = trace if before is None else before
         return Result(made=Made.of(trace))
 
+    async def _in_turn(self, job: Job) -> Trace:
+        async with self._turns[job.framework.name], self._slots:
+            return await self._harness.run(job)
+
     async def close(self) -> None:
-        """Bring down what `open` has brought up, if anything. Runs that are under way come to nothing."""
-        self._closing = True
+        """Bring down what `open` has brought up, if anything. Runs that are under way come to nothing: what becomes of
+        them as their worker is stopped is no result of the framework's."""
+        for run in self._under_way:
+            run.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
         if self._opened is not None:
             opened, self._opened = self._opened, None
             await opened.aclose()

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from evaluator.cluster.node import Result
 from evaluator.errors import Failure
-from evaluator.harness.engine import Begin, Made, Round, RoundUnderWay
+from evaluator.harness.engine import NOT_YET, Begin, Made, Round, RoundUnderWay
 from evaluator.harness.jobs import Job
 from evaluator.harness.runner import ModelGoneError
 
@@ -35,6 +35,9 @@ class Member(Protocol):
 
 
 M = TypeVar("M", bound=Member)
+
+_END: Round = (-1, ())
+"""What comes after the last round."""
 
 
 @dataclass
@@ -70,7 +73,7 @@ class Placing(Generic[M]):
         self._failed = failure
         self._changed.set()
 
-    async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
+    async def make(self, rounds: Iterator[Round | None], begin: Begin) -> None:
         """Make the runs of all rounds. One is taken as soon as a node has less than its share.
 
         Raises `ModelGoneError`, `Failure`, and what hears of the runs raises.
@@ -79,7 +82,11 @@ class Placing(Generic[M]):
             async with asyncio.TaskGroup() as tasks:
                 while True:
                     await self._room()
-                    if (one := next(rounds, None)) is None:
+                    one = next(rounds, _END)
+                    if one is NOT_YET:
+                        await self._change()
+                        continue
+                    if one is _END:
                         break
                     given = asyncio.Event()
                     tasks.create_task(self._round(one, begin, given))
@@ -96,6 +103,7 @@ class Placing(Generic[M]):
                     place.load += len(jobs)
                     tasks.create_task(self._pairable(jobs, place, hears))
                 given.set()
+        self._changed.set()
 
     async def _pairable(self, jobs: Sequence[Job], place: _Place[M], hears: RoundUnderWay) -> None:
         """Make these runs on one node, and what is left of them on another where that is lost."""
@@ -127,6 +135,7 @@ class Placing(Generic[M]):
         except LostError:
             place.is_lost = True
             losses[_who(job)] += 1
+            hears.lost(job)
             return False
         finally:
             place.load -= 1
@@ -152,8 +161,12 @@ class Placing(Generic[M]):
                 raise self._failed
             if free := [place for place in self._places.values() if place.load < AHEAD * self.slots]:
                 return min(free, key=lambda place: place.load)
-            self._changed.clear()
-            await self._changed.wait()
+            await self._change()
+
+    async def _change(self) -> None:
+        """Wait until a run or a round is over, or a node joins."""
+        self._changed.clear()
+        await self._changed.wait()
 
 
 def pairable(jobs: Iterable[Job]) -> list[list[Job]]:

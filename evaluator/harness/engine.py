@@ -22,6 +22,9 @@ from evaluator.wire.failures import failure
 Round = tuple[int, Sequence[Job]]
 """The number of a round, from 0, and the runs of it that are to be made."""
 
+NOT_YET = None
+"""In place of a round: the next may be taken only once a run that is under way is over."""
+
 
 @dataclass(frozen=True)
 class Made:
@@ -69,6 +72,9 @@ class RoundUnderWay(Protocol):
     def not_made(self, job: Job, why: str) -> None:
         """A run could not be made."""
 
+    def lost(self, job: Job) -> None:
+        """A run was begun that nobody will hear of, and is begun again."""
+
 
 Begin = Callable[[Round], AbstractContextManager[RoundUnderWay]]
 """Says that a round is begun, and at the end of the context that it is over."""
@@ -85,8 +91,11 @@ class Runs(Protocol):
     def caught_up(self) -> bool:
         """Whether what was made can be read here by now, after seeing to that if it is time to."""
 
-    async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
-        """Make the runs of the rounds, and write their traces. A round is taken when there is room for it."""
+    async def make(self, rounds: Iterator[Round | None], begin: Begin) -> None:
+        """Make the runs of the rounds, and write their traces. A round is taken when there is room for it.
+
+        Where several are under way, `NOT_YET` may come in place of one.
+        """
 
 
 class Engine(Protocol):
@@ -130,8 +139,10 @@ class _Here(Runs):
     def caught_up(self) -> bool:
         return True
 
-    async def make(self, rounds: Iterator[Round], begin: Begin) -> None:
-        for number, jobs in rounds:
+    async def make(self, rounds: Iterator[Round | None], begin: Begin) -> None:
+        for one in rounds:
+            assert one is not NOT_YET, "no run is under way here between two rounds"
+            number, jobs = one
             with begin((number, jobs)) as hears:
 
                 def on_trace(job: Job, trace: Trace, hears: RoundUnderWay = hears) -> None:

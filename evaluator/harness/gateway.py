@@ -548,6 +548,8 @@ def _until_again_s(refusal: failures.Refusal, reply: Reply, before: int) -> floa
     said = refusal.wait_s
     with contextlib.suppress(ValueError):
         said = float(dict(reply.headers).get(b"retry-after-ms", b"")) / 1000
+    if said is not None and not said <= LONGEST_WAIT_S:
+        return None
     if said is None and refusal.status != 429:
         return None
     return said if said and said > 0 else min(_TRY_AGAIN_S * 2**before, _TRY_AGAIN_AT_MOST_S)

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 
 from evaluator.harness import stopping
-from evaluator.harness.engine import LOCAL, Engine, Made, Round
+from evaluator.harness.engine import LOCAL, NOT_YET, Engine, Made, Round
 from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.progress import Progress, UnderWay
 from evaluator.harness.records import Records
@@ -68,6 +68,11 @@ class Standing:
     def may_begin(self, jobs: Sequence[Job]) -> bool:
         """Whether the budget, and what may be spent, leave room for a round of these runs."""
         return not self.spent and (self.spending is None or self.spending.allows(self.plan.model, jobs))
+
+    def knows_no_cost(self, jobs: Sequence[Job]) -> bool:
+        """Whether what may be spent is limited, and nothing is known yet of what a round of these runs costs."""
+        spending, model = self.spending, self.plan.model
+        return spending is not None and model in spending.priced and spending.of_round(model, jobs) is None
 
     def jobs(self, whole: bool) -> list[Job]:
         """The runs of the rounds that are whole, or of those that are not."""
@@ -138,9 +143,12 @@ class _Rounds:
     _used_s: float = 0.0
     _in_a_row: list[str | None] = field(default_factory=list)
 
-    def __iter__(self) -> Iterator[Round]:
-        """Those with runs to make, until the budget is spent."""
+    def __iter__(self) -> Iterator[Round | None]:
+        """Those with runs to make, until the budget is spent. As long as nobody knows what runs cost, where that is
+        limited, there is one at a time."""
         for number, jobs in enumerate(self.missing):
+            while jobs and self._not_made and self.standing.knows_no_cost(jobs):
+                yield NOT_YET
             self._count()
             if jobs and self.standing.may_begin([*self._not_made.values(), *jobs]):
                 self._not_made |= {id(job): job for job in jobs}
@@ -208,6 +216,10 @@ class _RoundUnderWay:
         self.of.progress.not_made(job)
         self.of.over(job)
         self._unsound(why)
+
+    def lost(self, job: Job) -> None:
+        if (spending := self.of.standing.spending) is not None:
+            spending.add(self.of.standing.plan.model, job, None)
 
     def _unsound(self, why: str) -> None:
         self.sound = False

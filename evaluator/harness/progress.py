@@ -197,4 +197,4 @@ class Progress(UnderWay):
 
 
 def _named(job: Job) -> str:
-    return f"{job.framework.name} {job.task.name} {job.case.id}" + (f".{job.trial}" if job.trial > 1 else "")
+    return f"{job.framework.name} {job.task.name} {job.name}" + (f".{job.trial}" if job.trial > 1 else "")

@@ -39,12 +39,14 @@ class Spending:
             self.refused_usd = expected
         return self.refused_usd is None
 
-    def add(self, model: str, job: Job, made: Made) -> None:
-        """A run was made. Tokens that the harness counted in the server's place will do."""
+    def add(self, model: str, job: Job, made: Made | None) -> None:
+        """A run was made, or was begun and lost. Tokens that the harness counted in the server's place will do."""
         if (priced := self.priced.get(model)) is None:
             return
-        at = made.began or datetime.now(UTC)
-        usd = None if made.tokens is None else calls_cost_usd(priced.provider, priced.entry, made.tokens, at)
+        usd = None
+        if made is not None and made.tokens is not None:
+            at = made.began or datetime.now(UTC)
+            usd = calls_cost_usd(priced.provider, priced.entry, made.tokens, at)
         if usd is None:
             self.unknown += 1
             self.spent_usd += self.of_run(model, job) or 0.0

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from evaluator import ROOT, packs
+from evaluator.analysis.graded_run import split_wall_time
 from evaluator.errors import Mistake
 from evaluator.harness.jobs import Job, alike, alike_in_words, by
 from evaluator.harness.spending import Spending
@@ -187,7 +188,7 @@ class Recorded:
             prompt_tokens=sum(one.prompt for one in tokens),
             completion_tokens=sum(one.completion for one in tokens),
             usd=usd,
-            wall_s=trace.resources.wall_s if is_timed else 0.0,
+            wall_s=split_wall_time(trace).wall_s if is_timed else 0.0,
         )
 
 

@@ -252,6 +252,8 @@ class Deaf:
 
     def not_made(self, job: Job, why: str) -> None: ...
 
+    def lost(self, job: Job) -> None: ...
+
 
 async def _placed(jobs: int) -> dict[str, float]:
     """Seconds of the driver for a run with a thousand nodes, and bytes that it has of each."""

@@ -385,6 +385,8 @@ def test_verdicts_are_sent_as_they_are(url: str, another_machine: Callable[[str]
     [
         ("nowhere://x/y", "--traces nowhere://x/y: Protocol not known: nowhere; s3://BUCKET/FOLDER and "),
         ("s3://key:secret@bucket/x", "--traces s3://…: credentials and queries do not belong into the URL"),
+        ("s3://key:with/secret@bucket/x", "--traces s3://…: credentials and queries do not belong into the URL"),
+        ("https://secret@host/x", "--traces https://…: credentials and queries do not belong into the URL"),
         ("abfs://x/y?sig=secret", "--traces abfs://…: credentials and queries do not belong into the URL"),
         ("simplecache::s3://x", "--traces simplecache::s3://x: must be one store"),
         ("gs://x/y", "--traces gs://x/y: needs the package gcsfs, as in `uv run --extra store --with gcsfs bakeoff …`"),

@@ -82,6 +82,7 @@ async def test_what_was_under_way_when_a_node_was_closed_is_not_written(opened: 
     assert [result.made for result in results] == [None, None]
     assert all(result.not_made for result in results)
     assert (harness.made, written(folder)) == (1, [])
+    assert (await node.run(Asked())).not_made  # type: ignore[arg-type]
 
 
 async def test_a_run_that_another_node_has_written_is_not_made_again(opened: tuple[Node, Harness, Path]) -> None:

@@ -14,7 +14,7 @@ from fakes import MakeFramework
 from evaluator.cluster.node import Result
 from evaluator.cluster.placing import AHEAD, ATTEMPTS, LostError, Placing
 from evaluator.errors import Failure
-from evaluator.harness.engine import Made, Round
+from evaluator.harness.engine import NOT_YET, Made, Round
 from evaluator.harness.jobs import Job
 from evaluator.harness.runner import ModelGoneError
 
@@ -61,6 +61,7 @@ class Heard:
 
     counted: list[Name] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    were_lost: list[Name] = field(default_factory=list)
     under_way: set[int] = field(default_factory=set)
     most_under_way: int = 0
     whole: list[int] = field(default_factory=list)
@@ -81,6 +82,9 @@ class Heard:
 
     def not_made(self, job: Job, why: str) -> None:
         self.left_out.append(why)
+
+    def lost(self, job: Job) -> None:
+        self.were_lost.append(name(job))
 
 
 @pytest.fixture
@@ -150,12 +154,31 @@ async def test_what_was_with_a_node_that_is_lost_is_made_by_others(rounds: list[
     assert len(nodes) > 2
     assert sorted(heard.counted) == sorted(made) == names(rounds)
     assert set(made.values()) == {1}
+    assert {*heard.were_lost} == {one for node in nodes for one in node.again}
     by_case = defaultdict(set)
     for node in nodes:
         for _, case, _ in node.made:
             by_case[case].add(node.name)
     again = {case for node in nodes for _, case, _ in node.again}
     assert {case for case, where in by_case.items() if len(where) > 1} <= again
+
+
+async def test_a_round_that_may_not_be_taken_yet_is_taken_once_a_run_is_over(rounds: list[Round]) -> None:
+    heard, refused = Heard(), 0
+
+    def one_at_a_time() -> Iterator[Round | None]:
+        nonlocal refused
+        for one in rounds:
+            while heard.under_way:
+                refused += 1
+                yield NOT_YET
+            yield one
+
+    placing = Placing(slots=5, lost=nobody)
+    placing.join(Node("one"))
+    await placing.make(one_at_a_time(), heard.begin)
+    assert refused and heard.most_under_way == 1
+    assert sorted(heard.counted) == names(rounds)
 
 
 async def test_a_run_with_which_nodes_are_lost_is_given_up(rounds: list[Round]) -> None:

@@ -195,9 +195,11 @@ async def test_a_refusal_is_waited_out_and_the_framework_never_sees_it(refusal: 
         refuses(503),
         refuses(500, retry_after="1"),
         refuses(429, retry_after="86400"),
+        refuses(429, retry_after_ms="3600000"),
+        refuses(429, retry_after_ms="inf"),
         refuses(429, message="You exceeded your current quota: insufficient_quota"),
     ),
-    ids=("503 that says nothing", "500", "come back tomorrow", "no credit"),
+    ids=("503 that says nothing", "500", "come back tomorrow", "in an hour, in ms", "never", "no credit"),
 )
 async def test_what_waiting_does_not_help_is_the_frameworks_to_see(refusal: Any) -> None:
     doorman, server = Doorman(), Server(refusal)

@@ -92,3 +92,10 @@ def test_tokens_that_the_harness_counted_cost_too_and_unknown_ones_what_was_expe
     assert spending.in_words() == (
         "--max-cost: $1.00 of $1.00 were spent (1 run of unknown cost, counted as expected)."
     )
+
+
+def test_a_run_that_was_begun_and_lost_counts_as_expected(fake: Framework, job: MakeJob) -> None:
+    spending, one = limited(1.0, recorded=0.3), job(fake)
+    spending.add(MODEL, one, None)
+    assert (spending.spent_usd, spending.unknown) == (0.3, 1)
+    assert spending.of_run(MODEL, one) == 0.3
