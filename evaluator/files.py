@@ -94,7 +94,7 @@ def create_whole(path: Path, content: bytes) -> bool:
     Raises `OSError`, also where files cannot have two names, as on some shared folders: see `CANNOT_LINK`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path.with_name(f"{path.name}.{threading.get_ident()}"), "tmp")
+    temporary = _beside(path, "tmp")
     try:
         temporary.write_bytes(content)
         os.link(temporary, path)
@@ -183,4 +183,4 @@ def sweep(paths: Iterable[Path], named: re.Pattern[str] = _BESIDE) -> None:
 
 
 def _beside(path: Path, what: str) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{what}")
+    return path.with_name(f".{path.name}.{threading.get_native_id()}.{os.getpid()}.{what}")

@@ -113,7 +113,7 @@ class Node:
             return Result(made=Made.of(before))
         if self._opened is None:
             return Result(not_made=_CLOSED)
-        made = asyncio.create_task(self._in_turn(job))
+        made = asyncio.create_task(self._in_turn(described.framework, job))
         self._under_way.add(made)
         made.add_done_callback(self._under_way.discard)
         try:
@@ -129,8 +129,8 @@ class Node:
             trace = trace if before is None else before
         return Result(made=Made.of(trace))
 
-    async def _in_turn(self, job: Job) -> Trace:
-        async with self._turns[job.framework.name], self._slots:
+    async def _in_turn(self, framework: str, job: Job) -> Trace:
+        async with self._turns[framework], self._slots:
             return await self._harness.run(job)
 
     async def close(self) -> None:

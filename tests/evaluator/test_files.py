@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_it_is_not_there_before_it_is_complete(tmp_path: Path) -> None:
     with files.written_whole(path) as file:
         file.write(b"half")
         file.flush()
-        assert names(tmp_path) == [f".a.txt.{os.getpid()}.tmp"]
+        assert names(tmp_path) == [f".a.txt.{threading.get_native_id()}.{os.getpid()}.tmp"]
     assert names(tmp_path) == ["a.txt"]
 
 
@@ -44,7 +45,7 @@ def test_what_is_complete_is_not_lost_where_it_cannot_take_its_place(tmp_path: P
     (tmp_path / "a" / "in the way").mkdir(parents=True)
     with pytest.raises(OSError):
         files.write_whole(tmp_path / "a", "recorded")
-    assert (tmp_path / f".a.{os.getpid()}.tmp").read_text() == "recorded"
+    assert (tmp_path / f".a.{threading.get_native_id()}.{os.getpid()}.tmp").read_text() == "recorded"
 
 
 @pytest.mark.parametrize("linked", [False, True])

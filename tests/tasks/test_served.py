@@ -1,6 +1,8 @@
 import shutil
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,17 @@ def test_a_process_that_ends_is_said(suite: Served) -> None:
 def test_where_the_environment_is_not_there_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SuiteError, match="bakeoff import absent"):
         Served("absent")
+
+
+def test_threads_that_ask_first_at_once_ask_the_same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+
+    class Slow:
+        def __init__(self, suite: str) -> None:
+            time.sleep(0.05)
+            started.append(self)
+
+    monkeypatch.setattr(served, "Served", Slow)
+    with ThreadPoolExecutor(4) as pool:
+        asked = list(pool.map(served.served, ["slow"] * 4))
+    assert len(started) == 1 and {*asked} == {*started}

@@ -1,16 +1,12 @@
 """The spec over a process that a test makes up: what a run is given of a conversation, and what is taken down of it."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import pytest
-from pydantic import ValidationError, validate_call
+from pydantic import validate_call
 
 from tasks.bfcl_multi_turn import spec
-from tasks.bfcl_multi_turn.spec import INSTRUCTIONS, ConversationCase, prepare, script
-from tasks.bfcl_multi_turn.wire import on_the_wire
+from tasks.bfcl_multi_turn.spec import ConversationCase, prepare
 
 FUNCTIONS = [
     {
@@ -108,63 +104,3 @@ def test_runs_have_nothing_in_common(process: Process) -> None:
         next(iter(prepared.brief.messages))
     assert [first.brief.tools[0]("a"), second.brief.tools[0]("b")] == ["run1: done", "run2: done"]
     assert second.final_state() == {"turns": [[{"name": "cd", "arguments": {"folder": "b"}}]]}
-
-
-def test_runs_that_begin_at_once_ask_the_same_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[Process] = []
-
-    @cache
-    def slowly(suite: str) -> Process:
-        time.sleep(0.05)
-        started.append(Process())
-        return started[-1]
-
-    monkeypatch.setattr(spec, "served", slowly)
-    runs = [prepare(case()) for _ in range(4)]
-    for prepared in runs:
-        next(iter(prepared.brief.messages))
-    with ThreadPoolExecutor(len(runs)) as pool:
-        given = list(pool.map(lambda prepared: prepared.brief.tools[0]("a"), runs))
-    assert len(started) == 1 and sorted(given) == [f"run{number}: done" for number in (1, 2, 3, 4)]
-
-
-def test_what_a_tool_does_not_take_is_not_taken_down(process: Process) -> None:
-    prepared = prepare(case())
-    next(iter(prepared.brief.messages))
-    with pytest.raises(ValidationError):
-        validate_call(prepared.brief.tools[1])(amount="much")
-    assert prepared.final_state() == {"turns": [[]]} and process.asked == []
-
-
-def test_on_the_wire() -> None:
-    brief = prepare(case()).brief
-    wire = on_the_wire(brief)
-    assert wire.question == "Go into the folder."
-    assert [(agent.instructions, agent.tools) for agent in wire.agents] == [(INSTRUCTIONS, tuple(brief.tools))]
-
-
-def test_the_script_has_the_messages_with_the_calls_of_each() -> None:
-    one = script(case())
-    assert one.messages == ["Go into the folder.", "Thanks.", "Put 10 in."]
-    assert [[step.tool for step in turn] for turn in one.turns] == [["cd"], [], ["fund"]]
-
-
-def test_what_a_run_does_not_depend_on_is_not_among_its_inputs() -> None:
-    gold = [["cd(folder='b')"], [], []]
-    turns: list[list[Any]] = [[{"tool": "cd", "arguments": {"folder": "b"}}], [], []]
-    assert case(gold=gold, turns=turns, unplayable="no").inputs() == case().inputs()
-    assert case(further=["Thank you.", "Put 10 in."]).inputs() != case().inputs()
-    assert case(initial={"GorillaFileSystem": {}}).inputs() != case().inputs()
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"functions": FUNCTIONS[:1]}, "fund is expected to be called but is not offered: cd"),
-        ({"functions": [*FUNCTIONS, FUNCTIONS[0]]}, "functions have the same name"),
-        ({"further": ["Thanks."]}, "`gold` and `turns` have a list for each message"),
-    ],
-)
-def test_a_case_that_cannot_be_is_refused(fields: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
-        case(**fields)
