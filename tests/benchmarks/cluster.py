@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
 import limits
 from clusters import ManyNodes, cluster, until
 from rich.console import Console
@@ -433,7 +435,6 @@ def limits_in_words(found: dict[str, Any]) -> list[str]:
 def paper_in_words(found: dict[str, Any]) -> list[str]:
     a_second = NODES * 4 / SECONDS
     driver = 1e6 / (found["placing_us"] + found["describing_us"])
-    days = 86_400
     places = {
         "Limits: calls of the one actor that holds them, two a model call": found["asked_a_second"] / (2 * CALLS),
         "Driver: placing and describing runs": driver,
@@ -477,7 +478,7 @@ def paper_in_words(found: dict[str, Any]) -> list[str]:
             "store: reading all traces to go on, or to score",
             f"{found['read_a_second']:,.0f} a second",
             f"{RUNS:,}",
-            f"{RUNS / found['read_a_second'] / days:,.1f} days",
+            f"{RUNS / found['read_a_second'] / 60:,.0f} min",
         ),
         row(
             "store: size, at 12 kB a trace",
