@@ -162,6 +162,7 @@ def test_a_limit_holds_over_nodes_and_what_is_refused_is_seen_by_no_framework(
 
 def test_a_bucket_is_all_that_resuming_and_scoring_need(two_nodes: ManyNodes, here: Path, tmp_path: Path) -> None:
     bucket = f"s3://of-tests-{os.getpid()}"
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # of clients that have another environment
     fsspec.filesystem("s3").mkdir(bucket)
     url = f"{bucket}/traces"
     copy = store_at(url).folder.parent

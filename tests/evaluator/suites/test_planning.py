@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from fakes import MakeFramework
 
+from evaluator.catalog.suites import all_suites
 from evaluator.catalog.tasks import all_tasks
 from evaluator.errors import Mistake
 from evaluator.harness.limiter import RateLimits
@@ -25,7 +26,8 @@ def test_limits_are_those_of_models_that_have_a_server(make_framework: MakeFrame
     models = for_endpoints(resolved("scripted", "mine"), LIMITS)
     assert [planned(spec, asked, print).settings.limits for spec in models] == [None, LIMITS]
     limits = outside.Limits.of(rates=LIMITS)
-    assert [outside.planned(spec, [framework], [], {}, limits).settings.limits for spec in models] == [None, LIMITS]
+    suite = all_suites()["bfcl"]
+    assert [outside.settings(spec, suite, limits).limits for spec in models] == [None, LIMITS]
 
 
 def test_limits_are_a_mistake_where_no_model_has_a_server() -> None:

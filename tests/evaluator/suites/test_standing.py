@@ -99,5 +99,5 @@ def test_what_is_said_at_the_end(standing: Standing, record: Callable[..., None]
         "scripted: 3 of 3 rounds, 3 cases (2 of level 2, 1 of level 3) with 2 frameworks.",
         "  Over 3 cases every run passed, so no two frameworks can differ in pass rate.",
     ]
-    one_go = Standing(dataclasses.replace(standing.plan, rounds=[standing.plan.jobs]), {0})
+    one_go = Standing(dataclasses.replace(standing.plan, rounds=[standing.plan.jobs]), whole={0})
     assert in_words(build(tmp_path), [one_go], tmp_path) == []
