@@ -334,7 +334,7 @@ def run(
         plans.insert(0, planned(specs.resolve(SCRIPTED, None, None), first_look(asked), say))
     say_what_is_lacking(plans, asked, say)
     if dry_run:
-        DryRun(store.folder, evidence, rerun, console, say, rpm, tpm, concurrency).print_plans(plans, spending)
+        DryRun(store.folder, evidence, rerun, console, say, rates or RateLimits()).print_plans(plans, spending)
         return
     with connected() as made_by:
         code = Command(store, rerun, console, say, spending, made_by).run(plans, asked)
@@ -435,8 +435,7 @@ def _run_suites(
         if not any(plan.jobs for plan in plans):
             raise Mistake(f"nothing to run: none of {', '.join(one.name for one in frameworks)} serves these suites")
         if dry_run:
-            held = limits.rates or RateLimits()
-            dry = DryRun(below.folder, evidence, rerun, console, say, held.rpm, held.tpm, held.concurrency)
+            dry = DryRun(below.folder, evidence, rerun, console, say, limits.rates or RateLimits())
             for plan in plans:
                 its = {name: of for name, of in drawn.items() if any(job.task.name == name for job in plan.jobs)}
                 line = f"{plan.model}: {len(plan.jobs)} runs in {len(plan.rounds)} rounds: {outside.in_words(its)}"

@@ -29,7 +29,7 @@ from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.progress import UnderWay
 from evaluator.harness.records import Records
 from evaluator.stores import Store, Traces, store_of
-from evaluator.trace import Trace, read_trace, trace_digest, trace_path
+from evaluator.trace import content_digest, trace_path
 
 # Under `uv run` Ray would have each of its processes make the environment anew, and wait for that without a word.
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
@@ -281,9 +281,9 @@ class _OnNodes(Runs):
     def _compare(self) -> None:
         """Raises `Failure` where a trace is not there, or is not what its node says."""
         self.store.refresh([self.opening.settings.model.name])
-        for job, made in self._placing.made:
-            found = read_trace(trace_path(self.store.folder, self.records.key(job)))
-            if not isinstance(found, Trace) or trace_digest(found) != made.digest:
+        for job, digest in self._placing.written:
+            path = trace_path(self.store.folder, self.records.key(job))
+            if not path.is_file() or content_digest(path.read_bytes()) != digest:
                 run = f"{job.framework.name} {job.task.name} {job.name}.{job.trial}"
                 raise Failure(f"{self.store.url}: lacks what a node says that it has written there: {run}")
 

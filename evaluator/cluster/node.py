@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -24,7 +25,7 @@ from evaluator.harness.process import sweep_scratch
 from evaluator.harness.records import Records
 from evaluator.harness.runner import Harness, ModelGoneError, NotMadeError, harness
 from evaluator.stores import store_at
-from evaluator.trace import Trace
+from evaluator.trace import Trace, content_digest, content_of
 
 _CLOSED = "the node was closed meanwhile"
 
@@ -51,6 +52,7 @@ class Result:
     """What became of a run: it was `made`, or `not_made` by nobody's fault, or the model is `gone`."""
 
     made: Made | None = None
+    digest: str | None = None
     not_made: str | None = None
     gone: str | None = None
 
@@ -110,7 +112,7 @@ class Node:
         """Make a run, one at a time for each framework, and write its trace into the store."""
         job = described.job(self._model)
         if described.again and (before := await asyncio.to_thread(self._written, job)) is not None:
-            return Result(made=Made.of(before))
+            return _result(before)
         if self._opened is None:
             return Result(not_made=_CLOSED)
         made = asyncio.create_task(self._in_turn(described.framework, job))
@@ -127,7 +129,7 @@ class Node:
         if not await asyncio.to_thread(self._store.write, trace):
             before = await asyncio.to_thread(self._written, job)
             trace = trace if before is None else before
-        return Result(made=Made.of(trace))
+        return _result(trace)
 
     async def _in_turn(self, framework: str, job: Job) -> Trace:
         async with self._turns[framework], self._slots:
@@ -149,6 +151,11 @@ class Node:
         return trace if trace is not None and trace.setup.sitting == self._sitting else None
 
 
+def _result(trace: Trace) -> Result:
+    return Result(made=Made.of(trace), digest=content_digest(content_of(trace)))
+
+
+@cache
 def code_digest() -> str:
     """Digest of all that runs depend on here: the tasks, the implementations with their locks, and what measures
     them."""

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from evaluator.cluster.node import Result
 from evaluator.errors import Failure
-from evaluator.harness.engine import NOT_YET, Begin, Made, Round, RoundUnderWay
+from evaluator.harness.engine import NOT_YET, Begin, Round, RoundUnderWay
 from evaluator.harness.jobs import Job
 from evaluator.harness.runner import ModelGoneError
 
@@ -54,11 +54,12 @@ class _Place(Generic[M]):
 @dataclass
 class Placing(Generic[M]):
     """Gives runs to nodes, which may come and go meanwhile. Each makes `slots` at once; `lost` is told when one is no
-    more. `made` has the runs that were made."""
+    more. `written` has the runs that were made, with the digests
+    of their traces."""
 
     slots: int
     lost: Callable[[M], Awaitable[None]]
-    made: list[tuple[Job, Made]] = field(default_factory=list)
+    written: list[tuple[Job, str | None]] = field(default_factory=list)
     _places: dict[str, _Place[M]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _failed: Failure | None = None
@@ -143,7 +144,7 @@ class Placing(Generic[M]):
         if result.gone is not None:
             raise ModelGoneError(result.gone)
         if result.made is not None:
-            self.made.append((job, result.made))
+            self.written.append((job, result.digest))
             hears.finished(job, result.made)
         else:
             hears.not_made(job, str(result.not_made))

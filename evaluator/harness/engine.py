@@ -16,7 +16,7 @@ from evaluator.harness.records import Records
 from evaluator.harness.runner import Harness, harness
 from evaluator.providers.prices import Tokens, chat_tokens, started_at
 from evaluator.stores import Traces
-from evaluator.trace import Ended, Fault, Trace, trace_digest
+from evaluator.trace import Ended, Fault, Trace
 from evaluator.wire.failures import failure
 
 Round = tuple[int, Sequence[Job]]
@@ -28,8 +28,7 @@ NOT_YET = None
 
 @dataclass(frozen=True)
 class Made:
-    """What is told of a run that was made and written: how it ended and when it began, by the words of its trace, and
-    a digest of that.
+    """What is told of a run that was made and written: how it ended and when it began, by the words of its trace.
 
     `tokens` are those of each chat call, None where they are not known. `unanswered` is what a server said that
     answered none of its calls; None where it answered one, or did not end it.
@@ -41,7 +40,6 @@ class Made:
     unanswered: str | None
     tokens: tuple[Tokens, ...] | None
     began: datetime | None
-    digest: str
 
     @staticmethod
     def of(trace: Trace) -> "Made":
@@ -56,7 +54,6 @@ class Made:
             unanswered=unanswered,
             tokens=chat_tokens(trace),
             began=started_at(trace),
-            digest=trace_digest(trace),
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from rich.text import Text
 from evaluator.fitting import Fitted
 from evaluator.harness.environments import is_current
 from evaluator.harness.jobs import Job, levels_in_words
+from evaluator.harness.limiter import RateLimits
 from evaluator.harness.plans import Plan
 from evaluator.harness.records import Records
 from evaluator.harness.spending import Spending, dollars
@@ -30,7 +31,7 @@ class DryRun:
     """Says what runs would be made and what they would take. Nothing is made, fetched, started or written.
 
     Recorded runs are looked for below `traces`, and others like those to be made below `evidence`. The limits are
-    requests and tokens a minute, and requests at once, where there are such.
+    those of the models' endpoints.
     """
 
     traces: Path
@@ -38,9 +39,7 @@ class DryRun:
     rerun: bool
     console: Console
     say: Callable[[str], None]
-    rpm: float | None = None
-    tpm: float | None = None
-    concurrency: int | None = None
+    limits: RateLimits = field(default_factory=RateLimits)
 
     def print_plans(self, plans: Sequence[Plan], spending: Spending | None) -> None:
         """Print for each plan its rounds with their counts, and what its runs would take."""
@@ -84,7 +83,7 @@ class DryRun:
         price = priced(spec, at)
         found = estimate(plan.model, jobs, Recorded(self.evidence, price, at))
         at_once = min(plan.settings.jobs, len({job.framework for job in jobs}))
-        time = time_needed(found, at_once, self.rpm, self.tpm, self.concurrency)
+        time = time_needed(found, at_once, self.limits.rpm, self.limits.tpm, self.limits.concurrency)
         if found.known:
             self.console.print(_estimated(found, time))
         for line in _how(found, time, spec, price):

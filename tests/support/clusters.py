@@ -1,14 +1,18 @@
 """Clusters of Ray on this machine, and how what takes part in them is killed."""
 
 import contextlib
+import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
+
+from evaluator import scorecard
 
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -82,3 +86,14 @@ def until(holds: Callable[[], bool], within_s: float = 120) -> None:
         if time.monotonic() > end:
             raise TimeoutError
         time.sleep(0.05)
+
+
+def values(traces: Path) -> list[dict[str, Any]]:
+    """What is comparable in the cells of a scorecard."""
+    return without_times(json.loads(scorecard.documents(scorecard.build(traces))[scorecard.JSON_NAME])["cells"])
+
+
+def without_times(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells without times, memory, and how many workers there were."""
+    apart = ("_s_", "_mb_", "workers")
+    return [{name: one for name, one in cell.items() if not any(part in name for part in apart)} for cell in cells]

@@ -9,12 +9,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import buckets
 import fsspec
 import pytest
-from clusters import ManyNodes, cluster, until
+from clusters import ManyNodes, cluster, until, values, without_times
 from commands import PLANTED
 from model_server import Answer, completion, serving
 
@@ -66,17 +65,6 @@ def recorded(traces: Path) -> list[Trace]:
     found = list(read_traces(traces))
     assert all(isinstance(one, Trace) for one in found)
     return [one for one in found if isinstance(one, Trace)]
-
-
-def values(traces: Path) -> list[dict[str, Any]]:
-    """What is comparable in the cells of a scorecard."""
-    return without_times(json.loads(scorecard.documents(scorecard.build(traces))[scorecard.JSON_NAME])["cells"])
-
-
-def without_times(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cells without times, memory, and how many workers there were."""
-    apart = ("_s_", "_mb_", "workers")
-    return [{name: one for name, one in cell.items() if not any(part in name for part in apart)} for cell in cells]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from evaluator.harness.jobs import Job, Settings
 from evaluator.harness.records import Records
 from evaluator.models import specs
 from evaluator.stores import store_at
-from evaluator.trace import Key, Trace
+from evaluator.trace import Key, Trace, content_digest, content_of
 
 SITTING = "5" * 16
 
@@ -101,6 +101,6 @@ async def test_of_two_that_made_the_same_run_the_second_gives_way(opened: tuple[
     other = trace(answer="what the other has made", sitting=SITTING)
     assert store_at(str(folder)).write(other)
     result = await node.run(Asked())  # type: ignore[arg-type]
-    assert result.made is not None and result.made.digest == module.Made.of(other).digest
+    assert result.made is not None and result.digest == content_digest(content_of(other))
     [path] = written(folder)
     assert b"what the other has made" in path.read_bytes()
